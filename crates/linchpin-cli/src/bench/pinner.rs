@@ -1,0 +1,261 @@
+//! The thirteen benchmarks of Go's runtime for its Pinner, under Go's names and with Go's work.
+//!
+//! One operation is a new Pinner, its pins and their unpin. The loop runs inside one mutation,
+//! since a goroutine too holds its processor all along. In each round the pointer is read anew, so
+//! that nothing that depends on it is moved out of the loop; nothing else is hidden from the
+//! optimiser, since it may not remove atomic operations anyway.
+
+use std::hint::black_box;
+
+use linchpin::{Gc, Heap, Mutator, Pinner, Root, Trace};
+
+use super::harness::{Allocated, Run, Timed, parallel};
+
+/// How many objects a batch benchmark pins before it unpins them together.
+const BATCH: usize = 1000;
+
+/// One of the benchmarks.
+pub(crate) struct Benchmark {
+    /// Go's name for it, without "Benchmark".
+    pub(crate) name: &'static str,
+    /// Runs it on a heap, with so many threads if it is a parallel one, for so many operations.
+    pub(crate) run: fn(&Heap, usize, u64) -> Run,
+}
+
+/// All of them, in Go's order.
+pub(crate) const BENCHMARKS: [Benchmark; 13] = [
+    Benchmark {
+        name: "PinnerPinUnpinBatch",
+        run: batch::<Triple, 1>,
+    },
+    Benchmark {
+        name: "PinnerPinUnpinBatchDouble",
+        run: batch::<Triple, 2>,
+    },
+    Benchmark {
+        name: "PinnerPinUnpinBatchTiny",
+        run: batch::<u8, 1>,
+    },
+    Benchmark {
+        name: "PinnerPinUnpin",
+        run: single::<Triple, 1>,
+    },
+    Benchmark {
+        name: "PinnerPinUnpinTiny",
+        run: single::<u8, 1>,
+    },
+    Benchmark {
+        name: "PinnerPinUnpinDouble",
+        run: single::<Triple, 2>,
+    },
+    Benchmark {
+        name: "PinnerPinUnpinParallel",
+        run: single_parallel::<Triple, 1>,
+    },
+    Benchmark {
+        name: "PinnerPinUnpinParallelTiny",
+        run: single_parallel::<u8, 1>,
+    },
+    Benchmark {
+        name: "PinnerPinUnpinParallelDouble",
+        run: single_parallel::<Triple, 2>,
+    },
+    Benchmark {
+        name: "PinnerIsPinnedOnPinned",
+        run: is_pinned::<true>,
+    },
+    Benchmark {
+        name: "PinnerIsPinnedOnUnpinned",
+        run: is_pinned::<false>,
+    },
+    Benchmark {
+        name: "PinnerIsPinnedOnPinnedParallel",
+        run: is_pinned_parallel::<true>,
+    },
+    Benchmark {
+        name: "PinnerIsPinnedOnUnpinnedParallel",
+        run: is_pinned_parallel::<false>,
+    },
+];
+
+/// The object of most benchmarks: three words, no pointers.
+#[derive(Clone, Copy, Default, Trace)]
+pub(crate) struct Triple {
+    // Nothing reads them: the object is there to be pinned.
+    #[allow(dead_code)]
+    words: [i64; 3],
+}
+
+/// What can be pinned in these benchmarks.
+trait Subject: Copy + Default + Sized + 'static {
+    /// A new object.
+    fn allocate<'gc>(mutator: &Mutator<'gc>) -> Gc<'gc, Self>;
+    /// A kept table of `BATCH` new objects.
+    fn table(heap: &Heap) -> Root<[Gc<'static, Self>]>;
+    /// The objects of the table.
+    fn objects<'gc>(
+        mutator: &Mutator<'gc>,
+        table: &Root<[Gc<'static, Self>]>,
+    ) -> Vec<Gc<'gc, Self>>;
+}
+
+macro_rules! subject {
+    ($type:ty) => {
+        impl Subject for $type {
+            fn allocate<'gc>(mutator: &Mutator<'gc>) -> Gc<'gc, Self> {
+                mutator.alloc(<$type>::default())
+            }
+
+            fn table(heap: &Heap) -> Root<[Gc<'static, Self>]> {
+                heap.mutate(|mutator| {
+                    let object = |_| mutator.alloc(<$type>::default());
+                    mutator.root(mutator.alloc_slice_with(BATCH, object))
+                })
+            }
+
+            fn objects<'gc>(
+                mutator: &Mutator<'gc>,
+                table: &Root<[Gc<'static, Self>]>,
+            ) -> Vec<Gc<'gc, Self>> {
+                table.get(mutator).to_vec()
+            }
+        }
+    };
+}
+
+subject!(Triple);
+subject!(u8);
+
+/// Reads the pointer in `slot` with a load that the optimiser neither moves nor looks through.
+#[inline(always)]
+pub(crate) fn reload<'gc, T>(slot: &Gc<'gc, T>) -> Gc<'gc, T> {
+    // SAFETY: a reference is valid, aligned and points to an initialised value, and `Gc` is `Copy`,
+    // so the copy is as good as the original.
+    unsafe { std::ptr::read_volatile(slot) }
+}
+
+/// The operation of the benchmarks without batches: `PINS` pins of one object, and their unpin.
+#[inline(always)]
+pub(crate) fn pin_and_unpin<'gc, T: Trace, const PINS: usize>(
+    mutator: &Mutator<'gc>,
+    slot: &Gc<'gc, T>,
+) {
+    let object = reload(slot);
+    let mut pinner = Pinner::new();
+    for _ in 0..PINS {
+        pinner.pin(mutator, object);
+    }
+    pinner.unpin();
+}
+
+fn batch<T: Subject + Trace, const PINS: usize>(
+    heap: &Heap,
+    _threads: usize,
+    operations: u64,
+) -> Run {
+    // The objects are made in a mutation of their own, so that the heap's counts leave them out.
+    let table = T::table(heap);
+    let before = Allocated::in_heap(heap);
+    let timed = heap.mutate(|mutator| {
+        let objects = T::objects(mutator, &table);
+        let round = || {
+            let mut pinner = Pinner::new();
+            for &object in black_box(&objects[..]) {
+                for _ in 0..PINS {
+                    pinner.pin(mutator, object);
+                }
+            }
+            pinner.unpin();
+        };
+        // Making the table may have brought about a cycle, which empties the cache. That is the
+        // doing of the set-up, so the round that fills the cache again belongs to it too.
+        round();
+        Timed::of(|| (0..operations).for_each(|_| round()))
+    });
+    timed.run(operations, Allocated::in_heap(heap) - before)
+}
+
+fn single<T: Subject + Trace, const PINS: usize>(
+    heap: &Heap,
+    _threads: usize,
+    operations: u64,
+) -> Run {
+    let before = Allocated::in_heap(heap);
+    let timed = heap.mutate(|mutator| {
+        let object = T::allocate(mutator);
+        Timed::of(|| {
+            for _ in 0..operations {
+                pin_and_unpin::<T, PINS>(mutator, &object);
+            }
+        })
+    });
+    timed.run(operations, Allocated::in_heap(heap) - before)
+}
+
+fn single_parallel<T: Subject + Trace, const PINS: usize>(
+    heap: &Heap,
+    threads: usize,
+    operations: u64,
+) -> Run {
+    let before = Allocated::in_heap(heap);
+    let timed = parallel(heap, threads, operations, |mutator, batches| {
+        let object = T::allocate(mutator);
+        while let Some(count) = batches.take() {
+            for _ in 0..count {
+                pin_and_unpin::<T, PINS>(mutator, &object);
+            }
+        }
+    });
+    timed.run(operations, Allocated::in_heap(heap) - before)
+}
+
+/// Asks `operations` times whether the address in `slot` is pinned; the answers must be `expected`.
+#[inline(always)]
+fn ask(heap: &Heap, slot: &*const Triple, operations: u64, expected: bool) {
+    let mut answers = 0;
+    for _ in 0..operations {
+        // SAFETY: a reference is valid, aligned and points to an initialised value; the pointer
+        // read is only asked about, never followed.
+        let address = unsafe { std::ptr::read_volatile(slot) };
+        answers += u64::from(heap.is_pinned(address));
+    }
+    assert_eq!(
+        answers,
+        if expected { operations } else { 0 },
+        "is_pinned gave a wrong answer"
+    );
+}
+
+fn is_pinned<const PINNED: bool>(heap: &Heap, _threads: usize, operations: u64) -> Run {
+    let before = Allocated::in_heap(heap);
+    let timed = heap.mutate(|mutator| {
+        let object = Triple::allocate(mutator);
+        let mut pinner = Pinner::new();
+        if PINNED {
+            pinner.pin(mutator, object);
+        }
+        let address = Gc::as_ptr(object);
+        Timed::of(|| ask(heap, &address, operations, PINNED))
+    });
+    timed.run(operations, Allocated::in_heap(heap) - before)
+}
+
+fn is_pinned_parallel<const PINNED: bool>(heap: &Heap, threads: usize, operations: u64) -> Run {
+    let before = Allocated::in_heap(heap);
+    let mut pinner = Pinner::new();
+    // One object for all threads, kept by a root.
+    let shared = heap.mutate(|mutator| {
+        let object = Triple::allocate(mutator);
+        if PINNED {
+            pinner.pin(mutator, object);
+        }
+        mutator.root(object)
+    });
+    let timed = parallel(heap, threads, operations, |mutator, batches| {
+        let address = Gc::as_ptr(shared.get(mutator));
+        while let Some(count) = batches.take() {
+            ask(heap, &address, count, PINNED);
+        }
+    });
+    timed.run(operations, Allocated::in_heap(heap) - before)
+}

@@ -1,0 +1,146 @@
+//! Describing a heap before it is made.
+
+use crate::collector::mark_helpers;
+use crate::error::BuildError;
+use crate::heap::Heap;
+use crate::memory::region::{MAX_REGION, Region};
+use crate::pin::leak::{self, PinLeak};
+use crate::processor::acquire::check_count;
+use crate::sync::{Arc, thread};
+
+/// The largest growth target, in percent.
+const MAX_GROWTH: u32 = 100_000;
+/// The smallest region chosen by default, in bytes.
+const DEFAULT_REGION: usize = 64 << 30;
+/// The default region is halved down to this size, in bytes, if the system refuses a larger one.
+const LEAST_DEFAULT_REGION: usize = 1 << 30;
+
+/// Told of a leak of pins.
+pub(crate) type LeakHook = Arc<dyn Fn(&PinLeak) + Send + Sync>;
+
+/// What stays as the builder set it.
+pub(crate) struct Config {
+    pub(crate) growth_percent: u32,
+    pub(crate) pinner_cache: bool,
+    pub(crate) leak_hook: LeakHook,
+}
+
+/// Describes a heap; made by [`Heap::builder`].
+///
+/// ```
+/// use linchpin::{BuildError, Heap};
+///
+/// let heap = Heap::builder().processors(4).growth_percent(200).region_size(1 << 30).build()?;
+/// assert_eq!(heap.processors(), 4);
+/// assert_eq!(Heap::builder().processors(0).build().unwrap_err(), BuildError::ZeroProcessors);
+/// # Ok::<(), BuildError>(())
+/// ```
+#[must_use]
+pub struct HeapBuilder {
+    processors: Option<usize>,
+    growth_percent: u32,
+    region_size: Option<usize>,
+    pinner_cache: bool,
+    leak_hook: Option<LeakHook>,
+}
+
+impl HeapBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            processors: None,
+            growth_percent: 100,
+            region_size: None,
+            pinner_cache: true,
+            leak_hook: None,
+        }
+    }
+
+    /// How many mutations may run at once, from 1 to 1024; by default as many as the machine has cores.
+    pub fn processors(mut self, count: usize) -> Self {
+        self.processors = Some(count);
+        self
+    }
+
+    /// By how many percent of the live heap the heap grows before the next cycle starts, like Go's GOGC: 100 by
+    /// default, from 1 to 100000. Less saves memory, more saves work.
+    pub fn growth_percent(mut self, percent: u32) -> Self {
+        self.growth_percent = percent;
+        self
+    }
+
+    /// The size of the heap's region in bytes: the most that objects can ever take up. It is address space, and costs
+    /// memory only as it is used. By default four times the machine's memory, at least 64 GiB (less if the
+    /// system refuses); from 1 MiB to 32 TiB, rounded up to 64 KiB.
+    pub fn region_size(mut self, bytes: usize) -> Self {
+        self.region_size = Some(bytes);
+        self
+    }
+
+    /// Whether each processor caches one inner pinner (see [`Pinner`](crate::Pinner)): true by default. Off, every
+    /// first pin makes a new one; that is for measuring what the cache is worth.
+    pub fn pinner_cache(mut self, on: bool) -> Self {
+        self.pinner_cache = on;
+        self
+    }
+
+    /// What to do when pins are leaked: see [`PinLeak`] for the causes. By default a report is printed, and
+    /// a [`Pinner`](crate::Pinner) that was swept with pins outstanding aborts the process.
+    ///
+    /// The hook may be called on the collector's thread; it must not call [`Heap::collect`].
+    pub fn on_pin_leak(mut self, hook: impl Fn(&PinLeak) + Send + Sync + 'static) -> Self {
+        self.leak_hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Makes the heap.
+    ///
+    /// # Errors
+    /// If a setting is out of its range, or the operating system refuses to reserve the region.
+    pub fn build(self) -> Result<Heap, BuildError> {
+        let processors = self
+            .processors
+            .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(1024));
+        check_count(processors)?;
+        if self.growth_percent == 0 {
+            return Err(BuildError::ZeroGrowth);
+        }
+        if self.growth_percent > MAX_GROWTH {
+            return Err(BuildError::GrowthTooLarge { requested: self.growth_percent, max: MAX_GROWTH });
+        }
+        let region = match self.region_size {
+            Some(bytes) => Region::reserve(bytes)?,
+            None => reserve_default()?,
+        };
+        let config = Config {
+            growth_percent: self.growth_percent,
+            pinner_cache: self.pinner_cache,
+            leak_hook: self.leak_hook.unwrap_or_else(|| Arc::new(leak::default_hook)),
+        };
+        debug_assert!(mark_helpers(processors) < processors);
+        Ok(Heap::from_parts(config, processors, region))
+    }
+}
+
+fn reserve_default() -> Result<Region, BuildError> {
+    let info = rustix::system::sysinfo();
+    let memory = (info.totalram as usize).saturating_mul(info.mem_unit as usize);
+    let mut bytes = memory.saturating_mul(4).clamp(DEFAULT_REGION, MAX_REGION);
+    loop {
+        match Region::reserve(bytes) {
+            Err(BuildError::ReserveFailed { .. }) if bytes / 2 >= LEAST_DEFAULT_REGION => bytes /= 2,
+            outcome => return outcome,
+        }
+    }
+}
+
+impl std::fmt::Debug for HeapBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HeapBuilder")
+            .field("processors", &self.processors)
+            .field("growth_percent", &self.growth_percent)
+            .field("region_size", &self.region_size)
+            .field("pinner_cache", &self.pinner_cache)
+            .field("leak_hook", &self.leak_hook.as_ref().map(|_| ".."))
+            .finish()
+    }
+}

@@ -1,0 +1,147 @@
+//! One cycle, from the flip of the colours to the last swept span.
+//!
+//! See the head of [`collector`](super) for the protocol and for why each step is there.
+
+use super::mark::{Marking, Tracer};
+use super::workers::Workers;
+use crate::heap::Core;
+use crate::memory::{PIN_FLAG_RAISED, PIN_FLAG_TOUCHED, SPAN_BYTES};
+use crate::processor::phase::{Mode, Status, colour_of_cycle};
+use crate::processor::thread::Sweeping;
+use crate::sync::{Ordering, thread};
+use std::time::Duration;
+
+/// Runs a whole cycle on this thread.
+pub(crate) fn run(core: &Core, workers: &Workers) {
+    let cycle = core.memory.marked_cycle() + 1;
+    core.cycle.store(cycle, Ordering::Relaxed);
+    let black = colour_of_cycle(cycle);
+    let may_hold_pins = take_pin_flags(core);
+
+    // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
+    handshake(core, Mode::Arm, black);
+    // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
+    handshake(core, Mode::Mark, black);
+
+    let mut tracer = Tracer::new(&core.memory.region, black);
+    core.roots.visit_all(&mut tracer);
+    visit_pins(core, may_hold_pins, &mut tracer);
+    mark(core, workers, &mut tracer);
+
+    // Handshake 3 is the first closing round; each round collects every barrier buffer, and one that brings
+    // nothing ends the mark.
+    loop {
+        let before = core.queue.pushed();
+        handshake(core, Mode::Close, black);
+        if core.queue.pushed() == before && core.queue.is_empty() {
+            break;
+        }
+        mark(core, workers, &mut tracer);
+    }
+    drop(tracer);
+
+    core.memory.end_mark(cycle);
+    let allocated_at_end = core.pace.end_mark();
+    handshake(core, Mode::Off, black);
+    core.memory.open_sweep(cycle);
+    {
+        let _sweeping = Sweeping::begin();
+        core.memory.sweep_all(cycle);
+    }
+    core.pace.set_live(core.memory.swept.live_bytes.load(Ordering::Relaxed), allocated_at_end);
+}
+
+/// Traces until the queue is empty.
+fn mark(core: &Core, workers: &Workers, tracer: &mut Tracer<'_>) {
+    let marking = Marking::new(workers.count() + 1);
+    workers.with_helpers(
+        &|| {
+            let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(core.cycle.load(Ordering::Relaxed)));
+            marking.drain(&core.queue, &mut tracer);
+        },
+        || marking.drain(&core.queue, tracer),
+    );
+}
+
+/// Asks every processor to adopt a mode, and waits until all have. Only the collector ever waits here.
+fn handshake(core: &Core, mode: Mode, colour: u8) {
+    let phase = core.processors.change_phase(|phase| phase.next(mode, colour));
+    let mut attempt = 0_u32;
+    loop {
+        let mut all_answered = true;
+        for processor in core.processors.all() {
+            let state = processor.state();
+            let answered = state.phase().number() >= phase.number();
+            let must_retire = core.processors.must_retire(processor);
+            if state.status() == Status::Retired || (answered && !must_retire) {
+                continue;
+            }
+            match processor.try_take(Status::Held) {
+                // A resize may have changed the number since; the newest phase answers this one too.
+                Some(holding) if must_retire => core.processors.retire(core, holding),
+                Some(holding) => holding.answer_held(core, core.processors.phase()),
+                None => all_answered &= answered,
+            }
+        }
+        if all_answered {
+            return;
+        }
+        // A mutation is in the way: look again soon, then less and less often.
+        if attempt < 16 {
+            thread::yield_now();
+        } else {
+            thread::sleep(Duration::from_micros(20 << (attempt - 16).min(5)));
+        }
+        attempt += 1;
+    }
+}
+
+/// Lowers the flag of every span that may hold pins; returns those spans.
+///
+/// From here on a pin raises the flag again, unless its mutation saw it still raised; that mutation ends before
+/// handshake 2 is through, so its pin is found when the returned spans are walked.
+fn take_pin_flags(core: &Core) -> Vec<usize> {
+    let region = &core.memory.region;
+    let units = 0..core.memory.frontier();
+    units
+        .filter(|&unit| {
+            let flag = region.pin_flag(unit);
+            // Relaxed: the handshakes order these bytes with pins (above).
+            let raised = flag.load(Ordering::Relaxed) == PIN_FLAG_RAISED;
+            if raised {
+                flag.store(PIN_FLAG_TOUCHED, Ordering::Relaxed);
+            }
+            raised
+        })
+        .collect()
+}
+
+/// Marks every pinned object: the counters are the truth.
+fn visit_pins(core: &Core, taken: Vec<usize>, tracer: &mut Tracer<'_>) {
+    let region = &core.memory.region;
+    let mut units = taken;
+    units.extend((0..core.memory.frontier()).filter(|&unit| {
+        // Relaxed: raised before handshake 2 was answered, else the pin needs no walk.
+        region.pin_flag(unit).load(Ordering::Relaxed) == PIN_FLAG_RAISED
+    }));
+    units.sort_unstable();
+    units.dedup();
+    for unit in units {
+        let span = region.span(unit);
+        let slot_bytes = span.slot_bytes();
+        if slot_bytes == 0 {
+            continue;
+        }
+        let start = region.unit_start(unit).addr().get();
+        let slots = span.units() * SPAN_BYTES / slot_bytes;
+        for slot in 0..slots {
+            let address = start + slot * slot_bytes;
+            // Pins made before the snapshot are seen by way of the handshakes; later ones were shaded,
+            // or their objects are part of the snapshot or black.
+            if region.pin_counter(address).count() != 0 {
+                region.pin_flag(unit).store(PIN_FLAG_RAISED, Ordering::Relaxed);
+                tracer.visit_root(region.pointer(address));
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Marking: tracing grey objects until none is left.
+//!
+//! A marker keeps a stack of grey objects of its own and goes to the shared queue when it is empty. A stack that
+//! grows beyond a bound while other markers are idle is shared half. There is no recursion over the graph:
+//! an object's trace function pushes its children.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use crossbeam_utils::Backoff;
+
+use super::queue::{Grey, GreyQueue};
+use crate::gc::{Gc, Object};
+use crate::memory::region::Region;
+use crate::sync::{AtomicUsize, Ordering};
+
+/// A stack longer than this is shared when another marker is idle.
+const SHARE_ABOVE: usize = 256;
+
+/// What a [`Trace`](crate::Trace) implementation reports pointers to.
+pub struct Tracer<'a> {
+    region: &'a Region,
+    black: u8,
+    stack: Vec<Grey>,
+    marker: PhantomData<*mut ()>,
+}
+
+impl<'a> Tracer<'a> {
+    pub(crate) fn new(region: &'a Region, black: u8) -> Self {
+        Self { region, black, stack: Vec::new(), marker: PhantomData }
+    }
+
+    /// Reports a pointer.
+    #[inline(always)]
+    pub fn visit<T: ?Sized + Object>(&mut self, gc: Gc<'_, T>) {
+        self.visit_start(gc.start(), T::NEEDS_TRACE);
+    }
+
+    /// Marks an object; one that was white is to be traced, if its type has pointers.
+    #[inline(always)]
+    pub(crate) fn visit_start(&mut self, object: NonNull<u8>, needs_trace: bool) {
+        let mark = self.region.mark(object.addr().get());
+        // Relaxed: a mark byte orders nothing. Two markers may both find it white and both trace the object.
+        if mark.load(Ordering::Relaxed) != self.black {
+            mark.store(self.black, Ordering::Relaxed);
+            if needs_trace {
+                self.stack.push(Grey(object));
+            }
+        }
+    }
+
+    /// Marks an object found through a root or a pin, whose type is known from its span.
+    pub(crate) fn visit_root(&mut self, object: NonNull<u8>) {
+        self.visit_start(object, true);
+    }
+
+    /// Traces one object.
+    #[inline(always)]
+    fn scan(&mut self, Grey(object): Grey) {
+        let info = self.region.span_of(object).info();
+        debug_assert!(info.is_some(), "a grey object lies in a span in use");
+        if let Some(trace) = info.and_then(|info| info.trace) {
+            // SAFETY: the object is grey, hence allocated and initialised (the pointer to it was published
+            // after that), of the type of its span, and it cannot be freed before the mark ends.
+            unsafe { trace(object, self) };
+        }
+    }
+}
+
+/// The part of a mark that several markers share.
+pub(crate) struct Marking {
+    markers: usize,
+    idle: AtomicUsize,
+}
+
+impl Marking {
+    pub(crate) fn new(markers: usize) -> Self {
+        Self { markers, idle: AtomicUsize::new(0) }
+    }
+
+    /// Traces until every marker has run out of work. `seed` is what this marker begins with.
+    pub(crate) fn drain(&self, queue: &GreyQueue, tracer: &mut Tracer<'_>) {
+        loop {
+            while let Some(grey) = tracer.stack.pop() {
+                tracer.scan(grey);
+                if self.markers > 1
+                    && tracer.stack.len() > SHARE_ABOVE
+                    && self.idle.load(Ordering::Relaxed) != 0
+                    && queue.is_empty()
+                {
+                    let half = tracer.stack.len() / 2;
+                    queue.push(tracer.stack.drain(..half).collect());
+                }
+            }
+            match queue.take() {
+                Some(batch) => tracer.stack.extend(batch),
+                None if self.wait_for_work(queue) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Whether there may be work again; false when every marker has run out of it. A marker that is mistaken about
+    /// that loses nothing: the closing rounds look at the queue once more.
+    fn wait_for_work(&self, queue: &GreyQueue) -> bool {
+        self.idle.fetch_add(1, Ordering::SeqCst);
+        let backoff = Backoff::new();
+        loop {
+            if !queue.is_empty() {
+                self.idle.fetch_sub(1, Ordering::SeqCst);
+                return true;
+            }
+            if self.idle.load(Ordering::SeqCst) >= self.markers {
+                return false;
+            }
+            backoff.snooze();
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The collector: an on-the-fly snapshot-at-the-beginning mark and sweep that never stops a thread.
+//!
+//! Every processor has a mode. It changes only in a *handshake*, between two mutations of that processor: done by
+//! its thread on the next `mutate`, or by the collector for an idle one. The collector waits for handshakes,
+//! mutations never do.
+//!
+//! | mode | pointer store `old -> new` | new object | root or pin made | root or pin dropped |
+//! | --- | --- | --- | --- | --- |
+//! | `Off` | nothing | colour of the last cycle | nothing | nothing |
+//! | `Arm` | shade old and new | black, and traced | shade | shade |
+//! | `Mark`, `Close` | shade old | black | nothing | shade |
+//!
+//! A cycle:
+//!
+//! 1. The colours swap meaning: all that lives is white now. Handshake 1 puts every processor into `Arm`. When all
+//!    have answered, every deletion is logged: that instant is the *snapshot*, and what is reachable then
+//!    survives the cycle.
+//! 2. Handshake 2 puts every processor into `Mark`. When all have answered, no mutation that began before the
+//!    snapshot still runs. `Arm` exists for those: such a mutation may have in hand an object that a mutation
+//!    still in `Off` had unlinked without a word, so whatever it stores, roots, pins or builds is shaded.
+//! 3. Roots and pins are marked, and markers trace. No stack is scanned: between mutations nothing is on it.
+//! 4. When the queue is empty, a round of handshakes (into `Close`) collects every barrier buffer. If it brought
+//!    anything, marking goes on. A round that brings nothing ends the mark: every grey object was in some buffer
+//!    when the round began, each buffer was handed over during it, and with nothing grey anywhere no white
+//!    object is reachable from the snapshot, so no barrier can find one any more.
+//! 5. The handshake to `Off` takes the runs back and drops cached inner pinners. Then nobody has a barrier active or
+//!    a span unknown to its class, and the sweep begins; it ends before the next cycle starts.
+//!
+//! A deletion barrier may note the old value *after* it has replaced it (see
+//! [`GcCell::store`](crate::GcCell::store)): handshakes lie between mutations, so what matters is only that
+//! the note is made in the same mutation.
+
+pub(crate) mod cycle;
+pub(crate) mod mark;
+pub(crate) mod pacer;
+pub(crate) mod queue;
+pub(crate) mod workers;
+
+use crate::heap::Core;
+use crate::processor::thread as this_thread;
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, thread};
+use workers::Workers;
+
+/// What the collector's thread and those who ask it for cycles share.
+#[derive(Default)]
+pub(crate) struct Control {
+    state: Mutex<ControlState>,
+    /// Notified when a cycle is asked for, or the thread is to end.
+    asked: Condvar,
+    /// Notified when a cycle has ended.
+    ended: Condvar,
+    /// Set while a cycle asked for by growth has not started, so that asking again costs one load.
+    growth_asked: AtomicBool,
+}
+
+#[derive(Default)]
+struct ControlState {
+    /// The number of the last cycle that is wanted.
+    wanted: u64,
+    /// The number of the last cycle that has started, and that has ended.
+    started: u64,
+    ended: u64,
+    stop: bool,
+    thread: Option<thread::JoinHandle<()>>,
+    /// The heap was dropped on the collector's own thread, which ends the heap when it ends itself.
+    end_heap_on_exit: bool,
+}
+
+impl Control {
+    /// Asks for a cycle because the heap has grown. Never waits for one.
+    #[cold]
+    pub(crate) fn ask_for_growth(&self, core: &Core) {
+        if self.growth_asked.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.state.lock();
+        state.wanted = state.wanted.max(state.started + 1);
+        self.ensure_thread(core, &mut state);
+        self.asked.notify_one();
+    }
+
+    /// Asks for a cycle that starts from now on and waits until it has ended.
+    pub(crate) fn collect(&self, core: &Core) {
+        let mut state = self.state.lock();
+        let target = state.started + 1;
+        state.wanted = state.wanted.max(target);
+        self.ensure_thread(core, &mut state);
+        self.asked.notify_one();
+        while state.ended < target {
+            self.ended.wait(&mut state);
+        }
+    }
+
+    /// Cycles that have ended.
+    pub(crate) fn cycles(&self) -> u64 {
+        self.state.lock().ended
+    }
+
+    fn ensure_thread(&self, core: &Core, state: &mut ControlState) {
+        if state.thread.is_some() || state.stop {
+            return;
+        }
+        let shared = core.shared();
+        let spawned = thread::Builder::new()
+            .name(format!("linchpin-{}", core.id))
+            .spawn(move || serve(shared));
+        match spawned {
+            Ok(handle) => state.thread = Some(handle),
+            // Without a collector the heap would grow without end; there is nobody to return an error to.
+            Err(error) => panic!(
+                "linchpin: the thread of the collector could not be started ({error}); raise the limit of \
+                 threads (ulimit -u) or free memory"
+            ),
+        }
+    }
+
+    /// Ends the collector's thread and waits for it. False if this *is* that thread: then it ends the heap itself
+    /// when it is done.
+    pub(crate) fn stop(&self, core: &Core) -> bool {
+        let thread = {
+            let mut state = self.state.lock();
+            state.stop = true;
+            if this_thread::is_collector_of(core.id) {
+                state.end_heap_on_exit = true;
+                return false;
+            }
+            state.thread.take()
+        };
+        self.asked.notify_one();
+        if let Some(thread) = thread {
+            // The collector aborts rather than unwinds, so there is no panic to pass on.
+            let _ = thread.join();
+        }
+        true
+    }
+
+    /// Waits for the next cycle to run; `None` when the thread is to end.
+    fn next_cycle(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        loop {
+            if state.stop {
+                return None;
+            }
+            if state.wanted > state.started {
+                state.started += 1;
+                self.growth_asked.store(false, Ordering::Relaxed);
+                return Some(state.started);
+            }
+            self.asked.wait(&mut state);
+        }
+    }
+
+    fn end_cycle(&self, number: u64) {
+        self.state.lock().ended = number;
+        self.ended.notify_all();
+    }
+
+    /// Counts a cycle that was run by the thread that ends the heap.
+    pub(crate) fn count_last_cycle(&self) {
+        let mut state = self.state.lock();
+        state.started += 1;
+        state.ended = state.started;
+    }
+}
+
+/// The collector's thread.
+fn serve(core: Arc<Core>) {
+    this_thread::set_collector_of(core.id);
+    let _abort = AbortOnUnwind;
+    let workers = Workers::start(mark_helpers(core.processors.limit()), core.id);
+    while let Some(number) = core.control.next_cycle() {
+        cycle::run(&core, &workers);
+        core.control.end_cycle(number);
+        if core.pace.allocated(0) {
+            core.control.ask_for_growth(&core);
+        }
+    }
+    drop(workers);
+    let end_heap = std::mem::take(&mut core.control.state.lock().end_heap_on_exit);
+    if end_heap {
+        core.end();
+    }
+    this_thread::set_collector_of(0);
+}
+
+/// How many helpers mark beside the collector's thread: together a quarter of the processors, at least one.
+pub(crate) fn mark_helpers(processors: usize) -> usize {
+    processors.div_ceil(4) - 1
+}
+
+/// A collector that unwinds has lost objects it was to trace; going on would free what is in use.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        eprintln!("linchpin: the collector panicked (a hand-written Trace must not panic); aborting");
+        std::process::abort();
+    }
+}

@@ -1,0 +1,81 @@
+//! Where a heap keeps its roots: slots that hold an object's address, in chunks that stay where they are.
+
+use std::ptr::NonNull;
+
+use crate::collector::mark::Tracer;
+use crate::sync::{AtomicPtr, Mutex, Ordering};
+
+const CHUNK: usize = 256;
+
+/// A slot: the start of a rooted object, or null while free.
+pub(crate) type Slot = AtomicPtr<u8>;
+
+/// All root slots of a heap.
+#[derive(Default)]
+pub(crate) struct RootTable {
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// Boxed, so that a slot's address holds as long as the heap does.
+    chunks: Vec<Box<[Slot; CHUNK]>>,
+    free: Vec<NonNull<Slot>>,
+    in_use: usize,
+}
+
+// SAFETY: the pointers lead to atomics in `chunks`, which the table owns and never gives up.
+unsafe impl Send for Table {}
+
+impl RootTable {
+    /// Takes a free slot, which stays valid as long as the table, and makes it hold `object`.
+    pub(crate) fn add(&self, object: NonNull<u8>) -> NonNull<Slot> {
+        let mut table = self.table.lock();
+        if table.free.is_empty() {
+            let chunk = Box::new([const { Slot::new(std::ptr::null_mut()) }; CHUNK]);
+            table.chunks.push(chunk);
+            let Table { chunks, free, .. } = &mut *table;
+            free.extend(chunks.iter().last().into_iter().flat_map(|chunk| chunk.iter().rev().map(NonNull::from)));
+        }
+        let slot = table.free.pop().expect("a chunk was added if there was none");
+        table.in_use += 1;
+        // Release: pairs with the acquire in `visit_all` and in `Root::get`.
+        // SAFETY: slots live as long as the table.
+        unsafe { slot.as_ref() }.store(object.as_ptr(), Ordering::Release);
+        slot
+    }
+
+    /// Frees a slot that `add` gave.
+    pub(crate) fn remove(&self, slot: NonNull<Slot>) {
+        let mut table = self.table.lock();
+        // Relaxed: that the collector misses the change or sees it, both are right: who dropped the root has
+        // shaded what it held.
+        // SAFETY: slots live as long as the table.
+        unsafe { slot.as_ref() }.store(std::ptr::null_mut(), Ordering::Relaxed);
+        table.free.push(slot);
+        table.in_use -= 1;
+    }
+
+    /// How many roots there are.
+    pub(crate) fn len(&self) -> usize {
+        self.table.lock().in_use
+    }
+
+    /// Marks every rooted object. Roots come and go meanwhile: those made since the snapshot were shaded, or their
+    /// objects are part of the snapshot or black; those dropped since were shaded.
+    pub(crate) fn visit_all(&self, tracer: &mut Tracer<'_>) {
+        // The addresses of the chunks are taken under the lock, the slots are read without: roots may be made and
+        // dropped while a long table is walked.
+        let chunks: Vec<NonNull<[Slot; CHUNK]>> =
+            self.table.lock().chunks.iter().map(|chunk| NonNull::from(&**chunk)).collect();
+        for chunk in chunks {
+            // SAFETY: chunks are never given up before the table.
+            for slot in unsafe { chunk.as_ref() } {
+                // Acquire: pairs with the release in `add` and `Root::set`: the object is seen initialised.
+                if let Some(object) = NonNull::new(slot.load(Ordering::Acquire)) {
+                    tracer.visit_root(object);
+                }
+            }
+        }
+    }
+}

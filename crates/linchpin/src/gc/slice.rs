@@ -1,0 +1,113 @@
+//! Slices and strings: the length stands in front of the elements, so that a pointer to them is one word.
+//!
+//! The object starts with a `usize`, the number of initialised elements; the first element follows at the next
+//! multiple of its alignment. The length is written last when a slice is built, so that a half-built slice (its
+//! builder panicked) is a valid, shorter one.
+
+use std::alloc::Layout;
+use std::mem::offset_of;
+use std::ptr::NonNull;
+
+use super::Object;
+use crate::trace::{Trace, Tracer, TypeInfo};
+
+#[repr(C)]
+struct WithHeader<T> {
+    length: usize,
+    first: [T; 0],
+}
+
+/// How far behind the start of the object its elements begin, in bytes.
+#[inline(always)]
+pub(crate) const fn elements_offset<T>() -> usize {
+    offset_of!(WithHeader<T>, first)
+}
+
+/// The size and alignment of a slice object of `length` elements; `None` if no address space could hold it.
+pub(crate) fn layout_of_slice<T>(length: usize) -> Option<Layout> {
+    let (layout, offset) = Layout::new::<usize>().extend(Layout::array::<T>(length).ok()?).ok()?;
+    debug_assert_eq!(offset, elements_offset::<T>());
+    Some(layout)
+}
+
+/// Reads the length of the slice object at `start`.
+///
+/// # Safety
+/// There is a slice object with its length written.
+#[inline(always)]
+pub(crate) unsafe fn length(start: NonNull<u8>) -> usize {
+    // SAFETY: the caller's promise; the start of an object is aligned to a granule, hence to a `usize`.
+    unsafe { start.cast::<usize>().read() }
+}
+
+/// Writes the length of the slice object at `start`.
+///
+/// # Safety
+/// The memory is a slice object's, not shared yet, with so many elements initialised.
+#[inline(always)]
+pub(crate) unsafe fn set_length(start: NonNull<u8>, length: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { start.cast::<usize>().write(length) }
+}
+
+/// The address of the first element.
+///
+/// # Safety
+/// The memory at `start` is that of a slice object of `T`s.
+#[inline(always)]
+pub(crate) unsafe fn elements<T>(start: NonNull<u8>) -> NonNull<T> {
+    // SAFETY: the object has room for its header and padding at least.
+    unsafe { start.add(elements_offset::<T>()) }.cast()
+}
+
+/// # Safety
+/// As for [`Object::at`].
+#[inline(always)]
+unsafe fn slice_at<T>(start: NonNull<u8>) -> NonNull<[T]> {
+    // SAFETY: the caller's promise.
+    unsafe { NonNull::slice_from_raw_parts(elements::<T>(start), length(start)) }
+}
+
+// SAFETY: `Branded` is that of the elements; both have the same layout.
+unsafe impl<T: Trace> Object for [T] {
+    type Branded<'b> = [<T as Trace>::Branded<'b>];
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    const INFO: &'static TypeInfo = &TypeInfo::of_slice::<T>();
+
+    #[inline(always)]
+    unsafe fn at(start: NonNull<u8>) -> NonNull<[T]> {
+        // SAFETY: the caller's promise.
+        unsafe { slice_at(start) }
+    }
+}
+
+// SAFETY: a `str` holds no pointers.
+unsafe impl Object for str {
+    type Branded<'b> = str;
+    const NEEDS_TRACE: bool = false;
+    const INFO: &'static TypeInfo = <[u8] as Object>::INFO;
+
+    #[inline(always)]
+    unsafe fn at(start: NonNull<u8>) -> NonNull<str> {
+        // SAFETY: the caller's promise: the bytes were those of a `str`, whose pointer has the same layout.
+        let bytes = unsafe { slice_at::<u8>(start) };
+        // The cast of a slice pointer to a `str` pointer keeps address and length.
+        let text = bytes.as_ptr() as *mut str;
+        // SAFETY: it was not null before.
+        unsafe { NonNull::new_unchecked(text) }
+    }
+}
+
+/// Reports the pointers of a slice object's elements.
+pub(crate) unsafe fn trace_elements<T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) {
+    // SAFETY: the marker calls this for an initialised slice object of `T`s.
+    for element in unsafe { slice_at::<T>(start).as_ref() } {
+        element.trace(tracer);
+    }
+}
+
+/// Drops a slice object's elements.
+pub(crate) unsafe fn drop_elements<T>(start: NonNull<u8>) {
+    // SAFETY: the sweeper calls this once for a dead, initialised slice object of `T`s.
+    unsafe { slice_at::<T>(start).drop_in_place() }
+}

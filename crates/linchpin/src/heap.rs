@@ -1,0 +1,329 @@
+//! The heap: making one, mutating it, asking it for cycles and figures.
+
+use std::fmt;
+
+use crate::builder::{Config, HeapBuilder};
+use crate::collector::pacer::Pace;
+use crate::collector::queue::GreyQueue;
+use crate::collector::workers::Workers;
+use crate::collector::{Control, cycle};
+use crate::error::BuildError;
+use crate::gc::root_table::RootTable;
+use crate::memory::region::Region;
+use crate::memory::sweep::Memory;
+use crate::mutator::Mutator;
+use crate::pin::leak::{self, PinLeakCause};
+use crate::pin::registry::Registry;
+use crate::processor::acquire::Processors;
+use crate::processor::thread as this_thread;
+use crate::processor::{Holding, Local};
+use crate::stats::HeapStats;
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
+
+/// The number of the next heap; a number is never used again.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A garbage-collected heap that many threads share and whose collector never stops them.
+///
+/// Make one with [`Heap::new`] or [`Heap::builder`], share it by reference or `Arc`, and work on it in
+/// [`mutate`](Self::mutate).
+///
+/// Dropping the heap ends its collector and drops every value in it. Roots and pins that are still there keep what they
+/// lead to, and the region with it, until the last of them is gone; the heap says so when it is dropped (pins by the
+/// hook of [`HeapBuilder::on_pin_leak`]).
+pub struct Heap {
+    core: Arc<Core>,
+}
+
+/// What a heap is made of; shared by the [`Heap`], its collector's thread, its roots and its inner pinners.
+pub(crate) struct Core {
+    pub(crate) id: u64,
+    pub(crate) config: Config,
+    pub(crate) processors: Processors,
+    pub(crate) memory: Memory,
+    pub(crate) queue: GreyQueue,
+    pub(crate) roots: RootTable,
+    pub(crate) pinners: Registry,
+    pub(crate) pace: Pace,
+    pub(crate) control: Control,
+    /// The cycle that runs, or ran last.
+    pub(crate) cycle: AtomicU64,
+    /// The `Heap` is gone, and the collector's thread with it.
+    ended: AtomicBool,
+    /// After the end: something was let go of since the last cycle began.
+    unsettled: AtomicBool,
+    /// After the end: held by the thread that runs a cycle.
+    settling: Mutex<()>,
+}
+
+impl Heap {
+    /// A heap with the defaults of [`Heap::builder`].
+    ///
+    /// # Panics
+    /// If the operating system refuses to reserve address space; [`HeapBuilder::build`] returns that as an error.
+    #[must_use]
+    pub fn new() -> Self {
+        match Self::builder().build() {
+            Ok(heap) => heap,
+            Err(error) => panic!("linchpin: no heap could be made: {error}"),
+        }
+    }
+
+    /// Starts to describe a heap.
+    #[must_use]
+    pub fn builder() -> HeapBuilder {
+        HeapBuilder::new()
+    }
+
+    pub(crate) fn from_parts(config: Config, processors: usize, region: Region) -> Self {
+        let core = Core {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            pace: Pace::new(config.growth_percent, region.bytes()),
+            config,
+            processors: Processors::new(processors),
+            memory: Memory::new(region),
+            queue: GreyQueue::new(),
+            roots: RootTable::default(),
+            pinners: Registry::default(),
+            control: Control::default(),
+            cycle: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+            unsettled: AtomicBool::new(false),
+            settling: Mutex::new(()),
+        };
+        Self { core: Arc::new(core) }
+    }
+
+    /// Runs `f` as a mutation: with the right to allocate, load, store, root and pin.
+    ///
+    /// A mutation holds a *processor*. As many run at once as the heap has processors; a thread that finds none free
+    /// waits for one. It is taken with one compare-and-swap when the thread's last one is still idle, and given back
+    /// on return and on unwinding. A call inside a mutation of the same heap uses that mutation's processor.
+    ///
+    /// The collector never waits inside a mutation and no mutation waits for the collector; a long mutation delays
+    /// the end of a cycle, so memory is not freed meanwhile.
+    ///
+    /// ```
+    /// # let heap = linchpin::Heap::new();
+    /// let length = heap.mutate(|mu| mu.alloc_str("hello").len());
+    /// assert_eq!(length, 5);
+    /// ```
+    #[inline]
+    pub fn mutate<R>(&self, f: impl for<'gc> FnOnce(&Mutator<'gc>) -> R) -> R {
+        let core = &*self.core;
+        let entered = core.processors.enter(core);
+        let mutator = Mutator::new(core, entered.processor);
+        // SAFETY: `mutator` is not moved any more, and the guard below leaves the frame before it goes away.
+        unsafe { mutator.frame().enter() };
+        let _leave = Leave { core, mutator: &mutator, nested: entered.nested };
+        f(&mutator)
+    }
+
+    /// Runs a whole cycle and returns when everything that was unreachable when it began is swept and dropped.
+    ///
+    /// # Panics
+    /// Inside a mutation of this heap, or in a `Drop` that the collector runs: the cycle would wait for its own
+    /// caller. Also if the collector's thread cannot be started.
+    pub fn collect(&self) {
+        assert!(
+            this_thread::current_processor(&*self.core).is_none(),
+            "linchpin: Heap::collect was called inside a mutation of the same heap, which the cycle would have to \
+             wait for; call it after `mutate` has returned"
+        );
+        assert!(
+            !this_thread::is_collector_of(self.core.id),
+            "linchpin: Heap::collect was called by a Drop that the collector runs; the cycle would wait for itself"
+        );
+        self.core.control.collect(&self.core);
+    }
+
+    /// What the heap has done and holds. Allocations of a mutation that is running are counted as far as its
+    /// processor has reported them.
+    #[must_use]
+    pub fn stats(&self) -> HeapStats {
+        HeapStats::of(&self.core)
+    }
+
+    /// How many mutations may run at once.
+    #[must_use]
+    pub fn processors(&self) -> usize {
+        self.core.processors.limit()
+    }
+
+    /// Changes how many mutations may run at once. Those that run go on; a processor that is retired gives back its
+    /// spans and drops its cached inner pinner, at once or when its mutation has ended.
+    ///
+    /// # Errors
+    /// [`BuildError::ZeroProcessors`] or [`BuildError::TooManyProcessors`].
+    pub fn set_processors(&self, count: usize) -> Result<(), BuildError> {
+        self.core.processors.resize(&self.core, count)
+    }
+
+    /// Whether the object at `address`, or around it, is pinned. An address outside the heap counts as pinned: the
+    /// collector never touches what is there.
+    #[inline]
+    #[must_use]
+    pub fn is_pinned<T: ?Sized>(&self, address: *const T) -> bool {
+        self.core.counter_at(address.addr()).is_none_or(|count| count != 0)
+    }
+
+    /// How many pins the object at `address`, or around it, has; 0 for an address outside the heap.
+    #[must_use]
+    pub fn pin_count<T: ?Sized>(&self, address: *const T) -> u32 {
+        self.core.counter_at(address.addr()).unwrap_or(0)
+    }
+
+    /// Whether `address` lies in the heap's region.
+    #[must_use]
+    pub fn contains<T: ?Sized>(&self, address: *const T) -> bool {
+        self.core.memory.region.contains(address.addr())
+    }
+
+    /// The heap's number, which no other heap of the process has or will have.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.core.id
+    }
+}
+
+/// Ends a mutation, on return and on unwinding.
+struct Leave<'a, 'gc> {
+    core: &'a Core,
+    mutator: &'a Mutator<'gc>,
+    nested: bool,
+}
+
+impl Drop for Leave<'_, '_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.mutator.frame().leave();
+        if !self.nested {
+            // SAFETY: `enter` took the processor for this mutation, which ends here.
+            let holding = unsafe { Holding::of(self.mutator.processor()) };
+            self.core.processors.release(self.core, holding);
+        }
+    }
+}
+
+impl Core {
+    /// Another owner of the heap's parts.
+    pub(crate) fn shared(&self) -> Arc<Self> {
+        // SAFETY: a `Core` lives in an `Arc` only (`Heap::from_parts`), and `self` shows that it is alive.
+        unsafe {
+            Arc::increment_strong_count(self);
+            Arc::from_raw(self)
+        }
+    }
+
+    /// Runs `f` with a processor of this heap: that of this thread's mutation, or one held for the moment.
+    /// `f` runs no user code.
+    pub(crate) fn with_processor<R>(&self, f: impl FnOnce(&Local) -> R) -> R {
+        if let Some(processor) = this_thread::current_processor(self) {
+            // SAFETY: the mutation in progress on this thread holds it.
+            return f(unsafe { (*processor).local() });
+        }
+        let holding = self.processors.hold_for_a_moment(self);
+        let outcome = f(holding.local());
+        self.processors.release(self, holding);
+        outcome
+    }
+
+    /// After the end of the heap, frees what nothing leads to any more, on this thread. Called whenever a root or pins
+    /// were let go of.
+    ///
+    /// What is freed may let go of further roots and pins (in this very function, from a value's `Drop`), so it goes on
+    /// until nothing changes.
+    pub(crate) fn settle_if_ended(&self) {
+        if !self.ended.load(Ordering::Acquire) {
+            return;
+        }
+        self.unsettled.store(true, Ordering::SeqCst);
+        // Whoever has the lock looks at `unsettled` again after giving it back, so nothing is left undone.
+        while self.unsettled.load(Ordering::SeqCst)
+            && let Some(_guard) = self.settling.try_lock()
+        {
+            while self.unsettled.swap(false, Ordering::SeqCst) {
+                cycle::run(self, &Workers::none());
+                self.control.count_last_cycle();
+            }
+        }
+    }
+
+    /// The pin count of the object at or around `address`; `None` for an address outside the region.
+    fn counter_at(&self, address: usize) -> Option<u32> {
+        let start = self.object_at(address)?;
+        Some(self.memory.region.pin_counter(start).count())
+    }
+
+    /// The start of the object at or around `address`, as the span's slots tell; `None` outside the region.
+    pub(crate) fn object_at(&self, address: usize) -> Option<usize> {
+        let region = &self.memory.region;
+        if !region.contains(address) {
+            return None;
+        }
+        let mut unit = region.unit_of(address);
+        unit -= region.span(unit).back();
+        let start = region.unit_start(unit).addr().get();
+        // A free unit has no slots; its granules have no pins either.
+        let slot_bytes = region.span(unit).slot_bytes().max(crate::memory::GRANULE);
+        Some(start + (address - start) / slot_bytes * slot_bytes)
+    }
+
+    /// Ends the heap: its collector's thread has ended, no mutation runs or ever will.
+    ///
+    /// A last cycle runs on this thread. Whatever no root or pin from outside holds is dropped in it; the rest stays
+    /// until the last root or pinner lets go of the core.
+    pub(crate) fn end(&self) {
+        // Release: pairs with the acquire in `settle_if_ended`.
+        self.ended.store(true, Ordering::Release);
+        self.settle_if_ended();
+        // A cached inner pinner owns the core: left alone, it would keep the core for ever.
+        for processor in self.processors.all() {
+            if let Some(holding) = leak::hold(processor) {
+                holding.local().drop_pinner_cache();
+            }
+        }
+        let roots = self.roots.len();
+        if roots != 0 {
+            eprintln!(
+                "linchpin: heap {} was dropped with {roots} roots outstanding; what they lead to stays until they \
+                 are dropped",
+                self.id
+            );
+        }
+        leak::report_outstanding(self, PinLeakCause::HeapDropped);
+    }
+}
+
+impl Drop for Core {
+    /// Drops what the last roots and pins kept, then gives the region back.
+    fn drop(&mut self) {
+        if self.memory.units_in_use() != 0 {
+            cycle::run(self, &Workers::none());
+        }
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        if self.core.control.stop(&self.core) {
+            self.core.end();
+        }
+    }
+}
+
+impl Default for Heap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Heap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heap")
+            .field("id", &self.core.id)
+            .field("processors", &self.processors())
+            .field("region_bytes", &self.core.memory.region.bytes())
+            .finish_non_exhaustive()
+    }
+}

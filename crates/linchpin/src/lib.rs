@@ -1,0 +1,84 @@
+//! A garbage-collected heap that many threads share, that never stops them, and whose objects can be *pinned*, so that
+//! C code or the kernel may keep their addresses.
+//!
+//! ```
+//! use linchpin::{Gc, GcCell, Heap, Pinner, Root, Trace};
+//!
+//! #[derive(Trace)]
+//! struct Session<'gc> {
+//!     id: u64,
+//!     buffer: Gc<'gc, [u8]>,
+//!     next: GcCell<'gc, Session<'gc>>,
+//! }
+//!
+//! let heap = Heap::new();
+//! let root: Root<Session<'static>> = heap.mutate(|mu| {
+//!     let buffer = mu.alloc_slice_copy(b"hello");
+//!     mu.root(mu.alloc(Session { id: 1, buffer, next: GcCell::null() }))
+//! });
+//! let mut pinner = Pinner::new();
+//! let address = heap.mutate(|mu| pinner.pin(mu, root.get(mu).buffer));
+//! drop(root); // from here on only the pin keeps the buffer
+//! heap.collect();
+//! // SAFETY: the buffer is pinned and nobody writes to it.
+//! assert_eq!(unsafe { address.as_ref() }, b"hello");
+//! pinner.unpin();
+//! ```
+//!
+//! # How it works
+//!
+//! * Threads work on a heap in *mutations* ([`Heap::mutate`]), each holding a *processor* (Go's P): its
+//!   allocation runs, its barrier buffer, its cached inner pinner.
+//! * Pointers ([`Gc`]) are one word, `Copy`, and branded by the lifetime of their mutation, so they cannot leave it; no
+//!   thread's stack is ever scanned. What outlives a mutation is a [`Root`] or is pinned by a [`Pinner`].
+//! * Objects are shared, hence `Send + Sync` and immutable but for their atomic parts; [`GcCell`] is the
+//!   pointer field that changes.
+//! * A collector thread marks and sweeps while mutations go on. It asks each processor, between two mutations, to
+//!   adopt the next phase of the cycle; mutations never wait for it.
+//!
+//! # Where to find what
+//!
+//! | module | idea |
+//! | --- | --- |
+//! | `heap`, `builder`, `stats` | the value a program makes |
+//! | `mutator` | what a mutation can do |
+//! | `processor` | taking and giving back a processor, its state word, handshakes, allocation runs |
+//! | `memory` | the region, spans, side metadata, classes, sweep |
+//! | `collector` | the cycle, marking, background threads, the growth rule |
+//! | `pin` | the pinner, its cache and leak reports |
+//! | `gc` | pointers, pointer fields, roots, slices |
+//! | `trace` | what the collector knows of types |
+
+#![warn(missing_docs)]
+
+mod builder;
+mod collector;
+mod error;
+mod gc;
+mod heap;
+mod memory;
+mod mutator;
+mod opaque;
+mod pin;
+mod processor;
+mod stats;
+mod sync;
+mod trace;
+
+pub use builder::HeapBuilder;
+pub use error::{AllocError, BuildError, OutOfMemory};
+pub use gc::{Gc, GcCell, Object, Root};
+pub use heap::Heap;
+pub use mutator::Mutator;
+pub use opaque::Opaque;
+pub use pin::Pinner;
+pub use pin::leak::{PinLeak, PinLeakCause};
+pub use stats::HeapStats;
+pub use trace::{Allocate, Trace, Tracer};
+
+#[doc(hidden)]
+pub use trace::{MustNotImplementDrop, TypeInfo};
+
+/// Derives [`Trace`](trait@Trace) for a struct or an enum. See the trait.
+#[cfg(feature = "derive")]
+pub use linchpin_derive::Trace;

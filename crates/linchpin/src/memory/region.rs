@@ -1,0 +1,217 @@
+//! The reserved address range and its side metadata.
+
+use std::ptr::NonNull;
+
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+
+use super::span::Span;
+use super::{GRANULE, SPAN_BYTES};
+use crate::error::BuildError;
+use crate::pin::counter::PinCounter;
+use crate::sync::AtomicU8;
+
+/// The smallest region, in bytes.
+pub(crate) const MIN_REGION: usize = 16 * SPAN_BYTES;
+/// The largest region, in bytes: what leaves room for the metadata in 47 bits of address space.
+pub(crate) const MAX_REGION: usize = 1 << 45;
+
+/// One mapping: the region and, behind it, its side metadata.
+///
+/// The mapping lives exactly as long as this value.
+pub(crate) struct Region {
+    mapping: NonNull<u8>,
+    mapping_bytes: usize,
+    base: NonNull<u8>,
+    bytes: usize,
+    marks: NonNull<AtomicU8>,
+    pin_counters: NonNull<PinCounter>,
+    pin_flags: NonNull<AtomicU8>,
+    spans: NonNull<Span>,
+}
+
+// SAFETY: the pointers lead into a mapping this value owns, and what lies there is atomics, or objects whose
+// access is governed by the heap's protocol (module head of `memory`).
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Reserves a region of `bytes` (rounded up to whole spans).
+    pub(crate) fn reserve(bytes: usize) -> Result<Self, BuildError> {
+        if bytes < MIN_REGION {
+            return Err(BuildError::RegionTooSmall { requested: bytes, min: MIN_REGION });
+        }
+        if bytes > MAX_REGION {
+            return Err(BuildError::RegionTooLarge { requested: bytes, max: MAX_REGION });
+        }
+        let bytes = bytes.next_multiple_of(SPAN_BYTES);
+        let units = bytes / SPAN_BYTES;
+        let granules = bytes / GRANULE;
+        let page = rustix::param::page_size().max(4096);
+        let marks_bytes = granules.next_multiple_of(page);
+        let counters_bytes = (granules * size_of::<PinCounter>()).next_multiple_of(page);
+        let flags_bytes = units.next_multiple_of(page);
+        let spans_bytes = (units * size_of::<Span>()).next_multiple_of(page);
+        // One unit more than needed, so that the region can be aligned inside the mapping.
+        let mapping_bytes =
+            bytes + SPAN_BYTES + marks_bytes + counters_bytes + flags_bytes + spans_bytes;
+        // SAFETY: an anonymous private mapping at an address of the kernel's choice overlaps nothing.
+        let mapping = unsafe {
+            mmap_anonymous(
+                std::ptr::null_mut(),
+                mapping_bytes,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )
+        }
+        .map_err(|error| BuildError::ReserveFailed {
+            bytes: mapping_bytes,
+            errno: error.raw_os_error(),
+        })?
+        .cast::<u8>();
+        let mapping = NonNull::new(mapping).expect("the kernel maps nothing at address zero");
+        let slack = mapping.addr().get().next_multiple_of(SPAN_BYTES) - mapping.addr().get();
+        let part = |offset: usize| {
+            // SAFETY: `offset` is the sum of sizes that together make up the mapping, so it stays inside.
+            unsafe { mapping.add(offset) }
+        };
+        let base = part(slack);
+        let marks = part(slack + bytes);
+        let pin_counters = part(slack + bytes + marks_bytes);
+        let pin_flags = part(slack + bytes + marks_bytes + counters_bytes);
+        let spans = part(slack + bytes + marks_bytes + counters_bytes + flags_bytes);
+        // A huge page under one pin counter would commit two megabytes for four bytes. Where the kernel
+        // knows no huge pages the advice fails, and nothing is lost.
+        // SAFETY: the range is part of the mapping made above and holds nothing yet.
+        let _ = unsafe {
+            madvise(
+                pin_counters.as_ptr().cast(),
+                counters_bytes + flags_bytes + spans_bytes,
+                Advice::LinuxNoHugepage,
+            )
+        };
+        Ok(Self {
+            mapping,
+            mapping_bytes,
+            base,
+            bytes,
+            marks: marks.cast(),
+            pin_counters: pin_counters.cast(),
+            pin_flags: pin_flags.cast(),
+            spans: spans.cast(),
+        })
+    }
+
+    /// The size of the region in bytes, metadata not counted.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number of 64 KiB units.
+    pub(crate) fn units(&self) -> usize {
+        self.bytes / SPAN_BYTES
+    }
+
+    /// Whether `address` lies in the region.
+    #[inline(always)]
+    pub(crate) fn contains(&self, address: usize) -> bool {
+        address.wrapping_sub(self.base.addr().get()) < self.bytes
+    }
+
+    /// The unit that holds `address`, which lies in the region.
+    #[inline(always)]
+    pub(crate) fn unit_of(&self, address: usize) -> usize {
+        debug_assert!(self.contains(address));
+        (address - self.base.addr().get()) / SPAN_BYTES
+    }
+
+    /// The first byte of a unit.
+    pub(crate) fn unit_start(&self, unit: usize) -> NonNull<u8> {
+        debug_assert!(unit < self.units());
+        // SAFETY: `unit` is below `units()`, so the offset stays inside the region.
+        unsafe { self.base.add(unit * SPAN_BYTES) }
+    }
+
+    /// The record of a unit.
+    #[inline(always)]
+    pub(crate) fn span(&self, unit: usize) -> &Span {
+        debug_assert!(unit < self.units());
+        // SAFETY: the table has a record for each unit; zeroed memory is a valid `Span`, all atomics, and
+        // the mapping lives as long as `self`.
+        unsafe { self.spans.add(unit).as_ref() }
+    }
+
+    /// The record of the span an object lies in, for the start of an object.
+    #[inline(always)]
+    pub(crate) fn span_of(&self, object: NonNull<u8>) -> &Span {
+        self.span(self.unit_of(object.addr().get()))
+    }
+
+    #[inline(always)]
+    fn granule_of(&self, address: usize) -> usize {
+        debug_assert!(self.contains(address));
+        (address - self.base.addr().get()) / GRANULE
+    }
+
+    /// The mark byte of the granule at `address`, which lies in the region.
+    #[inline(always)]
+    pub(crate) fn mark(&self, address: usize) -> &AtomicU8 {
+        // SAFETY: there is a mark byte for each granule of the region, mapped as long as `self`.
+        unsafe { self.marks.add(self.granule_of(address)).as_ref() }
+    }
+
+    /// The mark bytes of one unit, for their only user of the moment.
+    ///
+    /// # Safety
+    /// The caller owns the span (nobody allocates in it), no barrier is active and no marker runs.
+    pub(crate) unsafe fn marks_of_unit(&self, unit: usize) -> &mut [u8] {
+        debug_assert!(unit < self.units());
+        // SAFETY: the bytes exist for each unit; exclusiveness is the caller's promise. `AtomicU8` has the
+        // layout of `u8`.
+        unsafe {
+            std::slice::from_raw_parts_mut(
+                self.marks.add(unit * super::SPAN_GRANULES).cast::<u8>().as_ptr(),
+                super::SPAN_GRANULES,
+            )
+        }
+    }
+
+    /// The pin counter of the granule at `address`, which lies in the region.
+    #[inline(always)]
+    pub(crate) fn pin_counter(&self, address: usize) -> &PinCounter {
+        // SAFETY: there is a counter for each granule of the region, mapped as long as `self`.
+        unsafe { self.pin_counters.add(self.granule_of(address)).as_ref() }
+    }
+
+    /// The start of the granule a pin counter belongs to.
+    pub(crate) fn granule_of_counter(&self, counter: NonNull<PinCounter>) -> NonNull<u8> {
+        let index = (counter.addr().get() - self.pin_counters.addr().get()) / size_of::<PinCounter>();
+        debug_assert!(index < self.bytes / GRANULE);
+        // SAFETY: counters and granules correspond one to one, so the offset stays inside the region.
+        unsafe { self.base.add(index * GRANULE) }
+    }
+
+    /// The "may hold pins" flag of a unit.
+    #[inline(always)]
+    pub(crate) fn pin_flag(&self, unit: usize) -> &AtomicU8 {
+        debug_assert!(unit < self.units());
+        // SAFETY: there is a flag for each unit of the region, mapped as long as `self`.
+        unsafe { self.pin_flags.add(unit).as_ref() }
+    }
+
+    /// A pointer of the region's provenance at `address`, which lies in it.
+    pub(crate) fn pointer(&self, address: usize) -> NonNull<u8> {
+        debug_assert!(self.contains(address));
+        // SAFETY: the offset stays inside the region.
+        unsafe { self.base.add(address - self.base.addr().get()) }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: the range is the one mapped in `reserve`; whoever drops the region has made sure that
+        // nothing points into it any more.
+        let outcome = unsafe { munmap(self.mapping.as_ptr().cast(), self.mapping_bytes) };
+        debug_assert!(outcome.is_ok(), "munmap of a whole mapping cannot fail");
+    }
+}

@@ -1,0 +1,84 @@
+//! What is known of each 64 KiB unit of the region.
+
+use std::ptr::NonNull;
+
+use super::class::Class;
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::trace::TypeInfo;
+
+/// The record of one unit; the first unit of a span speaks for the whole span.
+///
+/// All-zero memory is the record of a free unit. The fields are written by whoever takes the span from the
+/// free list or gives it back, and read by anybody; who reads them for an object he holds sees what was
+/// written before the object was allocated.
+#[repr(C, align(64))]
+pub(crate) struct Span {
+    /// The type of the objects; null while free.
+    info: AtomicPtr<TypeInfo>,
+    /// The distance between objects in bytes.
+    slot_bytes: AtomicUsize,
+    /// The last cycle after whose mark the span was swept (or in which it was made).
+    swept_cycle: AtomicU64,
+    /// Units of the span; 0 in all units but the first.
+    units: AtomicU32,
+    /// How many units before this one the span starts.
+    back: AtomicU32,
+}
+
+impl Span {
+    /// Makes the record speak for a span of `units` in use.
+    pub(crate) fn open(&self, class: &Class, slot_bytes: usize, units: usize, cycle: u64) {
+        self.slot_bytes.store(slot_bytes, Ordering::Relaxed);
+        self.units.store(units as u32, Ordering::Relaxed);
+        self.back.store(0, Ordering::Relaxed);
+        self.swept_cycle.store(cycle, Ordering::Relaxed);
+        self.info.store(NonNull::from(class.info()).as_ptr(), Ordering::Relaxed);
+    }
+
+    /// Makes the record that of a later unit of a span.
+    pub(crate) fn continue_span(&self, back: usize) {
+        self.units.store(0, Ordering::Relaxed);
+        self.back.store(back as u32, Ordering::Relaxed);
+    }
+
+    /// Makes the record that of a free unit.
+    pub(crate) fn close(&self) {
+        self.info.store(std::ptr::null_mut(), Ordering::Relaxed);
+        self.slot_bytes.store(0, Ordering::Relaxed);
+        self.units.store(0, Ordering::Relaxed);
+        self.back.store(0, Ordering::Relaxed);
+    }
+
+    /// The type of the objects in the span, if it is in use.
+    #[inline(always)]
+    pub(crate) fn info(&self) -> Option<&'static TypeInfo> {
+        // SAFETY: only `open` stores a non-null pointer, made from a `&'static TypeInfo`.
+        unsafe { self.info.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// The distance between objects in bytes; 0 while free.
+    #[inline(always)]
+    pub(crate) fn slot_bytes(&self) -> usize {
+        self.slot_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Units of the span; 0 unless this is its first unit.
+    pub(crate) fn units(&self) -> usize {
+        self.units.load(Ordering::Relaxed) as usize
+    }
+
+    /// How many units before this one the span starts.
+    pub(crate) fn back(&self) -> usize {
+        self.back.load(Ordering::Relaxed) as usize
+    }
+
+    /// The last cycle whose dead the span was swept of.
+    pub(crate) fn swept_cycle(&self) -> u64 {
+        self.swept_cycle.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the span was swept of the dead of `cycle`.
+    pub(crate) fn set_swept_cycle(&self, cycle: u64) {
+        self.swept_cycle.store(cycle, Ordering::Relaxed);
+    }
+}

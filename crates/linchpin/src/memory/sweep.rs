@@ -1,0 +1,305 @@
+//! Sweeping: from "not marked" to free.
+//!
+//! When a mark has ended and every processor has answered the handshake to `Off`, each span's mark bytes hold
+//! the colour of the cycle for what lives, the other one for what is dead, and 0 for what is free. Sweeping a
+//! span drops the dead values (if the type has a drop glue) and writes 0 over their bytes. For types without
+//! one this is a single pass over 4 KiB of bytes, which the compiler vectorises.
+//!
+//! Spans are swept by a processor that needs room (types without drop glue only), or by the collector's
+//! thread, which sweeps all the rest before the next cycle may start.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::class::{Class, Classes, Supply};
+use super::free_spans::FreeSpans;
+use super::region::Region;
+use super::{PIN_FLAG_CLEAR, SPAN_BYTES, SPAN_GRANULES};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::trace::TypeInfo;
+
+/// The heap's memory: the region, its free units and the classes.
+pub(crate) struct Memory {
+    pub(crate) region: Region,
+    pub(crate) classes: Classes,
+    free: Mutex<FreeSpans>,
+    /// The last cycle whose mark has ended.
+    marked_cycle: AtomicU64,
+    /// The last cycle whose dead may be swept: `marked_cycle`, as soon as no barrier is active any more.
+    sweepable_cycle: AtomicU64,
+    /// Figures, for the pacer and the statistics.
+    pub(crate) swept: SweptFigures,
+}
+
+/// What sweeps have counted.
+#[derive(Default)]
+pub(crate) struct SweptFigures {
+    /// Bytes found live since the last mark ended.
+    pub(crate) live_bytes: AtomicUsize,
+    /// Objects found live since the last mark ended.
+    pub(crate) live_objects: AtomicUsize,
+    /// Objects freed since the heap was made.
+    pub(crate) freed_objects: AtomicU64,
+    /// Values dropped since the heap was made.
+    pub(crate) dropped_values: AtomicU64,
+    /// Drops that panicked.
+    pub(crate) drop_panics: AtomicU64,
+}
+
+/// A span taken for allocation: swept, and nobody else's.
+pub(crate) struct Taken {
+    pub(crate) unit: usize,
+    /// All its slots are free.
+    pub(crate) fresh: bool,
+}
+
+impl Memory {
+    pub(crate) fn new(region: Region) -> Self {
+        let units = region.units();
+        Self {
+            region,
+            classes: Classes::new(),
+            free: Mutex::new(FreeSpans::new(units)),
+            marked_cycle: AtomicU64::new(0),
+            sweepable_cycle: AtomicU64::new(0),
+            swept: SweptFigures::default(),
+        }
+    }
+
+    /// The last cycle whose mark has ended.
+    pub(crate) fn marked_cycle(&self) -> u64 {
+        // Acquire: pairs with the release in `end_mark`.
+        self.marked_cycle.load(Ordering::Acquire)
+    }
+
+    /// Declares that the mark of `cycle` has ended: from now on every span of an older sweep is unswept.
+    /// Called before the handshake to `Off`, so that a processor in `Off` knows.
+    pub(crate) fn end_mark(&self, cycle: u64) {
+        self.swept.live_bytes.store(0, Ordering::Relaxed);
+        self.swept.live_objects.store(0, Ordering::Relaxed);
+        self.marked_cycle.store(cycle, Ordering::Release);
+    }
+
+    /// Opens the sweep of `cycle`, after every processor has answered the handshake to `Off`.
+    pub(crate) fn open_sweep(&self, cycle: u64) {
+        for class in self.classes.all() {
+            class.gather_unswept(&self.region, cycle);
+        }
+        // Release: pairs with the acquire in `take_span`; whoever sweeps after it sees all marks.
+        self.sweepable_cycle.store(cycle, Ordering::Release);
+    }
+
+    /// Units below which everything in use lies.
+    pub(crate) fn frontier(&self) -> usize {
+        self.free.lock().frontier()
+    }
+
+    /// Units in use.
+    pub(crate) fn units_in_use(&self) -> usize {
+        self.free.lock().in_use()
+    }
+
+    /// A span for a processor to allocate in: one with room, else a fresh one. `None` if the region is full.
+    pub(crate) fn take_span(&self, class: &Class) -> Option<Taken> {
+        let cycle = self.marked_cycle();
+        // Acquire: pairs with the release in `open_sweep`.
+        let sweeping = self.sweepable_cycle.load(Ordering::Acquire) == cycle;
+        while let Some(supply) = class.take(&self.region, &self.classes, cycle, sweeping) {
+            match supply {
+                Supply::Swept(unit) => return Some(Taken { unit, fresh: false }),
+                Supply::Unswept(unit) => {
+                    let outcome = self.sweep_span(unit, class, cycle);
+                    self.classes.swept_one();
+                    if outcome.live == 0 {
+                        return Some(Taken { unit, fresh: true });
+                    }
+                    if outcome.free > 0 {
+                        return Some(Taken { unit, fresh: false });
+                    }
+                    class.give_back(unit, false);
+                }
+            }
+        }
+        if let Some(unit) = self.open_span(class, 1) {
+            return Some(Taken { unit, fresh: true });
+        }
+        if sweeping {
+            // The region is full: what other classes have that is dead is the last resort.
+            for other in self.classes.all() {
+                while other.info().drop.is_none()
+                    && let Some(unit) = other.take_unswept(&self.classes)
+                {
+                    self.sweep_and_return(unit, other, cycle);
+                }
+            }
+            return self.open_span(class, 1).map(|unit| Taken { unit, fresh: true });
+        }
+        None
+    }
+
+    /// A span of `units` fresh units for `class`; `None` if the region has no such run.
+    pub(crate) fn open_span(&self, class: &Class, units: usize) -> Option<usize> {
+        let start = self.free.lock().take(units)?;
+        for back in 1..units {
+            self.region.span(start + back).continue_span(back);
+        }
+        let slot_bytes = if class.slot_bytes() == 0 { units * SPAN_BYTES } else { class.slot_bytes() };
+        self.region.span(start).open(class, slot_bytes, units, self.marked_cycle());
+        Some(start)
+    }
+
+    /// Gives the units of an empty span back.
+    fn close_span(&self, unit: usize) {
+        let units = self.region.span(unit).units();
+        for each in unit..unit + units {
+            self.region.span(each).close();
+        }
+        self.free.lock().give_back(unit, units);
+    }
+
+    /// Sweeps every span that is still unswept. Runs on the collector's thread; drops values.
+    pub(crate) fn sweep_all(&self, cycle: u64) {
+        for class in self.classes.all() {
+            while let Some(unit) = class.take_unswept(&self.classes) {
+                self.sweep_and_return(unit, class, cycle);
+            }
+        }
+        // What processors took to sweep themselves is a matter of microseconds a span; a new cycle may not
+        // start before.
+        let backoff = crossbeam_utils::Backoff::new();
+        while self.classes.sweeps_in_flight() != 0 {
+            backoff.snooze();
+        }
+    }
+
+    fn sweep_and_return(&self, unit: usize, class: &Class, cycle: u64) {
+        let outcome = self.sweep_span(unit, class, cycle);
+        if outcome.live == 0 {
+            self.close_span(unit);
+        } else {
+            class.give_back(unit, outcome.free > 0);
+        }
+        self.classes.swept_one();
+    }
+
+    /// Sweeps one span, which the caller owns.
+    fn sweep_span(&self, unit: usize, class: &Class, cycle: u64) -> Outcome {
+        let span = self.region.span(unit);
+        debug_assert_ne!(span.swept_cycle(), cycle, "a span is swept once a cycle");
+        let dead = crate::processor::phase::colour_of_cycle(cycle - 1);
+        let slot_bytes = span.slot_bytes();
+        let slots = (span.units() * SPAN_BYTES) / slot_bytes;
+        // Relaxed: pins of live objects may raise it at any time; what is done here concerns dead ones.
+        let pins_touched = self.region.pin_flag(unit).load(Ordering::Relaxed) != PIN_FLAG_CLEAR;
+        if pins_touched {
+            self.reset_dead_counters(unit, slot_bytes, slots, dead);
+        }
+        let freed = if class.info().drop.is_some() {
+            self.drop_dead(unit, class.info(), slot_bytes, slots, dead)
+        } else {
+            // SAFETY: the caller owns the span, and sweeps only run while no barrier and no marker does.
+            clear_dead(unsafe { self.region.marks_of_unit(unit) }, dead)
+        };
+        // SAFETY: as above.
+        let live = count_live(unsafe { self.region.marks_of_unit(unit) });
+        if pins_touched && live == 0 {
+            // Only an empty span has no object that somebody could be pinning right now.
+            self.region.pin_flag(unit).store(PIN_FLAG_CLEAR, Ordering::Relaxed);
+        }
+        span.set_swept_cycle(cycle);
+        self.swept.live_bytes.fetch_add(live * slot_bytes, Ordering::Relaxed);
+        self.swept.live_objects.fetch_add(live, Ordering::Relaxed);
+        self.swept.freed_objects.fetch_add(freed as u64, Ordering::Relaxed);
+        Outcome { live, free: slots - live }
+    }
+
+    /// Lets go of the owners of dead objects' pin counters, so that the next objects there start without one.
+    fn reset_dead_counters(&self, unit: usize, slot_bytes: usize, slots: usize, dead: u8) {
+        let start = self.region.unit_start(unit).addr().get();
+        for address in (0..slots).map(|slot| start + slot * slot_bytes) {
+            if self.region.mark(address).load(Ordering::Relaxed) == dead {
+                self.region.pin_counter(address).reset();
+            }
+        }
+    }
+
+    /// Drops the dead values of a span and clears their mark bytes.
+    fn drop_dead(
+        &self,
+        unit: usize,
+        info: &'static TypeInfo,
+        slot_bytes: usize,
+        slots: usize,
+        dead: u8,
+    ) -> usize {
+        let Some(drop_value) = info.drop else { return 0 };
+        let start = self.region.unit_start(unit).addr().get();
+        let mut freed = 0;
+        for slot in 0..slots {
+            let address = start + slot * slot_bytes;
+            let mark = self.region.mark(address);
+            if mark.load(Ordering::Relaxed) != dead {
+                continue;
+            }
+            let value = self.region.pointer(address);
+            // SAFETY: the slot carries a colour, so it holds an initialised value of the span's type; it is
+            // dead, so nobody reaches it; its byte is cleared below, so it is dropped once.
+            let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { drop_value(value) }));
+            if outcome.is_err() {
+                // The panic hook has told; the value counts as dropped, like a local's at unwinding.
+                self.swept.drop_panics.fetch_add(1, Ordering::Relaxed);
+            }
+            mark.store(0, Ordering::Relaxed);
+            freed += 1;
+        }
+        self.swept.dropped_values.fetch_add(freed as u64, Ordering::Relaxed);
+        freed
+    }
+}
+
+struct Outcome {
+    live: usize,
+    free: usize,
+}
+
+/// Writes 0 over every byte of the dead colour; returns how many there were.
+fn clear_dead(marks: &mut [u8], dead: u8) -> usize {
+    debug_assert_eq!(marks.len(), SPAN_GRANULES);
+    let mut freed = 0;
+    // Chunks of at most 255, so that the count of one fits a byte and the loop vectorises.
+    for chunk in marks.chunks_mut(128) {
+        let mut count = 0_u8;
+        for mark in chunk {
+            let is_dead = *mark == dead;
+            count += u8::from(is_dead);
+            *mark = if is_dead { 0 } else { *mark };
+        }
+        freed += usize::from(count);
+    }
+    freed
+}
+
+/// How many bytes are not 0.
+fn count_live(marks: &[u8]) -> usize {
+    marks
+        .chunks(128)
+        .map(|chunk| usize::from(chunk.iter().map(|&mark| u8::from(mark != 0)).sum::<u8>()))
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_dead_colour_is_cleared() {
+        let mut marks = [0_u8; SPAN_GRANULES];
+        for (index, mark) in marks.iter_mut().enumerate() {
+            *mark = (index % 3) as u8;
+        }
+        let ones = marks.iter().filter(|&&mark| mark == 1).count();
+        let twos = marks.iter().filter(|&&mark| mark == 2).count();
+        assert_eq!(clear_dead(&mut marks, 1), ones);
+        assert!(marks.iter().all(|&mark| mark != 1));
+        assert_eq!(count_live(&marks), twos);
+    }
+}

@@ -1,0 +1,430 @@
+//! What a mutation can do.
+
+use std::marker::PhantomData;
+use std::mem::{align_of, size_of};
+use std::ptr::NonNull;
+
+use crate::error::{AllocError, OutOfMemory};
+use crate::gc::{Brand, Gc, Object, Root, slice};
+use crate::heap::Core;
+use crate::memory::{GRANULE, LARGE_BYTES, SPAN_BYTES, size_class};
+use crate::processor::phase::Mode;
+use crate::processor::thread::Frame;
+use crate::processor::{Local, Processor};
+use crate::sync::Ordering;
+use crate::trace::{Allocate, Trace, TypeInfo, plain};
+
+/// The right to work on a heap, for the length of one [`mutate`](crate::Heap::mutate) call.
+///
+/// It stands for the processor the thread holds, so it cannot leave the thread or the call. Its lifetime `'gc` is the
+/// brand of every pointer it hands out.
+pub struct Mutator<'gc> {
+    frame: Frame,
+    brand: Brand<'gc>,
+}
+
+/// Where an object of a type goes.
+#[derive(Clone, Copy)]
+struct Place {
+    info: &'static TypeInfo,
+    /// The size of the slot in bytes; for a large object the size of the object.
+    slot_bytes: usize,
+    large: bool,
+}
+
+impl Place {
+    /// The place of a value of type `T`, known at compile time but for the address of the type's constant.
+    #[inline(always)]
+    fn of<T: Trace>() -> Self {
+        const { assert!(align_of::<T>() <= SPAN_BYTES, "an alignment above 64 KiB is not supported") };
+        let slot_bytes = const { size_class::slot_bytes_of_layout(size_of::<T>(), align_of::<T>()) };
+        let info = <T as Object>::INFO;
+        if const { slot_bytes_is_large::<T>() } {
+            return Self { info, slot_bytes, large: true };
+        }
+        if const { TypeInfo::of::<T>().is_plain() && align_of::<T>() <= GRANULE } {
+            let class = const { plain_class::<T>() };
+            return Self { info: plain(class), slot_bytes: size_class::slot_bytes(class), large: false };
+        }
+        Self { info, slot_bytes, large: false }
+    }
+
+    /// The place of a slice of so many bytes, header included.
+    fn of_slice(info: &'static TypeInfo, bytes: usize, align: usize) -> Self {
+        if bytes > LARGE_BYTES || align > LARGE_BYTES {
+            return Self { info, slot_bytes: bytes, large: true };
+        }
+        let class = size_class::class_of(bytes);
+        let slot_bytes = size_class::slot_bytes(class);
+        if align > GRANULE {
+            return Self { info, slot_bytes: slot_bytes.next_multiple_of(align), large: false };
+        }
+        let info = if info.is_plain() { plain(class) } else { info };
+        Self { info, slot_bytes, large: false }
+    }
+}
+
+const fn slot_bytes_is_large<T>() -> bool {
+    size_class::slot_bytes_of_layout(size_of::<T>(), align_of::<T>()) > LARGE_BYTES
+}
+
+/// The size class of a plain type; 0 for large ones, which have none.
+const fn plain_class<T>() -> usize {
+    if slot_bytes_is_large::<T>() {
+        return 0;
+    }
+    size_class::class_of(size_class::slot_bytes_of_layout(size_of::<T>(), align_of::<T>()))
+}
+
+impl<'gc> Mutator<'gc> {
+    #[inline(always)]
+    pub(crate) fn new(core: &Core, processor: &Processor) -> Self {
+        Self { frame: Frame::new(core, processor), brand: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    #[inline(always)]
+    pub(crate) fn core(&self) -> &Core {
+        // SAFETY: `mutate` borrows the heap for as long as the mutator exists.
+        unsafe { &*self.frame.core }
+    }
+
+    #[inline(always)]
+    pub(crate) fn processor(&self) -> &Processor {
+        // SAFETY: processors live as long as the heap, which `mutate` borrows.
+        unsafe { &*self.frame.processor }
+    }
+
+    #[inline(always)]
+    pub(crate) fn local(&self) -> &Local {
+        // SAFETY: the mutation holds the processor, and the mutator cannot leave its thread.
+        unsafe { self.processor().local() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn mode(&self) -> Mode {
+        self.local().mode()
+    }
+
+    /// Shades an object.
+    ///
+    /// # Safety
+    /// `object` starts an object of this heap that the mutation has in hand.
+    #[cold]
+    pub(crate) unsafe fn shade(&self, object: NonNull<u8>) {
+        // SAFETY: the caller's promise; the mutation holds the processor.
+        unsafe { self.local().shade(self.core(), object) };
+    }
+
+    /// Allocates an object.
+    ///
+    /// ```
+    /// # use linchpin::Heap;
+    /// # let heap = Heap::new();
+    /// heap.mutate(|mu| assert_eq!(*mu.alloc(7_u64), 7));
+    /// ```
+    ///
+    /// # Panics
+    /// If the region is full ([`try_alloc`](Self::try_alloc) returns that as an error), or the collector's thread has
+    /// to be started and cannot be.
+    #[inline(always)]
+    pub fn alloc<T: Allocate<'gc>>(&self, value: T) -> Gc<'gc, T> {
+        match self.reserve(Place::of::<T>()) {
+            // SAFETY: a fresh slot of the type's size and alignment.
+            Some(start) => unsafe { self.initialise(start, value) },
+            None => self.out_of_memory(size_of::<T>()),
+        }
+    }
+
+    /// Allocates an object, or gives the value back.
+    ///
+    /// # Errors
+    /// If the region is full.
+    ///
+    /// # Panics
+    /// If the collector's thread has to be started and cannot be.
+    #[inline]
+    pub fn try_alloc<T: Allocate<'gc>>(&self, value: T) -> Result<Gc<'gc, T>, AllocError<T>> {
+        match self.reserve(Place::of::<T>()) {
+            // SAFETY: a fresh slot of the type's size and alignment.
+            Some(start) => Ok(unsafe { self.initialise(start, value) }),
+            None => Err(AllocError { value, reason: self.no_room_for(size_of::<T>()) }),
+        }
+    }
+
+    /// # Safety
+    /// `start` is a fresh slot for a `T`, from `reserve`.
+    #[inline(always)]
+    unsafe fn initialise<T: Allocate<'gc>>(&self, start: NonNull<u8>, value: T) -> Gc<'gc, T> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            start.cast::<T>().write(value);
+            Gc::from_start(start)
+        }
+    }
+
+    /// A fresh slot. It carries the colour of new objects already; nobody looks into it before a pointer to it is
+    /// published, or this mutation has ended.
+    #[inline(always)]
+    fn reserve(&self, place: Place) -> Option<NonNull<u8>> {
+        if place.large {
+            return self.reserve_large(place);
+        }
+        let local = self.local();
+        let start = match local.runs.next(place.info, place.slot_bytes) {
+            Some(start) => start,
+            None => self.reserve_slow(place)?,
+        };
+        // Relaxed: who gets to see the object has synchronised with its publication.
+        self.core().memory.region.mark(start.addr().get()).store(local.colour(), Ordering::Relaxed);
+        Some(start)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reserve_slow(&self, place: Place) -> Option<NonNull<u8>> {
+        let local = self.local();
+        let armed = local.mode() == Mode::Arm;
+        let memory = &self.core().memory;
+        let start = local.runs.next_slow(memory, place.info, place.slot_bytes, !armed);
+        if armed && let Some(start) = start {
+            local.note_newborn(start);
+        }
+        self.report_allocated(start.is_none());
+        start
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reserve_large(&self, place: Place) -> Option<NonNull<u8>> {
+        let local = self.local();
+        let memory = &self.core().memory;
+        // Slot size 0 stands for "one object a span".
+        let class = memory.classes.class(place.info, 0);
+        let units = place.slot_bytes.div_ceil(SPAN_BYTES);
+        let Some(unit) = memory.open_span(class, units) else {
+            self.report_allocated(true);
+            return None;
+        };
+        let start = memory.region.unit_start(unit);
+        // Relaxed: as in `reserve`.
+        memory.region.mark(start.addr().get()).store(local.colour(), Ordering::Relaxed);
+        class.give_back(unit, false);
+        if local.mode() == Mode::Arm {
+            local.note_newborn(start);
+        }
+        local.runs.count_large(units * SPAN_BYTES);
+        self.report_allocated(false);
+        Some(start)
+    }
+
+    /// Tells the pacer what was allocated, and asks for a cycle if it is time or the region is full.
+    fn report_allocated(&self, region_is_full: bool) {
+        let core = self.core();
+        let bytes = self.local().unreported_bytes();
+        if (core.pace.allocated(bytes) && self.mode() == Mode::Off) || region_is_full {
+            core.control.ask_for_growth(core);
+        }
+    }
+
+    #[cold]
+    fn no_room_for(&self, bytes: usize) -> OutOfMemory {
+        OutOfMemory { requested_bytes: bytes, region_bytes: self.core().memory.region.bytes() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn out_of_memory(&self, bytes: usize) -> ! {
+        panic!("linchpin: {}", self.no_room_for(bytes))
+    }
+
+    /// Allocates a slice of copies.
+    ///
+    /// # Panics
+    /// As [`alloc`](Self::alloc).
+    pub fn alloc_slice_copy<T: Allocate<'gc> + Copy>(&self, source: &[T]) -> Gc<'gc, [T]> {
+        self.expect_room(self.try_alloc_slice_copy(source))
+    }
+
+    /// Allocates a slice of copies.
+    ///
+    /// # Errors
+    /// If the region is full.
+    pub fn try_alloc_slice_copy<T: Allocate<'gc> + Copy>(
+        &self,
+        source: &[T],
+    ) -> Result<Gc<'gc, [T]>, OutOfMemory> {
+        let start = self.reserve_slice::<T>(source.len())?;
+        // SAFETY: a fresh slice object with room for so many elements, which `T: Copy` lets us copy bytewise.
+        unsafe {
+            slice::elements::<T>(start).copy_from_nonoverlapping(NonNull::from(source).cast(), source.len());
+            slice::set_length(start, source.len());
+            Ok(Gc::from_start(start))
+        }
+    }
+
+    /// Allocates a slice whose elements `make` makes, called with each index in turn. If it panics, what it has made
+    /// is dropped later, by the collector.
+    ///
+    /// ```
+    /// # use linchpin::{GcCell, Heap};
+    /// # let heap = Heap::new();
+    /// heap.mutate(|mu| {
+    ///     let table = mu.alloc_slice_with(1000, |_| GcCell::null());
+    ///     table[7].store(mu, mu.alloc(7_u64));
+    ///     assert_eq!(table[7].load().map(|gc| *gc), Some(7));
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    /// As [`alloc`](Self::alloc).
+    pub fn alloc_slice_with<T: Allocate<'gc>>(
+        &self,
+        length: usize,
+        make: impl FnMut(usize) -> T,
+    ) -> Gc<'gc, [T]> {
+        self.expect_room(self.try_alloc_slice_with(length, make))
+    }
+
+    /// Allocates a slice whose elements `make` makes, called with each index in turn.
+    ///
+    /// # Errors
+    /// If the region is full; `make` is not called then.
+    pub fn try_alloc_slice_with<T: Allocate<'gc>>(
+        &self,
+        length: usize,
+        mut make: impl FnMut(usize) -> T,
+    ) -> Result<Gc<'gc, [T]>, OutOfMemory> {
+        let start = self.reserve_slice::<T>(length)?;
+        for index in 0..length {
+            let element = make(index);
+            // SAFETY: a fresh slice object with room for `length` elements; the length is raised behind each
+            // one, so a panic in `make` leaves a valid, shorter slice.
+            unsafe {
+                slice::elements::<T>(start).add(index).write(element);
+                slice::set_length(start, index + 1);
+            }
+        }
+        // SAFETY: all elements are initialised.
+        Ok(unsafe { Gc::from_start(start) })
+    }
+
+    /// Allocates a slice of what an iterator yields.
+    ///
+    /// # Panics
+    /// As [`alloc`](Self::alloc).
+    pub fn alloc_slice_from_iter<T: Allocate<'gc>>(
+        &self,
+        elements: impl IntoIterator<Item = T>,
+    ) -> Gc<'gc, [T]> {
+        // The length must be known first, and an iterator's word for it cannot be trusted.
+        let mut elements = elements.into_iter().collect::<Vec<T>>().into_iter();
+        self.alloc_slice_with(elements.len(), |_| {
+            elements.next().expect("a vector's iterator yields as many elements as it says")
+        })
+    }
+
+    /// Allocates a copy of a string.
+    ///
+    /// # Panics
+    /// As [`alloc`](Self::alloc).
+    pub fn alloc_str(&self, text: &str) -> Gc<'gc, str> {
+        let bytes = self.alloc_slice_copy(text.as_bytes());
+        // SAFETY: the object holds the bytes of a `str`, laid out alike.
+        unsafe { Gc::from_start(bytes.start()) }
+    }
+
+    /// Allocates a buffer of zeros and lets `fill` change it before it is shared; returns what `fill` returns, too.
+    ///
+    /// ```
+    /// # use linchpin::Heap;
+    /// # let heap = Heap::new();
+    /// heap.mutate(|mu| {
+    ///     let mut source = std::io::Cursor::new(b"some bytes");
+    ///     let (buffer, read) = mu.alloc_bytes_with(4096, |buffer| std::io::Read::read(&mut source, buffer));
+    ///     assert_eq!(&buffer[..read.unwrap()], b"some bytes");
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    /// As [`alloc`](Self::alloc).
+    pub fn alloc_bytes_with<R>(
+        &self,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> (Gc<'gc, [u8]>, R) {
+        self.expect_room(self.try_alloc_bytes_with(length, fill))
+    }
+
+    /// Allocates a buffer of zeros and lets `fill` change it before it is shared.
+    ///
+    /// # Errors
+    /// If the region is full; `fill` is not called then.
+    pub fn try_alloc_bytes_with<R>(
+        &self,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> Result<(Gc<'gc, [u8]>, R), OutOfMemory> {
+        let start = self.reserve_slice::<u8>(length)?;
+        // SAFETY: a fresh slice object with room for `length` bytes; nobody else knows it, so the exclusive
+        // reference is the only one.
+        let buffer = unsafe {
+            let elements = slice::elements::<u8>(start);
+            elements.write_bytes(0, length);
+            slice::set_length(start, length);
+            NonNull::slice_from_raw_parts(elements, length).as_mut()
+        };
+        let outcome = fill(buffer);
+        // SAFETY: all bytes are initialised.
+        Ok((unsafe { Gc::from_start(start) }, outcome))
+    }
+
+    /// A fresh slice object of length 0 with room for `length` elements.
+    fn reserve_slice<T: Trace>(&self, length: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        let layout = slice::layout_of_slice::<T>(length).ok_or_else(|| self.no_room_for(usize::MAX))?;
+        let place = Place::of_slice(<[T] as Object>::INFO, layout.size(), layout.align());
+        let start = self.reserve(place).ok_or_else(|| self.no_room_for(layout.size()))?;
+        // SAFETY: the slot is fresh and large enough for a header.
+        unsafe { slice::set_length(start, 0) };
+        Ok(start)
+    }
+
+    #[track_caller]
+    fn expect_room<R>(&self, outcome: Result<R, OutOfMemory>) -> R {
+        match outcome {
+            Ok(done) => done,
+            Err(reason) => self.out_of_memory(reason.requested_bytes),
+        }
+    }
+
+    /// Makes a root: an owned handle that keeps the object alive outside mutations.
+    pub fn root<T: ?Sized + Object>(&self, gc: Gc<'gc, T>) -> Root<T::Branded<'static>> {
+        Root::new(self, gc.start())
+    }
+
+    /// Whether the object is pinned: a few loads of one cache line.
+    #[inline(always)]
+    pub fn is_pinned<T: ?Sized + Object>(&self, gc: Gc<'gc, T>) -> bool {
+        self.pin_count(gc) != 0
+    }
+
+    /// How many pins the object has.
+    #[inline(always)]
+    pub fn pin_count<T: ?Sized + Object>(&self, gc: Gc<'gc, T>) -> u32 {
+        self.core().memory.region.pin_counter(gc.start().addr().get()).count()
+    }
+}
+
+impl std::fmt::Debug for Mutator<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mutator")
+            .field("heap", &self.core().id)
+            .field("processor", &self.processor().index())
+            .finish()
+    }
+}

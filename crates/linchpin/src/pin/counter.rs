@@ -1,0 +1,221 @@
+//! The pin counter of an object: exact, and without a read-modify-write where one processor does the pinning.
+//!
+//! A pin costs what its counter costs, and an atomic add takes longer than all the rest together. Most objects are
+//! pinned and unpinned on one processor, so a counter is *biased*: it has two halves, and its value is their sum.
+//!
+//! * The **local** half belongs to the processor that pinned first since the slot was allocated (its *owner*). Only
+//!   its holder changes it, by plain loads and stores; the processor's state word orders one holder after another.
+//! * The **shared** half is changed by everybody else with an atomic add, below zero too: a pin made on the owner and
+//!   undone elsewhere counts one up here and one down there.
+//!
+//! Nobody takes a counter away from its owner while the object lives; the sweeper, which owns a dead slot alone,
+//! resets both halves.
+//!
+//! **Exactness.** The halves cannot be loaded at one instant, so a reader loads the shared half before and after the
+//! local one, and again if it has changed; then the sum is the count at the instant of the local load. The
+//! shared half carries the low bits of a version, so that a change there and back is noticed, unless the reader is
+//! overtaken by an exact multiple of 256 of them. The collector does not depend on that: a pin that it overlooks
+//! because it moved between halves during the walk was undone, and shaded, in the meantime.
+
+use crate::sync::{AtomicU32, Ordering};
+
+/// Bits of the local half that count; the owner stands above them.
+const LOCAL_BITS: u32 = 21;
+/// Bits of the shared half that count, as a signed number; the version stands above them.
+const SHARED_BITS: u32 = 24;
+const SHARED_MASK: u32 = (1 << SHARED_BITS) - 1;
+const ONE_VERSION: u32 = 1 << SHARED_BITS;
+
+/// The most pins of one object that the shared half takes; half of its range, so that threads that race to
+/// exceed it cannot overflow it before they notice.
+pub(crate) const MOST_SHARED_PINS: u32 = 1 << (SHARED_BITS - 2);
+/// The most pins of one object that the local half takes; further ones go to the shared half.
+const MOST_LOCAL_PINS: u32 = (1 << LOCAL_BITS) - 1;
+
+/// What a processor adds to a local half that it owns: its number, above the counting bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Bias(u32);
+
+impl Bias {
+    /// The bias of a numbered processor.
+    pub(crate) const fn of_processor(index: usize) -> Self {
+        assert!(index < (1 << (32 - LOCAL_BITS)) - 2, "more processors than owners fit a counter");
+        Self((index as u32 + 1) << LOCAL_BITS)
+    }
+
+    /// The bias of the spare processor, which never pins and owns nothing.
+    pub(crate) const NONE: Self = Self(u32::MAX << LOCAL_BITS);
+}
+
+/// See the module head. All-zero memory is a counter of 0 without an owner.
+#[derive(Default)]
+pub(crate) struct PinCounter {
+    local: AtomicU32,
+    shared: AtomicU32,
+}
+
+/// The object has too many pins for its counter.
+#[derive(Debug)]
+pub(crate) struct TooManyPins;
+
+impl PinCounter {
+    /// Counts a pin, as the holder of the processor with this bias.
+    #[inline(always)]
+    pub(crate) fn pin(&self, bias: Bias) -> Result<(), TooManyPins> {
+        // Relaxed, here and below: a count orders nothing by itself. Between processors it is ordered by what orders
+        // the processors: the state words and the handshakes.
+        let local = self.local.load(Ordering::Relaxed);
+        if local.wrapping_sub(bias.0) < MOST_LOCAL_PINS {
+            self.local.store(local + 1, Ordering::Relaxed);
+            return Ok(());
+        }
+        self.pin_slow(bias)
+    }
+
+    #[cold]
+    fn pin_slow(&self, bias: Bias) -> Result<(), TooManyPins> {
+        if self.local.compare_exchange(0, bias.0 + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            return Ok(());
+        }
+        let before = self.shared.fetch_add(ONE_VERSION.wrapping_add(1), Ordering::Relaxed);
+        if signed(before) >= MOST_SHARED_PINS as i32 {
+            self.unpin_shared();
+            return Err(TooManyPins);
+        }
+        Ok(())
+    }
+
+    /// Undoes a pin, as the holder of the processor with this bias.
+    #[inline(always)]
+    pub(crate) fn unpin(&self, bias: Bias) {
+        let local = self.local.load(Ordering::Relaxed);
+        // A local half of ours that counts one at least.
+        if local.wrapping_sub(bias.0).wrapping_sub(1) < MOST_LOCAL_PINS {
+            self.local.store(local - 1, Ordering::Relaxed);
+        } else {
+            self.unpin_shared();
+        }
+    }
+
+    #[cold]
+    fn unpin_shared(&self) {
+        // One version up, one pin down.
+        self.shared.fetch_add(ONE_VERSION.wrapping_sub(1), Ordering::Relaxed);
+    }
+
+    /// How many pins there are.
+    #[inline(always)]
+    pub(crate) fn count(&self) -> u32 {
+        let mut shared = self.shared.load(Ordering::Acquire);
+        loop {
+            // Acquire, here and above: keeps the three loads in their order.
+            let local = self.local.load(Ordering::Acquire);
+            let again = self.shared.load(Ordering::Relaxed);
+            if again == shared {
+                let count = (local & MOST_LOCAL_PINS).wrapping_add_signed(signed(shared));
+                return if (count as i32) < 0 { 0 } else { count };
+            }
+            shared = again;
+        }
+    }
+
+    /// Forgets the owner. For the sweeper, which owns the dead slot; its count is 0.
+    pub(crate) fn reset(&self) {
+        debug_assert_eq!(self.count(), 0, "what is swept is not pinned");
+        self.local.store(0, Ordering::Relaxed);
+        self.shared.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The signed count in a shared half.
+#[inline(always)]
+fn signed(shared: u32) -> i32 {
+    ((shared & SHARED_MASK) << (32 - SHARED_BITS)) as i32 >> (32 - SHARED_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    const A: Bias = Bias::of_processor(0);
+    const B: Bias = Bias::of_processor(1023);
+
+    #[test]
+    fn pins_of_one_processor_stay_in_the_local_half() {
+        let counter = PinCounter::default();
+        for count in 1..=1000 {
+            counter.pin(A).unwrap();
+            assert_eq!(counter.count(), count);
+        }
+        assert_eq!(counter.shared.load(Ordering::Relaxed), 0);
+        for count in (0..1000).rev() {
+            counter.unpin(A);
+            assert_eq!(counter.count(), count);
+        }
+        assert_eq!(counter.shared.load(Ordering::Relaxed), 0);
+        counter.reset();
+    }
+
+    #[test]
+    fn pins_may_be_undone_on_any_processor() {
+        for order in [[A, B, B, A], [A, A, B, B], [B, A, A, Bias::NONE], [A, B, Bias::NONE, Bias::NONE]] {
+            let counter = PinCounter::default();
+            counter.pin(order[0]).unwrap();
+            counter.pin(order[1]).unwrap();
+            assert_eq!(counter.count(), 2);
+            counter.unpin(order[2]);
+            assert_eq!(counter.count(), 1);
+            counter.unpin(order[3]);
+            assert_eq!(counter.count(), 0);
+            counter.pin(B).unwrap();
+            assert_eq!(counter.count(), 1, "after halves that cancel out");
+        }
+    }
+
+    #[test]
+    fn the_local_half_overflows_into_the_shared_one() {
+        let counter = PinCounter::default();
+        for _ in 0..MOST_LOCAL_PINS + 10 {
+            counter.pin(A).unwrap();
+        }
+        assert_eq!(counter.count(), MOST_LOCAL_PINS + 10);
+        for _ in 0..MOST_LOCAL_PINS + 10 {
+            counter.unpin(A);
+        }
+        assert_eq!(counter.count(), 0);
+    }
+
+    #[test]
+    fn too_many_shared_pins_are_refused_and_not_counted() {
+        let counter = PinCounter::default();
+        counter.pin(A).unwrap();
+        counter.shared.store(MOST_SHARED_PINS, Ordering::Relaxed);
+        counter.pin(B).unwrap_err();
+        assert_eq!(counter.count(), MOST_SHARED_PINS + 1);
+        counter.unpin(B);
+        counter.pin(B).unwrap();
+    }
+
+    #[test]
+    fn threads_that_pin_and_unpin_at_once_lose_nothing() {
+        let counter = PinCounter::default();
+        let held = AtomicBool::new(false);
+        counter.pin(A).unwrap();
+        std::thread::scope(|scope| {
+            for index in 0..4 {
+                let (counter, held) = (&counter, &held);
+                scope.spawn(move || {
+                    for _ in 0..100_000 {
+                        counter.pin(Bias::of_processor(index)).unwrap();
+                        held.store(counter.count() > 1, Ordering::Relaxed);
+                        assert!(counter.count() >= 2, "the first pin and ours");
+                        counter.unpin(Bias::of_processor(index));
+                    }
+                });
+            }
+        });
+        assert!(held.load(Ordering::Relaxed));
+        assert_eq!(counter.count(), 1);
+    }
+}

@@ -1,0 +1,168 @@
+//! The inner pinner: the list of pins behind a `Pinner`, which outlives it in a processor's cache.
+//!
+//! It is made by the first pin that finds no cached one, registered for the leak check once, and then belongs to one
+//! `Pinner` or one processor's cache at a time. It is handled by raw pointer, because the heap's
+//! [`Registry`](super::registry::Registry) has its address too, for the report at the end of the heap.
+
+use std::panic::Location;
+use std::ptr::NonNull;
+
+use super::counter::PinCounter;
+use crate::heap::Core;
+use crate::processor::Local;
+use crate::processor::phase::Mode;
+use crate::sync::{Arc, Ordering};
+
+/// How many records an emptied list may keep room for.
+const KEEP_RECORDS: usize = 4096;
+
+/// One pin.
+pub(crate) struct PinRecord {
+    counter: NonNull<PinCounter>,
+    /// Where it was made, for the leak report.
+    pub(super) location: &'static Location<'static>,
+}
+
+impl PinRecord {
+    #[inline(always)]
+    pub(super) fn new(counter: &PinCounter, location: &'static Location<'static>) -> Self {
+        Self { counter: NonNull::from(counter), location }
+    }
+}
+
+/// See the module head.
+pub(crate) struct Inner {
+    core: Arc<Core>,
+    pub(super) pins: Vec<PinRecord>,
+    /// The type of the first pin, and the cycle it was made in.
+    pub(super) first_type: fn() -> &'static str,
+    pub(super) first_cycle: u64,
+    /// The position in the registry; touched only under its lock.
+    pub(super) position: usize,
+}
+
+impl Inner {
+    /// Makes an empty one and registers it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn create(core: &Core) -> NonNull<Self> {
+        let inner = Box::new(Self {
+            core: core.shared(),
+            pins: Vec::new(),
+            first_type: || "nothing",
+            first_cycle: 0,
+            position: 0,
+        });
+        let inner = NonNull::from(Box::leak(inner));
+        core.pinners.add(inner);
+        inner
+    }
+
+    /// The heap.
+    ///
+    /// # Safety
+    /// `this` is alive and belongs to the caller; the pointer is good as long as it is.
+    #[inline(always)]
+    pub(super) unsafe fn core(this: NonNull<Self>) -> *const Core {
+        // SAFETY: the caller's promise.
+        Arc::as_ptr(unsafe { &(*this.as_ptr()).core })
+    }
+
+    /// The number of the heap.
+    pub(super) fn heap_id(&self) -> u64 {
+        self.core.id
+    }
+
+    /// How many pins it records.
+    ///
+    /// # Safety
+    /// `this` is alive and belongs to the caller.
+    pub(super) unsafe fn len(this: NonNull<Self>) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { (*this.as_ptr()).pins.len() }
+    }
+
+    /// Records a pin.
+    ///
+    /// # Safety
+    /// `this` is alive and belongs to the caller; `core` is its heap.
+    #[inline(always)]
+    pub(super) unsafe fn record(
+        this: NonNull<Self>,
+        core: &Core,
+        record: PinRecord,
+        type_name: fn() -> &'static str,
+    ) {
+        // SAFETY: the caller's promise; the reference ends with this function.
+        let inner = unsafe { &mut *this.as_ptr() };
+        if inner.pins.is_empty() {
+            inner.first_type = type_name;
+            // Relaxed: for a report.
+            inner.first_cycle = core.cycle.load(Ordering::Relaxed);
+        }
+        inner.pins.push(record);
+    }
+
+    /// Undoes every pin and forgets it.
+    ///
+    /// # Safety
+    /// `this` is alive and belongs to the caller; `local` is that of a processor of its heap which this thread
+    /// holds.
+    #[inline(always)]
+    pub(super) unsafe fn unpin_all(this: NonNull<Self>, local: &Local) {
+        // SAFETY: the caller's promise; the reference ends with this function.
+        let inner = unsafe { &mut *this.as_ptr() };
+        if local.mode() != Mode::Off {
+            inner.shade_all(local);
+        }
+        let bias = local.bias();
+        for pin in &inner.pins {
+            // SAFETY: the counter is part of the region's metadata, which `core` keeps mapped.
+            let counter = unsafe { pin.counter.as_ref() };
+            debug_assert_ne!(counter.count(), 0, "a record stands for one pin");
+            counter.unpin(bias);
+        }
+        // Records hold nothing to drop.
+        // SAFETY: a length of 0 is always valid.
+        unsafe { inner.pins.set_len(0) };
+        if inner.pins.capacity() > KEEP_RECORDS {
+            inner.pins = Vec::new();
+        }
+    }
+
+    /// The deletion barrier of every pin, before any is undone.
+    #[cold]
+    fn shade_all(&self, local: &Local) {
+        let core = &*self.core;
+        for pin in &self.pins {
+            let object = core.memory.region.granule_of_counter(pin.counter);
+            // SAFETY: the counter belongs to the granule an object starts at, which its pin keeps alive.
+            unsafe { local.shade(core, object) };
+        }
+    }
+}
+
+/// An inner pinner that belongs to nobody else: freed and unregistered when dropped.
+pub(crate) struct InnerBox(NonNull<Inner>);
+
+impl InnerBox {
+    /// # Safety
+    /// `inner` was made by [`Inner::create`], is empty, and the caller hands it over for good.
+    pub(crate) unsafe fn from_raw(inner: NonNull<Inner>) -> Self {
+        Self(inner)
+    }
+}
+
+// SAFETY: it belongs to nobody else, and its parts may go to any thread.
+unsafe impl Send for InnerBox {}
+
+impl Drop for InnerBox {
+    fn drop(&mut self) {
+        // SAFETY: it belongs to nobody else.
+        let core = unsafe { &*Inner::core(self.0) }.shared();
+        core.pinners.remove(self.0);
+        // SAFETY: it was made by `Box::leak`, and the registry has let go of it.
+        let inner = unsafe { Box::from_raw(self.0.as_ptr()) };
+        debug_assert!(inner.pins.is_empty(), "pins are undone before their record goes away");
+    }
+}

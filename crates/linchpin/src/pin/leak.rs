@@ -1,0 +1,166 @@
+//! Pins that nobody will undo: what the leak hook is told.
+
+use std::fmt;
+use std::panic::Location;
+use std::ptr::NonNull;
+
+use super::inner::Inner;
+use crate::heap::Core;
+use crate::processor::Holding;
+use crate::processor::phase::Status;
+use crate::sync::{Arc, thread};
+
+/// How pins came to be leaked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PinLeakCause {
+    /// A [`Pinner`](crate::Pinner) with pins was part of a heap object that became unreachable, and was swept.
+    /// It has been unpinned.
+    PinnerSwept,
+    /// The heap was dropped while pins were outstanding. What they pin, and the heap's region, stays until they are
+    /// undone; for a `Pinner` that somebody still has this may be in order, for a forgotten one it is for ever.
+    HeapDropped,
+}
+
+/// A leak of pins: how many, of what, pinned where and when.
+#[derive(Debug, Clone)]
+pub struct PinLeak {
+    cause: PinLeakCause,
+    heap: u64,
+    pins: usize,
+    type_name: &'static str,
+    location: &'static Location<'static>,
+    cycle: u64,
+    sites: Vec<(&'static Location<'static>, usize)>,
+}
+
+impl PinLeak {
+    /// The report of an inner pinner that has pins.
+    ///
+    /// # Safety
+    /// The inner pinner is alive, and nobody uses it meanwhile.
+    pub(super) unsafe fn of(inner: NonNull<Inner>, cause: PinLeakCause) -> Self {
+        // SAFETY: the caller's promise.
+        let inner = unsafe { inner.as_ref() };
+        let mut sites: Vec<(&'static Location<'static>, usize)> = Vec::new();
+        for pin in &inner.pins {
+            match sites.iter_mut().find(|(location, _)| *location == pin.location) {
+                Some((_, count)) => *count += 1,
+                None => sites.push((pin.location, 1)),
+            }
+        }
+        Self {
+            cause,
+            heap: inner.heap_id(),
+            pins: inner.pins.len(),
+            type_name: (inner.first_type)(),
+            location: sites.first().map_or_else(Location::caller, |(location, _)| location),
+            cycle: inner.first_cycle,
+            sites,
+        }
+    }
+
+    /// How they came to be leaked.
+    #[must_use]
+    pub fn cause(&self) -> PinLeakCause {
+        self.cause
+    }
+
+    /// The number of the heap ([`Heap::id`](crate::Heap::id)).
+    #[must_use]
+    pub fn heap(&self) -> u64 {
+        self.heap
+    }
+
+    /// How many pins the pinner holds.
+    #[must_use]
+    pub fn pins(&self) -> usize {
+        self.pins
+    }
+
+    /// The type of the first one's object.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    /// Where the first one was made.
+    #[must_use]
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// The cycle that ran, or had run last, when the first one was made.
+    #[must_use]
+    pub fn cycle(&self) -> u64 {
+        self.cycle
+    }
+
+    /// Every place in the program where pins of this pinner were made, and how many.
+    #[must_use]
+    pub fn sites(&self) -> &[(&'static Location<'static>, usize)] {
+        &self.sites
+    }
+}
+
+impl fmt::Display for PinLeak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { heap, pins, type_name, location, cycle, .. } = self;
+        match self.cause {
+            PinLeakCause::PinnerSwept => {
+                write!(f, "a Pinner was swept with {pins} pins outstanding in heap {heap}; was unpin forgotten?")?;
+            }
+            PinLeakCause::HeapDropped => {
+                write!(f, "heap {heap} was dropped with {pins} pins of one Pinner outstanding")?;
+            }
+        }
+        write!(f, " First: {type_name}, pinned at {location} in cycle {cycle}")?;
+        for (location, count) in self.sites.iter().skip(1) {
+            write!(f, "; {count} at {location}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What happens without a hook: a report, and for a swept pinner the end of the process.
+pub(crate) fn default_hook(leak: &PinLeak) {
+    eprintln!("linchpin: {leak}");
+    if leak.cause() == PinLeakCause::PinnerSwept {
+        eprintln!("linchpin: aborting; HeapBuilder::on_pin_leak can decide otherwise");
+        std::process::abort();
+    }
+}
+
+/// Reports every pinner with pins, when the heap ends.
+pub(crate) fn report_outstanding(core: &Core, cause: PinLeakCause) {
+    let mut leaks = Vec::new();
+    {
+        // Who unpins holds a processor; with all of them held, every inner pinner stands still.
+        let _all: Vec<Holding<'_>> = core.processors.all().filter_map(hold).collect();
+        core.pinners.for_each(|inner| {
+            // SAFETY: what is registered is alive and, with all processors held, not used by anybody.
+            unsafe {
+                if Inner::len(inner) != 0 {
+                    leaks.push(PinLeak::of(inner, cause));
+                }
+            }
+        });
+    }
+    let hook = Arc::clone(&core.config.leak_hook);
+    for leak in &leaks {
+        hook(leak);
+    }
+}
+
+/// Holds a processor, which nobody keeps for longer than a moment any more; `None` if it is retired.
+pub(crate) fn hold(processor: &crate::processor::Processor) -> Option<Holding<'_>> {
+    loop {
+        if let Some(holding) = processor.try_take(Status::Held) {
+            return Some(holding);
+        }
+        if processor.state().status() == Status::Retired {
+            return None;
+        }
+        thread::yield_now();
+    }
+}

@@ -1,0 +1,288 @@
+//! Pins: memory that stays alive and stays put while C code or the kernel has its address.
+//!
+//! A [`Pinner`] is a set of pins, like Go's `runtime.Pinner`. It is a pointer to an *inner pinner*, which records the
+//! pins; each processor caches one inner pinner, so that a new `Pinner` that pins and unpins within a mutation
+//! allocates nothing. The design is that of Go's commit "runtime: cache inner pinner on P" (0adcc5ace8), step by step:
+//!
+//! | step | here |
+//! | --- | --- |
+//! | a new `Pinner` | is empty, `const`, and allocates nothing |
+//! | its first pin | takes the inner pinner cached on the processor, or makes one |
+//! | unpin | gives the inner back if the processor's slot is empty; else the `Pinner` keeps it for reuse |
+//! | the leak check | belongs to the inner, is set up once when it is made, and tolerates an empty one |
+//! | the end of each mark | drops the cached inners (the handshake to `Off`); so does retiring a processor |
+//! | unpin | keeps no pin, but the storage of the list up to a bound |
+//!
+//! **The counters are the truth.** A pin raises the object's counter in the side metadata (and the flag of its span,
+//! so that the collector finds it); the list of an inner pinner is only there to undo that. The collector walks
+//! the counters of flagged spans, so no pinner registers with it.
+//!
+//! Unpinning acts as a processor: inside a mutation as that mutation's, outside as one held for a moment. While a
+//! cycle marks it shades what it unpins, as every deletion does.
+
+pub(crate) mod counter;
+pub(crate) mod inner;
+pub(crate) mod leak;
+pub(crate) mod registry;
+
+use std::fmt;
+use std::panic::Location;
+use std::ptr::NonNull;
+
+use crate::gc::{Gc, Object};
+use crate::heap::Core;
+use crate::memory::PIN_FLAG_RAISED;
+use crate::mutator::Mutator;
+use crate::processor::phase::Mode;
+use crate::processor::thread as this_thread;
+use crate::sync::{Arc, Ordering};
+use inner::{Inner, InnerBox, PinRecord};
+
+/// A set of pins; dropping it unpins.
+///
+/// A pinned object stays alive and stays where it is, whatever else the program drops, until it is unpinned. The
+/// address may be kept by C code or the kernel meanwhile, over any number of cycles and on any thread. An object may
+/// have any number of pins, from any number of pinners.
+///
+/// A new `Pinner` costs nothing, and neither does the first pin as a rule: the processor lends it the storage
+/// of the last one. Reusing one is fine too. All pins of a `Pinner` are of one heap.
+///
+/// ```
+/// use linchpin::{Heap, Pinner};
+///
+/// let heap = Heap::new();
+/// let mut pinner = Pinner::new();
+/// let address = heap.mutate(|mu| pinner.pin(mu, mu.alloc_slice_copy(b"kept for C")));
+/// heap.collect();
+/// // SAFETY: the slice is pinned, and nobody changes it.
+/// assert_eq!(unsafe { address.as_ref() }, b"kept for C");
+/// pinner.unpin();
+/// ```
+///
+/// # Leaks
+///
+/// A `Pinner` with pins that is swept, as part of an unreachable heap object, is a leak: what it pinned was handed to
+/// somebody, and nobody will ever unpin it. The heap's leak hook is told (see
+/// [`on_pin_leak`](crate::HeapBuilder::on_pin_leak)). Dropping it anywhere else just unpins.
+#[derive(Default)]
+pub struct Pinner {
+    inner: Option<NonNull<Inner>>,
+}
+
+// SAFETY: the inner pinner belongs to this pinner alone; unpinning elsewhere acts as a processor of the heap.
+unsafe impl Send for Pinner {}
+// SAFETY: through a shared reference only `len` and `is_empty` read.
+unsafe impl Sync for Pinner {}
+
+impl Pinner {
+    /// An empty set of pins. Allocates nothing.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { inner: None }
+    }
+
+    /// Pins an object and returns the address of its value (of the first element, for a slice).
+    ///
+    /// The address is good until [`unpin`](Self::unpin), or until the pinner is dropped.
+    ///
+    /// # Panics
+    /// If the pinner has pins in another heap, or the object has four million pins already.
+    #[inline]
+    #[track_caller]
+    pub fn pin<'gc, T: ?Sized + Object>(&mut self, mu: &Mutator<'gc>, gc: Gc<'gc, T>) -> NonNull<T> {
+        let inner = self.inner_of(mu);
+        // SAFETY: `gc` is in hand of the mutation, and `inner` belongs to this pinner and is of this heap.
+        unsafe { pin_object(inner, mu, gc.start(), T::INFO.name, Location::caller()) };
+        // SAFETY: a `Gc` leads to a live object of its type.
+        unsafe { T::at(gc.start()) }
+    }
+
+    /// Pins the object that a reference leads into, be it to the whole object, a field or an element, and returns the
+    /// address. For a reference to anything outside the heap (a static, a local) it does nothing but that: such
+    /// memory is not the collector's.
+    ///
+    /// # Panics
+    /// As [`pin`](Self::pin).
+    #[track_caller]
+    pub fn pin_ref<T: ?Sized>(&mut self, mu: &Mutator<'_>, reference: &T) -> NonNull<T> {
+        let target = NonNull::from(reference);
+        let core = mu.core();
+        if let Some(object) = core.object_at(target.addr().get()) {
+            let inner = self.inner_of(mu);
+            let object = core.memory.region.pointer(object);
+            // SAFETY: a reference into the region leads into an object that is alive during the mutation; `inner`
+            // belongs to this pinner and is of this heap.
+            unsafe { pin_object(inner, mu, object, std::any::type_name::<T>, Location::caller()) };
+        }
+        target
+    }
+
+    /// Undoes all pins. The pinner is empty then and can be used again.
+    ///
+    /// May be called anywhere: inside or outside mutations, on any thread.
+    #[inline]
+    pub fn unpin(&mut self) {
+        let Some(inner) = self.inner else { return };
+        // SAFETY: the inner pinner belongs to this pinner.
+        let core = unsafe { Inner::core(inner) };
+        match this_thread::current_processor(core) {
+            Some(processor) => {
+                // SAFETY: the mutation in progress on this thread holds the processor.
+                let local = unsafe { (*processor).local() };
+                // SAFETY: `inner` is this pinner's; `local` is of its heap.
+                unsafe { Inner::unpin_all(inner, local) };
+                // SAFETY: as above; reading the heap's configuration.
+                if unsafe { (*core).config.pinner_cache } && local.pinner_cache_is_empty() {
+                    // Only into an empty slot: a program that reuses its pinners keeps their storage with them.
+                    self.inner = None;
+                    local.cache_inner(inner);
+                }
+            }
+            None => unpin_outside(inner),
+        }
+    }
+
+    /// How many pins it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        // SAFETY: the inner pinner belongs to this pinner.
+        self.inner.map_or(0, |inner| unsafe { Inner::len(inner) })
+    }
+
+    /// Whether it holds no pins.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The inner pinner, of the mutation's heap; taken from the processor's cache, or made, if there is none.
+    #[inline(always)]
+    #[track_caller]
+    fn inner_of(&mut self, mu: &Mutator<'_>) -> NonNull<Inner> {
+        match self.inner {
+            // SAFETY: the inner pinner belongs to this pinner.
+            Some(inner) if std::ptr::eq(unsafe { Inner::core(inner) }, mu.core()) => inner,
+            Some(inner) => self.leave_other_heap(inner, mu),
+            None => {
+                let inner = match mu.local().take_cached_inner() {
+                    Some(inner) => inner,
+                    None => Inner::create(mu.core()),
+                };
+                self.inner = Some(inner);
+                inner
+            }
+        }
+    }
+
+    /// An empty inner pinner of another heap is given up for one of this heap.
+    #[cold]
+    #[track_caller]
+    fn leave_other_heap(&mut self, inner: NonNull<Inner>, mu: &Mutator<'_>) -> NonNull<Inner> {
+        assert!(
+            self.is_empty(),
+            "linchpin: a Pinner with pins in heap {} was asked to pin in heap {}; unpin it first, or use one \
+             Pinner for each heap",
+            // SAFETY: the inner pinner belongs to this pinner.
+            unsafe { (*Inner::core(inner)).id },
+            mu.core().id
+        );
+        self.inner = None;
+        // SAFETY: it was this pinner's, which has just let go of it.
+        drop(unsafe { InnerBox::from_raw(inner) });
+        self.inner_of(mu)
+    }
+}
+
+/// Pins one object.
+///
+/// # Safety
+/// `inner` belongs to the caller and is of the mutation's heap, where `object` starts an object the mutation has in
+/// hand.
+#[inline(always)]
+unsafe fn pin_object(
+    inner: NonNull<Inner>,
+    mu: &Mutator<'_>,
+    object: NonNull<u8>,
+    type_name: fn() -> &'static str,
+    location: &'static Location<'static>,
+) {
+    let core = mu.core();
+    let region = &core.memory.region;
+    let address = object.addr().get();
+    if mu.mode() == Mode::Arm {
+        // SAFETY: the caller's promise.
+        unsafe { mu.shade(object) };
+    }
+    // Relaxed: the handshakes order flags and counters with the collector's walk (`take_pin_flags`).
+    let flag = region.pin_flag(region.unit_of(address));
+    if flag.load(Ordering::Relaxed) != PIN_FLAG_RAISED {
+        flag.store(PIN_FLAG_RAISED, Ordering::Relaxed);
+    }
+    let counter = region.pin_counter(address);
+    if counter.pin(mu.local().bias()).is_err() {
+        too_many_pins();
+    }
+    let record = PinRecord::new(counter, location);
+    // SAFETY: the caller's promise.
+    unsafe { Inner::record(inner, core, record, type_name) };
+}
+
+#[cold]
+#[track_caller]
+fn too_many_pins() -> ! {
+    panic!(
+        "linchpin: an object has more than {} pins already; somebody pins in a loop and never unpins",
+        counter::MOST_SHARED_PINS
+    )
+}
+
+/// Unpins as a processor held for the moment. The inner stays with its pinner: outside a mutation there is no
+/// processor whose cache it would warm.
+#[cold]
+#[inline(never)]
+fn unpin_outside(inner: NonNull<Inner>) {
+    // SAFETY: the inner pinner belongs to the calling pinner and keeps its heap's core alive.
+    let core: &Core = unsafe { &*Inner::core(inner) };
+    // SAFETY: `local` is of the inner's heap and held.
+    core.with_processor(|local| unsafe { Inner::unpin_all(inner, local) });
+    core.settle_if_ended();
+}
+
+impl Drop for Pinner {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.inner.is_some() {
+            self.drop_slow();
+        }
+    }
+}
+
+impl Pinner {
+    #[cold]
+    #[inline(never)]
+    fn drop_slow(&mut self) {
+        let leaked = (!self.is_empty() && this_thread::is_sweeping()).then_some(self.inner).flatten().map(|inner| {
+            // SAFETY: the inner pinner belongs to this pinner; its core is kept for the call of the hook below.
+            let core = unsafe { &*Inner::core(inner) }.shared();
+            // SAFETY: nobody else uses the inner.
+            let report = unsafe { leak::PinLeak::of(inner, leak::PinLeakCause::PinnerSwept) };
+            (core, report)
+        });
+        self.unpin();
+        if let Some(inner) = self.inner.take() {
+            // SAFETY: it was this pinner's, which has just let go of it.
+            drop(unsafe { InnerBox::from_raw(inner) });
+        }
+        if let Some((core, report)) = leaked {
+            let hook = Arc::clone(&core.config.leak_hook);
+            hook(&report);
+        }
+    }
+}
+
+impl fmt::Debug for Pinner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pinner").field("pins", &self.len()).finish()
+    }
+}

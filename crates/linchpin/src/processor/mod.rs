@@ -1,0 +1,392 @@
+//! Processors: what a thread must hold to mutate (the P of Go's scheduler).
+//!
+//! A processor carries the allocation runs, the barrier buffer, the pinner cache and the mode. A thread holds one
+//! for the length of a mutation: it takes an idle one by a compare-and-swap on the [state word](phase::State)
+//! and gives it back by a store. It remembers the processor it had last and asks for that one first, so a
+//! processor stays with a thread as long as nobody else needs it; but it belongs to nobody between mutations, and
+//! a thread may end without a word.
+//!
+//! A handshake asks each processor to adopt a new phase. Its thread does so when it next enters; for an idle
+//! processor the collector does, holding it for a few dozen instructions. See [`Processor::answer`].
+//!
+//! Beside the numbered processors a heap has one *spare*, which runs no mutation. It is for the moments in which
+//! something outside any mutation must act as one (a root or a pin is dropped) and no other is free.
+
+pub(crate) mod acquire;
+pub(crate) mod phase;
+pub(crate) mod runs;
+pub(crate) mod thread;
+pub(crate) mod waiting;
+
+use std::cell::{Cell, RefCell};
+use std::ptr::NonNull;
+
+use crate::collector::queue::Grey;
+use crate::heap::Core;
+use crate::pin::counter::Bias;
+use crate::pin::inner::{Inner, InnerBox};
+use crate::sync::{AtomicU64, Ordering};
+use phase::{Mode, Phase, State, Status};
+use runs::{Allocated, HeldSpan, Runs};
+
+/// How many entries a barrier buffer holds before it is handed over in mid-mutation.
+const BARRIER_BUFFER: usize = 1024;
+
+/// See the module head.
+#[repr(align(128))]
+pub(crate) struct Processor {
+    state: AtomicU64,
+    /// The number; [`Processor::SPARE`] for the spare.
+    index: usize,
+    /// What `publish_allocated` last found: bytes and objects.
+    published: [AtomicU64; 2],
+    local: Local,
+}
+
+// SAFETY: `local` is touched only by who holds the processor (status `Running` or `Held`), which is one thread at
+// a time; the state word's acquire and release order one holder after another.
+unsafe impl Sync for Processor {}
+// SAFETY: nothing in `local` is tied to a thread; see above.
+unsafe impl Send for Processor {}
+
+/// What only the holder touches.
+pub(crate) struct Local {
+    phase: Cell<Phase>,
+    /// The mode of `phase`, for the barriers.
+    mode: Cell<Mode>,
+    /// The colour of `phase`, for allocation.
+    colour: Cell<u8>,
+    /// How this processor counts pins.
+    bias: Bias,
+    /// The cached inner pinner.
+    pinner_cache: Cell<Option<NonNull<Inner>>>,
+    pub(crate) runs: Runs,
+    /// Grey objects: shaded, not yet handed over.
+    barrier_buffer: RefCell<Vec<Grey>>,
+    /// Objects born in `Arm`, to be traced. Handed over only at a handshake, when they are initialised for sure.
+    born: RefCell<Vec<Grey>>,
+    /// Bytes allocated that the pacer has been told of.
+    reported_bytes: Cell<u64>,
+}
+
+impl Processor {
+    /// The number of the spare.
+    pub(crate) const SPARE: usize = usize::MAX;
+
+    pub(crate) fn new(index: usize, phase: Phase) -> Self {
+        let processor = Self {
+            state: AtomicU64::new(State::new(phase, Status::Idle).to_bits()),
+            index,
+            published: [const { AtomicU64::new(0) }; 2],
+            local: Local {
+                phase: Cell::new(phase),
+                mode: Cell::new(phase.mode()),
+                colour: Cell::new(phase.colour()),
+                bias: if index == Self::SPARE { Bias::NONE } else { Bias::of_processor(index) },
+                pinner_cache: Cell::new(None),
+                runs: Runs::new(),
+                barrier_buffer: RefCell::new(Vec::new()),
+                born: RefCell::new(Vec::new()),
+                reported_bytes: Cell::new(0),
+            },
+        };
+        processor.local.adopt(phase);
+        processor
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(crate) fn state(&self) -> State {
+        // Acquire: pairs with every release store of the state word, so that who sees a phase answered sees
+        // what was handed over for it.
+        State::from_bits(self.state.load(Ordering::Acquire))
+    }
+
+    /// Takes the processor if it is idle in exactly `phase`: the fast path of entering a mutation.
+    #[inline(always)]
+    pub(crate) fn try_run_in(&self, phase: Phase) -> bool {
+        // Acquire: pairs with the release of whoever held the processor last.
+        self.state
+            .compare_exchange(
+                State::new(phase, Status::Idle).to_bits(),
+                State::new(phase, Status::Running).to_bits(),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// Takes the processor if it is idle, in whatever phase.
+    pub(crate) fn try_take(&self, status: Status) -> Option<Holding<'_>> {
+        let state = State::from_bits(self.state.load(Ordering::Relaxed));
+        if state.status() != Status::Idle {
+            return None;
+        }
+        // Acquire: pairs with the release of whoever held the processor last.
+        self.state
+            .compare_exchange(
+                state.to_bits(),
+                state.with(status).to_bits(),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+            .then(|| Holding { processor: self })
+    }
+
+    /// What only the holder may touch.
+    ///
+    /// # Safety
+    /// The calling thread holds the processor for as long as it uses the reference.
+    #[inline(always)]
+    pub(crate) unsafe fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Counts what was allocated here, for anybody to read. Called by the holder only.
+    pub(crate) fn publish_allocated(&self, local: &Local) -> Allocated {
+        let allocated = local.runs.allocated();
+        // Relaxed: figures, which order nothing.
+        self.published[0].store(allocated.bytes, Ordering::Relaxed);
+        self.published[1].store(allocated.objects, Ordering::Relaxed);
+        allocated
+    }
+
+    /// What was last counted here.
+    pub(crate) fn published_allocated(&self) -> Allocated {
+        Allocated {
+            bytes: self.published[0].load(Ordering::Relaxed),
+            objects: self.published[1].load(Ordering::Relaxed),
+        }
+    }
+
+    /// Makes a retired processor idle again, in `phase`. The caller holds the phase lock.
+    pub(crate) fn revive(&self, phase: Phase) {
+        debug_assert_eq!(self.state().status(), Status::Retired);
+        // Nobody can hold a retired processor, and only `revive`, under the lock, ends that state.
+        self.local.adopt(phase);
+        // Release: pairs with the acquire of whoever takes it next.
+        self.state.store(State::new(phase, Status::Idle).to_bits(), Ordering::Release);
+    }
+}
+
+/// The evidence that this thread holds a processor.
+///
+/// It ends by one of the methods that store a new state; a holding that is dropped makes the processor idle.
+pub(crate) struct Holding<'a> {
+    processor: &'a Processor,
+}
+
+impl<'a> Holding<'a> {
+    /// The evidence for a processor that the caller has just taken, or took and kept by [`Holding::keep`].
+    ///
+    /// # Safety
+    /// The calling thread holds `processor`, and no other `Holding` stands for it.
+    #[inline(always)]
+    pub(crate) unsafe fn of(processor: &'a Processor) -> Self {
+        Self { processor }
+    }
+
+    #[inline(always)]
+    pub(crate) fn processor(&self) -> &'a Processor {
+        self.processor
+    }
+
+    #[inline(always)]
+    pub(crate) fn local(&self) -> &Local {
+        &self.processor.local
+    }
+
+    /// Keeps the processor beyond this evidence; the holder gives it back by way of [`Holding::of`].
+    #[inline(always)]
+    pub(crate) fn keep(self) -> &'a Processor {
+        let processor = self.processor;
+        std::mem::forget(self);
+        processor
+    }
+
+    /// Adopts `phase`, as its own thread: hands over what the handshake asks for and stays in the mutation.
+    pub(crate) fn answer_running(&self, core: &Core, phase: Phase) {
+        // A processor made by a resize may be ahead of a phase that was read before.
+        if phase.number() <= self.local().phase.get().number() {
+            return;
+        }
+        self.processor.answer(phase).hand_over(core);
+        // Release: pairs with the acquire by which the collector sees the phase answered.
+        self.processor.state.store(State::new(phase, Status::Running).to_bits(), Ordering::Release);
+    }
+
+    /// Adopts `phase`, as the collector, and lets the processor go before the rest is done.
+    pub(crate) fn answer_held(self, core: &Core, phase: Phase) {
+        let surrendered = self.processor.answer(phase);
+        drop(self);
+        surrendered.hand_over(core);
+    }
+
+    /// Gives back everything the processor keeps.
+    pub(crate) fn empty(&self, core: &Core) {
+        self.local().empty().hand_over(core);
+        self.processor.publish_allocated(self.local());
+    }
+
+    /// Retires the processor, which has been emptied: nobody takes it until it is revived. The caller holds the phase
+    /// lock.
+    pub(super) fn retire(self) {
+        let processor = self.keep();
+        let phase = processor.local.phase.get();
+        // Release: pairs with the acquire in `state`, for the collector that skips it and for `revive`.
+        processor.state.store(State::new(phase, Status::Retired).to_bits(), Ordering::Release);
+    }
+}
+
+impl Drop for Holding<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        debug_assert!(
+            matches!(self.processor.state().status(), Status::Running | Status::Held),
+            "a processor is given back by who holds it"
+        );
+        let phase = self.processor.local.phase.get();
+        // Release: pairs with the acquire of whoever takes the processor next.
+        self.processor.state.store(State::new(phase, Status::Idle).to_bits(), Ordering::Release);
+    }
+}
+
+/// What a processor gave up in answer to a handshake.
+#[must_use]
+struct Surrendered {
+    grey: Vec<Grey>,
+    born: Vec<Grey>,
+    spans: Vec<HeldSpan>,
+    pinner: Option<InnerBox>,
+}
+
+impl Surrendered {
+    fn hand_over(self, core: &Core) {
+        core.queue.push(self.grey);
+        core.queue.push(self.born);
+        for span in self.spans {
+            span.give_back();
+        }
+        drop(self.pinner);
+    }
+}
+
+impl Processor {
+    /// Adopts `phase`. Called by the holder only.
+    ///
+    /// In every handshake the barrier buffer goes to the collector. On entering `Off` the runs go back to their
+    /// classes, so that their spans can be swept, and the cached inner pinner is dropped.
+    fn answer(&self, phase: Phase) -> Surrendered {
+        let was = self.local.mode.get();
+        self.local.adopt(phase);
+        if phase.mode() == Mode::Off && was != Mode::Off {
+            return self.local.empty();
+        }
+        Surrendered {
+            grey: self.local.barrier_buffer.take(),
+            born: self.local.born.take(),
+            spans: Vec::new(),
+            pinner: None,
+        }
+    }
+}
+
+impl Local {
+    fn adopt(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.mode.set(phase.mode());
+        self.colour.set(phase.colour());
+        if phase.mode() == Mode::Arm {
+            self.runs.disarm();
+        }
+    }
+
+    /// Takes out everything the processor keeps.
+    fn empty(&self) -> Surrendered {
+        Surrendered {
+            grey: self.barrier_buffer.take(),
+            born: self.born.take(),
+            spans: self.runs.surrender(),
+            // SAFETY: what lies in the cache is an inner pinner that belongs to nobody else.
+            pinner: self.pinner_cache.take().map(|inner| unsafe { InnerBox::from_raw(inner) }),
+        }
+    }
+
+    /// Drops the cached inner pinner, for the end of the heap.
+    pub(crate) fn drop_pinner_cache(&self) {
+        // SAFETY: what lies in the cache is an inner pinner that belongs to nobody else.
+        drop(self.pinner_cache.take().map(|inner| unsafe { InnerBox::from_raw(inner) }));
+    }
+
+    #[inline(always)]
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn colour(&self) -> u8 {
+        self.colour.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn bias(&self) -> Bias {
+        self.bias
+    }
+
+    /// Takes the cached inner pinner.
+    #[inline(always)]
+    pub(crate) fn take_cached_inner(&self) -> Option<NonNull<Inner>> {
+        self.pinner_cache.take()
+    }
+
+    /// Whether the pinner cache is empty.
+    #[inline(always)]
+    pub(crate) fn pinner_cache_is_empty(&self) -> bool {
+        self.pinner_cache.get().is_none()
+    }
+
+    /// Puts an inner pinner that belongs to nobody else into the empty cache.
+    #[inline(always)]
+    pub(crate) fn cache_inner(&self, inner: NonNull<Inner>) {
+        debug_assert!(self.pinner_cache_is_empty());
+        self.pinner_cache.set(Some(inner));
+    }
+
+    /// Shades `object`: unless it is black already, it becomes so and is noted for tracing.
+    ///
+    /// # Safety
+    /// `object` is the start of an object in the region of `core`, which this processor belongs to, and the
+    /// mutation (or momentary holder) has it in hand.
+    #[cold]
+    pub(crate) unsafe fn shade(&self, core: &Core, object: NonNull<u8>) {
+        debug_assert_ne!(self.mode.get(), Mode::Off);
+        let mark = core.memory.region.mark(object.addr().get());
+        let black = self.colour.get();
+        // Relaxed: a mark byte orders nothing; two that both find it white both trace the object, which is
+        // harmless. The buffer itself is handed over with release and acquire.
+        if mark.load(Ordering::Relaxed) == black {
+            return;
+        }
+        mark.store(black, Ordering::Relaxed);
+        let mut buffer = self.barrier_buffer.borrow_mut();
+        buffer.push(Grey(object));
+        if buffer.len() >= BARRIER_BUFFER {
+            core.queue.push(std::mem::take(&mut *buffer));
+        }
+    }
+
+    /// Notes an object that was born in `Arm` for tracing.
+    pub(crate) fn note_newborn(&self, object: NonNull<u8>) {
+        self.born.borrow_mut().push(Grey(object));
+    }
+
+    /// Bytes allocated since the pacer was last told, as far as runs are finished; the pacer is told by calling
+    /// this.
+    pub(crate) fn unreported_bytes(&self) -> u64 {
+        let finished = self.runs.finished().bytes;
+        finished - self.reported_bytes.replace(finished)
+    }
+}

@@ -1,0 +1,283 @@
+//! Allocation runs: where a processor's next object of a type goes.
+//!
+//! A processor holds, for each class it allocates in, one span, and in it a *run*: adjacent free slots. An
+//! allocation takes the next slot of the run; when the run is used up the mark bytes after it tell where the
+//! next one is, and when the span is used up another span is taken.
+//!
+//! The runs of the classes used most recently sit in a small direct-mapped table, indexed by the address of the
+//! type's `TypeInfo`; a collision moves the older run to a map, from which it comes back when it is asked for.
+//!
+//! In mode `Arm` the table is kept empty, so that every allocation takes the slow path, which is the one that
+//! notes the newborn for tracing; the fast path needs no check of the mode.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ptr::NonNull;
+
+use crate::memory::class::Class;
+use crate::memory::sweep::{Memory, Taken};
+use crate::memory::{GRANULE, SPAN_BYTES};
+use crate::sync::Ordering;
+use crate::trace::TypeInfo;
+
+const TABLE: usize = 64;
+
+/// One processor's place in one span: the free slots from `cursor` to `end`, and how far it has looked.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    /// The type, null in an empty place of the table.
+    info: *const TypeInfo,
+    slot_bytes: usize,
+    /// The next free slot.
+    cursor: *mut u8,
+    /// The end of the run; `cursor == end` when it is used up.
+    end: *mut u8,
+    /// Where the run began, to count what was allocated in it.
+    begin: *mut u8,
+    /// The end of the span's slots: beyond `end` nobody has looked yet.
+    limit: *mut u8,
+    /// The class the span belongs to; null while the run has no span.
+    class: *const Class,
+    unit: usize,
+}
+
+impl Run {
+    const EMPTY: Self = Self {
+        info: std::ptr::null(),
+        slot_bytes: 0,
+        cursor: std::ptr::null_mut(),
+        end: std::ptr::null_mut(),
+        begin: std::ptr::null_mut(),
+        limit: std::ptr::null_mut(),
+        class: std::ptr::null(),
+        unit: 0,
+    };
+
+    fn allocated(&self) -> Allocated {
+        let bytes = self.cursor.addr() - self.begin.addr();
+        let objects = bytes.checked_div(self.slot_bytes).unwrap_or(0);
+        Allocated { bytes: bytes as u64, objects: objects as u64 }
+    }
+}
+
+/// A count of allocations.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Allocated {
+    pub(crate) bytes: u64,
+    pub(crate) objects: u64,
+}
+
+impl Allocated {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.objects += other.objects;
+    }
+}
+
+/// A span a processor held and gives up.
+pub(crate) struct HeldSpan {
+    class: NonNull<Class>,
+    unit: usize,
+    may_have_room: bool,
+}
+
+// SAFETY: the class is shared (`Class` is `Sync`) and lives as long as the heap; the unit is a number.
+unsafe impl Send for HeldSpan {}
+
+impl HeldSpan {
+    /// Puts the span back where processors and the sweeper find it.
+    pub(crate) fn give_back(self) {
+        // SAFETY: classes live as long as the heap, which the caller is part of.
+        unsafe { self.class.as_ref() }.give_back(self.unit, self.may_have_room);
+    }
+}
+
+/// A processor's runs. Touched only by who holds the processor.
+pub(crate) struct Runs {
+    table: [Cell<Run>; TABLE],
+    more: RefCell<HashMap<(usize, usize), Run>>,
+    /// Allocations in runs that are no longer in use.
+    finished: Cell<Allocated>,
+}
+
+impl Runs {
+    pub(crate) fn new() -> Self {
+        Self {
+            table: [const { Cell::new(Run::EMPTY) }; TABLE],
+            more: RefCell::new(HashMap::new()),
+            finished: Cell::new(Allocated::default()),
+        }
+    }
+
+    #[inline(always)]
+    fn place(&self, info: &'static TypeInfo, slot_bytes: usize) -> &Cell<Run> {
+        let address = std::ptr::from_ref(info).addr();
+        &self.table[((address >> 6) ^ (address >> 12) ^ (slot_bytes >> 4)) % TABLE]
+    }
+
+    /// The fast path: the next slot of the run for this type and slot size, if there is one in the table.
+    #[inline(always)]
+    pub(crate) fn next(&self, info: &'static TypeInfo, slot_bytes: usize) -> Option<NonNull<u8>> {
+        let place = self.place(info, slot_bytes).as_ptr();
+        // SAFETY: `place` points into `self.table`; only the processor's holder, who is here, touches it, and
+        // no reference to the run is handed out anywhere.
+        unsafe {
+            if std::ptr::eq((*place).info, info)
+                && (*place).slot_bytes == slot_bytes
+                && (*place).cursor != (*place).end
+            {
+                let slot = (*place).cursor;
+                (*place).cursor = slot.wrapping_add(slot_bytes);
+                // A run's cursor lies in the region, which is not at address zero.
+                return Some(NonNull::new_unchecked(slot));
+            }
+        }
+        None
+    }
+
+    /// The slow path: finds the next run, in the span at hand or another one. With `install` the run goes into
+    /// the table for the fast path. `None` if the region is full.
+    #[cold]
+    pub(crate) fn next_slow(
+        &self,
+        memory: &Memory,
+        info: &'static TypeInfo,
+        slot_bytes: usize,
+        install: bool,
+    ) -> Option<NonNull<u8>> {
+        let key = (std::ptr::from_ref(info).addr(), slot_bytes);
+        let place = self.place(info, slot_bytes);
+        let at_hand = place.get();
+        let mut run = if std::ptr::eq(at_hand.info, info) && at_hand.slot_bytes == slot_bytes {
+            place.set(Run::EMPTY);
+            at_hand
+        } else {
+            self.more.borrow_mut().remove(&key).unwrap_or(Run { info, slot_bytes, ..Run::EMPTY })
+        };
+        let slot = self.advance(memory, &mut run);
+        if install {
+            let displaced = place.replace(run);
+            if !displaced.info.is_null() {
+                let key = (displaced.info.addr(), displaced.slot_bytes);
+                self.more.borrow_mut().insert(key, displaced);
+            }
+        } else {
+            self.more.borrow_mut().insert(key, run);
+        }
+        slot
+    }
+
+    fn advance(&self, memory: &Memory, run: &mut Run) -> Option<NonNull<u8>> {
+        while run.cursor == run.end {
+            self.finish(run);
+            if run.class.is_null() || !find_run(memory, run) {
+                self.next_span(memory, run)?;
+            }
+        }
+        let slot = run.cursor;
+        run.cursor = slot.wrapping_add(run.slot_bytes);
+        NonNull::new(slot)
+    }
+
+    /// Counts what was allocated in the run so far.
+    fn finish(&self, run: &mut Run) {
+        let mut finished = self.finished.get();
+        finished.add(run.allocated());
+        self.finished.set(finished);
+        run.begin = run.cursor;
+    }
+
+    /// Gives the used-up span back and takes another one.
+    fn next_span(&self, memory: &Memory, run: &mut Run) -> Option<()> {
+        if let Some(span) = held_span(run) {
+            span.give_back();
+        }
+        // SAFETY: a run's `info` is made from a `&'static TypeInfo` in `next_slow`.
+        let info: &'static TypeInfo = unsafe { &*run.info };
+        *run = Run { info, slot_bytes: run.slot_bytes, ..Run::EMPTY };
+        let class = memory.classes.class(info, run.slot_bytes);
+        let Taken { unit, fresh } = memory.take_span(class)?;
+        let start = memory.region.unit_start(unit).as_ptr();
+        run.class = class;
+        run.unit = unit;
+        run.limit = start.wrapping_add(SPAN_BYTES / run.slot_bytes * run.slot_bytes);
+        run.begin = start;
+        run.cursor = start;
+        run.end = if fresh { run.limit } else { start };
+        Some(())
+    }
+
+    /// Takes all runs out, for a handshake that returns them.
+    pub(crate) fn surrender(&self) -> Vec<HeldSpan> {
+        let mut spans = Vec::new();
+        let mut give = |mut run: Run| {
+            self.finish(&mut run);
+            spans.extend(held_span(&run));
+        };
+        for place in &self.table {
+            give(place.replace(Run::EMPTY));
+        }
+        for (_, run) in self.more.borrow_mut().drain() {
+            give(run);
+        }
+        spans
+    }
+
+    /// Empties the table, so that every allocation takes the slow path.
+    pub(crate) fn disarm(&self) {
+        let mut more = self.more.borrow_mut();
+        for place in &self.table {
+            let run = place.replace(Run::EMPTY);
+            if !run.info.is_null() {
+                more.insert((run.info.addr(), run.slot_bytes), run);
+            }
+        }
+    }
+
+    /// What was allocated in runs since the processor was made.
+    pub(crate) fn allocated(&self) -> Allocated {
+        let mut allocated = self.finished.get();
+        for place in &self.table {
+            allocated.add(place.get().allocated());
+        }
+        for run in self.more.borrow().values() {
+            allocated.add(run.allocated());
+        }
+        allocated
+    }
+
+    /// What was allocated in runs that are finished.
+    pub(crate) fn finished(&self) -> Allocated {
+        self.finished.get()
+    }
+
+    /// Counts an object that was not allocated in a run.
+    pub(crate) fn count_large(&self, bytes: usize) {
+        let mut finished = self.finished.get();
+        finished.add(Allocated { bytes: bytes as u64, objects: 1 });
+        self.finished.set(finished);
+    }
+}
+
+fn held_span(run: &Run) -> Option<HeldSpan> {
+    let class = NonNull::new(run.class.cast_mut())?;
+    Some(HeldSpan { class, unit: run.unit, may_have_room: run.cursor != run.limit })
+}
+
+/// Looks for the next free slots in the span, from the end of the last run on.
+fn find_run(memory: &Memory, run: &mut Run) -> bool {
+    debug_assert!(run.slot_bytes.is_multiple_of(GRANULE));
+    let free = |slot: *mut u8| memory.region.mark(slot.addr()).load(Ordering::Relaxed) == 0;
+    let mut cursor = run.end;
+    while cursor != run.limit && !free(cursor) {
+        cursor = cursor.wrapping_add(run.slot_bytes);
+    }
+    let mut end = cursor;
+    while end != run.limit && free(end) {
+        end = end.wrapping_add(run.slot_bytes);
+    }
+    run.begin = cursor;
+    run.cursor = cursor;
+    run.end = end;
+    cursor != end
+}

@@ -1,0 +1,143 @@
+//! What a thread remembers: the mutations it is in, and the processor it had last.
+//!
+//! The thread-local is const-initialised and has no destructor, so it can be used at any time of a thread's life,
+//! in destructors of other thread-locals too.
+
+use std::cell::Cell;
+use std::ptr;
+
+use super::Processor;
+use crate::heap::Core;
+
+/// One mutation in progress on this thread; on the stack of the call to `mutate`.
+pub(crate) struct Frame {
+    pub(crate) core: *const Core,
+    pub(crate) processor: *const Processor,
+    previous: Cell<*const Frame>,
+}
+
+struct ThreadState {
+    /// The innermost mutation in progress.
+    innermost: Cell<*const Frame>,
+    /// The heap of the processor this thread had last, by its never reused number (0: none).
+    last_heap: Cell<u64>,
+    last_processor: Cell<*const Processor>,
+    /// The heap whose collector this thread is.
+    collector_of: Cell<u64>,
+    /// Set while values are dropped by a sweep: the innermost mutation at that time.
+    sweeping: Cell<bool>,
+    sweeping_within: Cell<*const Frame>,
+}
+
+thread_local! {
+    static THREAD: ThreadState = const {
+        ThreadState {
+            innermost: Cell::new(ptr::null()),
+            last_heap: Cell::new(0),
+            last_processor: Cell::new(ptr::null()),
+            collector_of: Cell::new(0),
+            sweeping: Cell::new(false),
+            sweeping_within: Cell::new(ptr::null()),
+        }
+    };
+}
+
+impl Frame {
+    pub(crate) fn new(core: &Core, processor: &Processor) -> Self {
+        Self { core, processor, previous: Cell::new(ptr::null()) }
+    }
+
+    /// Makes this the innermost mutation.
+    ///
+    /// # Safety
+    /// The frame stays where it is and alive until [`Frame::leave`].
+    #[inline(always)]
+    pub(crate) unsafe fn enter(&self) {
+        THREAD.with(|thread| self.previous.set(thread.innermost.replace(self)));
+    }
+
+    /// Ends what `enter` began.
+    #[inline(always)]
+    pub(crate) fn leave(&self) {
+        THREAD.with(|thread| {
+            debug_assert!(ptr::eq(thread.innermost.get(), self), "mutations end inside out");
+            thread.innermost.set(self.previous.get());
+        });
+    }
+}
+
+/// The processor this thread had last, if it was of the heap `id`.
+#[inline(always)]
+pub(crate) fn last_processor(id: u64) -> Option<*const Processor> {
+    THREAD.with(|thread| (thread.last_heap.get() == id).then(|| thread.last_processor.get()))
+}
+
+/// Remembers the processor this thread has.
+pub(crate) fn remember_processor(id: u64, processor: &Processor) {
+    THREAD.with(|thread| {
+        thread.last_heap.set(id);
+        thread.last_processor.set(processor);
+    });
+}
+
+/// The processor of this thread's innermost mutation of `core`, if it is in one.
+#[inline(always)]
+pub(crate) fn current_processor(core: *const Core) -> Option<*const Processor> {
+    THREAD.with(|thread| {
+        let mut frame = thread.innermost.get();
+        loop {
+            if frame.is_null() {
+                return None;
+            }
+            // SAFETY: a frame in the list is on the stack of a call to `mutate` further down this thread's
+            // stack, which has not returned yet (`Frame::enter`).
+            let here = unsafe { &*frame };
+            if ptr::eq(here.core, core) {
+                return Some(here.processor);
+            }
+            frame = here.previous.get();
+        }
+    })
+}
+
+/// Declares this thread the collector of the heap `id`, or (0) of none.
+pub(crate) fn set_collector_of(id: u64) {
+    THREAD.with(|thread| thread.collector_of.set(id));
+}
+
+/// Whether this thread is the collector of the heap `id`.
+pub(crate) fn is_collector_of(id: u64) -> bool {
+    THREAD.with(|thread| thread.collector_of.get() == id)
+}
+
+/// While it lives, values dropped on this thread count as dropped by a sweep.
+pub(crate) struct Sweeping {
+    was: bool,
+    was_within: *const Frame,
+}
+
+impl Sweeping {
+    pub(crate) fn begin() -> Self {
+        THREAD.with(|thread| Self {
+            was: thread.sweeping.replace(true),
+            was_within: thread.sweeping_within.replace(thread.innermost.get()),
+        })
+    }
+}
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        THREAD.with(|thread| {
+            thread.sweeping.set(self.was);
+            thread.sweeping_within.set(self.was_within);
+        });
+    }
+}
+
+/// Whether a value that is dropped here and now is dropped by a sweep, and not by a mutation that the value's own
+/// `Drop` has begun.
+pub(crate) fn is_sweeping() -> bool {
+    THREAD.with(|thread| {
+        thread.sweeping.get() && ptr::eq(thread.innermost.get(), thread.sweeping_within.get())
+    })
+}

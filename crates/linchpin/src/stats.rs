@@ -1,0 +1,98 @@
+//! Figures of a heap.
+
+use crate::collector::mark_helpers;
+use crate::heap::Core;
+use crate::memory::SPAN_BYTES;
+use crate::processor::phase::Status;
+use crate::processor::runs::Allocated;
+use crate::sync::Ordering;
+
+/// What a heap has done and holds; see [`Heap::stats`](crate::Heap::stats).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeapStats {
+    /// Cycles that have ended.
+    pub cycles: u64,
+    /// Bytes allocated since the heap was made, in whole slots.
+    pub allocated_bytes: u64,
+    /// Objects allocated since the heap was made.
+    pub allocated_objects: u64,
+    /// Objects freed since the heap was made.
+    pub freed_objects: u64,
+    /// Values that sweeps have dropped since the heap was made.
+    pub dropped_values: u64,
+    /// Values whose `Drop` panicked in a sweep.
+    pub drop_panics: u64,
+    /// Bytes that lived when the last mark ended, in whole slots.
+    pub live_bytes: u64,
+    /// Objects that lived when the last mark ended.
+    pub live_objects: u64,
+    /// The size of the region, in bytes.
+    pub region_bytes: usize,
+    /// Units of 64 KiB that are in use.
+    pub spans_in_use: usize,
+    /// Bytes of the units that are in use.
+    pub span_bytes: usize,
+    /// Roots there are.
+    pub roots: usize,
+    /// Inner pinners made since the heap was made.
+    pub pinners_created: u64,
+    /// Inner pinners freed since the heap was made.
+    pub pinners_freed: u64,
+    /// Processors: how many mutations may run at once.
+    pub processors: usize,
+    /// Threads that mark in the background.
+    pub mark_workers: usize,
+    /// How often a thread found no free processor and had to wait.
+    pub waits: u64,
+}
+
+impl HeapStats {
+    pub(crate) fn of(core: &Core) -> Self {
+        let mut allocated = Allocated::default();
+        for processor in core.processors.all() {
+            allocated.add(allocated_by(core, processor));
+        }
+        let swept = &core.memory.swept;
+        let (pinners_created, pinners_freed) = core.pinners.figures();
+        let processors = core.processors.limit();
+        let spans_in_use = core.memory.units_in_use();
+        Self {
+            cycles: core.control.cycles(),
+            allocated_bytes: allocated.bytes,
+            allocated_objects: allocated.objects,
+            freed_objects: swept.freed_objects.load(Ordering::Relaxed),
+            dropped_values: swept.dropped_values.load(Ordering::Relaxed),
+            drop_panics: swept.drop_panics.load(Ordering::Relaxed),
+            live_bytes: core.pace.live(),
+            live_objects: swept.live_objects.load(Ordering::Relaxed) as u64,
+            region_bytes: core.memory.region.bytes(),
+            spans_in_use,
+            span_bytes: spans_in_use * SPAN_BYTES,
+            roots: core.roots.len(),
+            pinners_created,
+            pinners_freed,
+            processors,
+            mark_workers: mark_helpers(processors) + 1,
+            waits: core.processors.waiting.waits(),
+        }
+    }
+}
+
+/// What was allocated on a processor: exactly if it is idle or this thread's own, else as of the last time it was.
+fn allocated_by(core: &Core, processor: &crate::processor::Processor) -> Allocated {
+    let mine = crate::processor::thread::current_processor(core)
+        .is_some_and(|current| std::ptr::eq(current, processor));
+    if mine {
+        // SAFETY: the mutation in progress on this thread holds it.
+        return processor.publish_allocated(unsafe { processor.local() });
+    }
+    match processor.try_take(Status::Held) {
+        Some(holding) => {
+            let allocated = processor.publish_allocated(holding.local());
+            core.processors.release(core, holding);
+            allocated
+        }
+        None => processor.published_allocated(),
+    }
+}

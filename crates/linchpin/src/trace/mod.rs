@@ -1,0 +1,72 @@
+//! What the collector must know of a type: which pointers a value holds.
+
+mod impls;
+mod type_info;
+
+pub use crate::collector::mark::Tracer;
+pub use type_info::TypeInfo;
+pub(crate) use type_info::plain;
+
+/// A type whose values may live in a heap.
+///
+/// Use `#[derive(Trace)]`. It calls [`trace`](Self::trace) on every field, makes
+/// [`Branded`](Self::Branded) from the lifetime named `'gc`, and sees to it that a type that may hold pointers has
+/// no `Drop` of its own.
+///
+/// ```
+/// use linchpin::{Gc, GcCell, Trace};
+///
+/// #[derive(Trace)]
+/// struct Session<'gc> {
+///     id: u64,
+///     name: String,
+///     peer: Option<Gc<'gc, Session<'gc>>>,
+///     next: GcCell<'gc, Session<'gc>>,
+/// }
+/// ```
+///
+/// Data without pointers into the heap that does not implement `Trace` goes into [`Opaque`](crate::Opaque).
+///
+/// # Safety
+/// * `Branded<'b>` is the same type with the heap's lifetime replaced by `'b`, and nothing else changed.
+/// * `trace` reports every [`Gc`](crate::Gc) that the value holds (by calling `trace` on every field that may hold
+///   some), through owned contents too, and nothing it merely borrows; it does not panic.
+/// * `NEEDS_TRACE` is true unless no value of the type can ever hold a `Gc`.
+/// * If it is true, dropping a value does not look through a `Gc`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot live in a linchpin heap: it does not implement `Trace`",
+    label = "`Trace` is not implemented for `{Self}`",
+    note = "add `#[derive(Trace)]` to `{Self}`, or wrap it in `linchpin::Opaque` if it holds no `Gc`"
+)]
+pub unsafe trait Trace: Sized {
+    /// The type under the brand of another heap access: `Session<'b>` for `Session<'gc>`.
+    ///
+    /// The bound `'b` makes sure that a value holds no other borrowed data.
+    type Branded<'b>: for<'c> Trace<Branded<'c> = Self::Branded<'c>> + 'b;
+
+    /// Whether values may hold pointers; if not, `trace` is never called.
+    const NEEDS_TRACE: bool;
+
+    /// Reports every pointer the value holds.
+    fn trace(&self, tracer: &mut Tracer<'_>);
+}
+
+/// A type whose values can be allocated in the heap branded `'gc`: it implements [`Trace`], carries that brand (or
+/// none), and may be shared between threads.
+///
+/// Implemented for every such type; there is nothing to do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be allocated in this heap",
+    label = "not `Trace + Send + Sync` under this heap's brand",
+    note = "objects are shared by threads: use atomics, `GcCell` and `std::sync` types instead of `Cell`, `RefCell` and `Rc`"
+)]
+pub trait Allocate<'gc>: Trace<Branded<'gc> = Self> + Send + Sync {}
+
+impl<'gc, T: Trace<Branded<'gc> = T> + Send + Sync> Allocate<'gc> for T {}
+
+/// Fails to compile for a type that implements `Drop`, which would conflict with this blanket implementation.
+#[doc(hidden)]
+pub trait MustNotImplementDrop {}
+
+#[allow(drop_bounds, reason = "that a type implements Drop itself is exactly the question")]
+impl<T: Drop> MustNotImplementDrop for T {}
