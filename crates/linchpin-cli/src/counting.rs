@@ -24,12 +24,8 @@ struct Slot {
     bytes: AtomicU64,
 }
 
-static SLOTS: [Slot; EXCLUSIVE + SHARED] = [const {
-    Slot {
-        allocations: AtomicU64::new(0),
-        bytes: AtomicU64::new(0),
-    }
-}; EXCLUSIVE + SHARED];
+static SLOTS: [Slot; EXCLUSIVE + SHARED] =
+    [const { Slot { allocations: AtomicU64::new(0), bytes: AtomicU64::new(0) } }; EXCLUSIVE + SHARED];
 
 /// How many threads have been given a number.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -50,10 +46,7 @@ pub(crate) fn counts() -> (u64, u64) {
     let (own, shared) = SLOTS.split_at(EXCLUSIVE);
     let used = own.iter().take(threads).chain(shared);
     used.fold((0, 0), |(allocations, bytes), slot| {
-        (
-            allocations + slot.allocations.load(Ordering::Relaxed),
-            bytes + slot.bytes.load(Ordering::Relaxed),
-        )
+        (allocations + slot.allocations.load(Ordering::Relaxed), bytes + slot.bytes.load(Ordering::Relaxed))
     })
 }
 
@@ -65,14 +58,8 @@ fn record(size: usize) {
     }
     if let Some(slot) = SLOTS[..EXCLUSIVE].get(number) {
         // Only this thread writes the slot, so nothing is lost between the load and the store.
-        slot.allocations.store(
-            slot.allocations.load(Ordering::Relaxed) + 1,
-            Ordering::Relaxed,
-        );
-        slot.bytes.store(
-            slot.bytes.load(Ordering::Relaxed) + size as u64,
-            Ordering::Relaxed,
-        );
+        slot.allocations.store(slot.allocations.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        slot.bytes.store(slot.bytes.load(Ordering::Relaxed) + size as u64, Ordering::Relaxed);
     } else {
         let slot = &SLOTS[EXCLUSIVE + number % SHARED];
         slot.allocations.fetch_add(1, Ordering::Relaxed);
@@ -122,9 +109,7 @@ mod tests {
     fn allocations_of_this_and_of_joined_threads_are_counted() {
         let (allocations, bytes) = counts();
         let block = std::hint::black_box(vec![1u8; 12_345]);
-        std::thread::spawn(|| drop(std::hint::black_box(vec![1u8; 54_321])))
-            .join()
-            .unwrap();
+        std::thread::spawn(|| drop(std::hint::black_box(vec![1u8; 54_321]))).join().unwrap();
         let (allocations_after, bytes_after) = counts();
         assert!(allocations_after >= allocations + 2);
         assert!(bytes_after >= bytes + 12_345 + 54_321);

@@ -196,10 +196,8 @@ fn a_write_that_fails_midway_leaves_nothing() {
     directory.write("small", b"small");
     // The limit on the size of files stands in for a full disk; with its signal ignored, a write
     // beyond it is an error like any other. It holds for a shell and what the shell becomes.
-    let output = run(support::shell(directory.path()).arg(format!(
-        "trap '' XFSZ; ulimit -f 256; exec '{}' compress noise small",
-        support::PROGRAM
-    )));
+    let output = run(support::shell(directory.path())
+        .arg(format!("trap '' XFSZ; ulimit -f 256; exec '{}' compress noise small", support::PROGRAM)));
     assert_eq!(output.status.code(), Some(1), "{}", output.text());
     assert!(output.stderr.contains("noise: cannot write"), "{}", output.text());
     assert!(output.stderr.contains("File too large"), "{}", output.text());
@@ -218,12 +216,9 @@ fn a_full_disk_leaves_nothing() {
     if !probe.status.success() {
         return skipped("a_full_disk_leaves_nothing", "this user cannot mount a file system");
     }
-    let script = format!(
-        "{mount} && '{}' compress --output-dir full noise; echo \"code $?\"; ls -A full",
-        support::PROGRAM
-    );
-    let output =
-        run(Command::new("unshare").current_dir(directory.path()).args(["-m", "sh", "-c", &script]));
+    let script =
+        format!("{mount} && '{}' compress --output-dir full noise; echo \"code $?\"; ls -A full", support::PROGRAM);
+    let output = run(Command::new("unshare").current_dir(directory.path()).args(["-m", "sh", "-c", &script]));
     assert!(output.stderr.contains("No space left on device"), "{}", output.text());
     assert!(output.stdout.ends_with("code 1\n"), "something was left: {}", output.text());
 }
@@ -244,9 +239,7 @@ fn an_output_has_the_permissions_of_its_source() {
 fn absurd_arguments_are_refused_by_name() {
     let directory = Directory::new();
     directory.write("data", b"data");
-    for (option, value) in
-        [("--threads", "0"), ("--level", "0"), ("--level", "10"), ("--threads", "many")]
-    {
+    for (option, value) in [("--threads", "0"), ("--level", "0"), ("--level", "10"), ("--threads", "many")] {
         let output = run(linchpin(directory.path()).args(["compress", option, value, "data"]));
         assert_eq!(output.status.code(), Some(2), "{}", output.text());
         assert!(output.stderr.contains(option), "{}", output.text());

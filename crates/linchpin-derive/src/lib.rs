@@ -6,8 +6,8 @@ use quote::quote;
 use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
 use syn::{
-    Data, DeriveInput, Error, Fields, GenericParam, Generics, Ident, Lifetime, PredicateType,
-    TraitBoundModifier, Type, TypeParamBound, WherePredicate, parse_macro_input, parse_quote,
+    Data, DeriveInput, Error, Fields, GenericParam, Generics, Ident, Lifetime, PredicateType, TraitBoundModifier, Type,
+    TypeParamBound, WherePredicate, parse_macro_input, parse_quote,
 };
 
 /// Derives `linchpin::Trace` for a struct or an enum.
@@ -225,8 +225,7 @@ fn mentions(field: &Type, brand: Option<&Lifetime>, parameters: &[&Ident]) -> Me
 fn trace_body(data: &Data) -> Tokens {
     let arm = |path: Tokens, fields: &Fields| {
         let members: Vec<_> = fields.members().collect();
-        let names: Vec<Ident> =
-            (0..members.len()).map(|index| quote::format_ident!("field_{index}")).collect();
+        let names: Vec<Ident> = (0..members.len()).map(|index| quote::format_ident!("field_{index}")).collect();
         quote! {
             #path { #(#members: #names,)* } => { #(::linchpin::Trace::trace(#names, tracer);)* }
         }

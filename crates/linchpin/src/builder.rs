@@ -46,13 +46,7 @@ pub struct HeapBuilder {
 
 impl HeapBuilder {
     pub(crate) fn new() -> Self {
-        Self {
-            processors: None,
-            growth_percent: 100,
-            region_size: None,
-            pinner_cache: true,
-            leak_hook: None,
-        }
+        Self { processors: None, growth_percent: 100, region_size: None, pinner_cache: true, leak_hook: None }
     }
 
     /// How many mutations may run at once, from 1 to 1024; by default as many as the machine has cores.
@@ -97,9 +91,8 @@ impl HeapBuilder {
     /// # Errors
     /// If a setting is out of its range, or the operating system refuses to reserve the region.
     pub fn build(self) -> Result<Heap, BuildError> {
-        let processors = self
-            .processors
-            .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(1024));
+        let processors =
+            self.processors.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(1024));
         check_count(processors)?;
         if self.growth_percent == 0 {
             return Err(BuildError::ZeroGrowth);

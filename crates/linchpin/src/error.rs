@@ -50,26 +50,23 @@ pub enum BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::ZeroProcessors => write!(
-                f,
-                "a heap with zero processors could never run a mutation; ask for at least one"
-            ),
+            Self::ZeroProcessors => {
+                write!(f, "a heap with zero processors could never run a mutation; ask for at least one")
+            }
             Self::TooManyProcessors { requested, max } => write!(
                 f,
                 "{requested} processors asked for, but a heap has at most {max}; \
                  more than the machine has cores rarely helps"
             ),
-            Self::ZeroGrowth => write!(
-                f,
-                "a growth target of 0 % would start a cycle at every allocation; 100 is usual"
-            ),
+            Self::ZeroGrowth => {
+                write!(f, "a growth target of 0 % would start a cycle at every allocation; 100 is usual")
+            }
             Self::GrowthTooLarge { requested, max } => {
                 write!(f, "a growth target of {requested} % is above the limit of {max} %")
             }
-            Self::RegionTooSmall { requested, min } => write!(
-                f,
-                "a region of {requested} bytes is too small; the smallest is {min} bytes"
-            ),
+            Self::RegionTooSmall { requested, min } => {
+                write!(f, "a region of {requested} bytes is too small; the smallest is {min} bytes")
+            }
             Self::RegionTooLarge { requested, max } => {
                 write!(f, "a region of {requested} bytes is too large; the largest is {max} bytes")
             }

@@ -70,7 +70,6 @@ impl Heap {
     }
 
     /// Starts to describe a heap.
-    #[must_use]
     pub fn builder() -> HeapBuilder {
         HeapBuilder::new()
     }

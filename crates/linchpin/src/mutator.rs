@@ -255,10 +255,7 @@ impl<'gc> Mutator<'gc> {
     ///
     /// # Errors
     /// If the region is full.
-    pub fn try_alloc_slice_copy<T: Allocate<'gc> + Copy>(
-        &self,
-        source: &[T],
-    ) -> Result<Gc<'gc, [T]>, OutOfMemory> {
+    pub fn try_alloc_slice_copy<T: Allocate<'gc> + Copy>(&self, source: &[T]) -> Result<Gc<'gc, [T]>, OutOfMemory> {
         let start = self.reserve_slice::<T>(source.len())?;
         // SAFETY: a fresh slice object with room for so many elements, which `T: Copy` lets us copy bytewise.
         unsafe {
@@ -283,11 +280,7 @@ impl<'gc> Mutator<'gc> {
     ///
     /// # Panics
     /// As [`alloc`](Self::alloc).
-    pub fn alloc_slice_with<T: Allocate<'gc>>(
-        &self,
-        length: usize,
-        make: impl FnMut(usize) -> T,
-    ) -> Gc<'gc, [T]> {
+    pub fn alloc_slice_with<T: Allocate<'gc>>(&self, length: usize, make: impl FnMut(usize) -> T) -> Gc<'gc, [T]> {
         self.expect_room(self.try_alloc_slice_with(length, make))
     }
 
@@ -318,10 +311,7 @@ impl<'gc> Mutator<'gc> {
     ///
     /// # Panics
     /// As [`alloc`](Self::alloc).
-    pub fn alloc_slice_from_iter<T: Allocate<'gc>>(
-        &self,
-        elements: impl IntoIterator<Item = T>,
-    ) -> Gc<'gc, [T]> {
+    pub fn alloc_slice_from_iter<T: Allocate<'gc>>(&self, elements: impl IntoIterator<Item = T>) -> Gc<'gc, [T]> {
         // The length must be known first, and an iterator's word for it cannot be trusted.
         let mut elements = elements.into_iter().collect::<Vec<T>>().into_iter();
         self.alloc_slice_with(elements.len(), |_| {
@@ -353,11 +343,7 @@ impl<'gc> Mutator<'gc> {
     ///
     /// # Panics
     /// As [`alloc`](Self::alloc).
-    pub fn alloc_bytes_with<R>(
-        &self,
-        length: usize,
-        fill: impl FnOnce(&mut [u8]) -> R,
-    ) -> (Gc<'gc, [u8]>, R) {
+    pub fn alloc_bytes_with<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> R) -> (Gc<'gc, [u8]>, R) {
         self.expect_room(self.try_alloc_bytes_with(length, fill))
     }
 
@@ -422,9 +408,6 @@ impl<'gc> Mutator<'gc> {
 
 impl std::fmt::Debug for Mutator<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mutator")
-            .field("heap", &self.core().id)
-            .field("processor", &self.processor().index())
-            .finish()
+        f.debug_struct("Mutator").field("heap", &self.core().id).field("processor", &self.processor().index()).finish()
     }
 }

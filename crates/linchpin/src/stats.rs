@@ -81,8 +81,8 @@ impl HeapStats {
 
 /// What was allocated on a processor: exactly if it is idle or this thread's own, else as of the last time it was.
 fn allocated_by(core: &Core, processor: &crate::processor::Processor) -> Allocated {
-    let mine = crate::processor::thread::current_processor(core)
-        .is_some_and(|current| std::ptr::eq(current, processor));
+    let mine =
+        crate::processor::thread::current_processor(core).is_some_and(|current| std::ptr::eq(current, processor));
     if mine {
         // SAFETY: the mutation in progress on this thread holds it.
         return processor.publish_allocated(unsafe { processor.local() });

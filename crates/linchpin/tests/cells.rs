@@ -159,12 +159,7 @@ fn a_lock_free_stack_gives_back_every_node_once() {
                     for number in thread * EACH..(thread + 1) * EACH {
                         heap.mutate(|mu| {
                             let counted = ledger.counted(number);
-                            let link = mu.alloc(Link {
-                                number,
-                                check: !number,
-                                counted,
-                                next: GcCell::null(),
-                            });
+                            let link = mu.alloc(Link { number, check: !number, counted, next: GcCell::null() });
                             let mut first = top.get(mu).next.load();
                             loop {
                                 link.next.store(mu, first);
@@ -253,11 +248,7 @@ fn a_chain_survives_cycles_while_it_is_rewired() {
         while let Some(link) = at {
             assert_eq!(link.check, !link.number, "a link was overwritten");
             assert_eq!(link.counted.entry(), link.number);
-            assert!(
-                !std::mem::replace(&mut seen[link.number], true),
-                "link {} is there twice",
-                link.number
-            );
+            assert!(!std::mem::replace(&mut seen[link.number], true), "link {} is there twice", link.number);
             at = link.next.load();
         }
         assert!(seen.iter().all(|&seen| seen), "a link was lost");
@@ -275,11 +266,7 @@ fn objects_that_wander_between_slots_survive() {
     let heap = Heap::builder().processors(2).build().expect("a heap of two processors");
     let slots: Root<[GcCell<'static, Triple>]> = heap.mutate(|mu| {
         mu.root(mu.alloc_slice_with(2 * SLOTS, |index| {
-            if index < SLOTS {
-                GcCell::new(mu.alloc(Triple::of(index as i64)))
-            } else {
-                GcCell::null()
-            }
+            if index < SLOTS { GcCell::new(mu.alloc(Triple::of(index as i64))) } else { GcCell::null() }
         }))
     });
     let stop = Stop::default();

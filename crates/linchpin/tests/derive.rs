@@ -54,12 +54,7 @@ fn a_struct_with_named_fields() {
     assert_holds!(
         Named<'static>,
         2,
-        |mu, leaves| Named {
-            id: 7,
-            first: leaves[0],
-            name: "named".to_owned(),
-            second: GcCell::new(leaves[1]),
-        },
+        |mu, leaves| Named { id: 7, first: leaves[0], name: "named".to_owned(), second: GcCell::new(leaves[1]) },
         |object| {
             assert_eq!((object.id, object.name.as_str()), (7, "named"));
             vec![object.first.entry(), object.second.load().expect("it was stored").entry()]
@@ -118,8 +113,7 @@ fn an_enum_with_every_kind_of_variant() {
         Tree<'static>,
         3,
         |mu, leaves| {
-            let fork =
-                |left, right| mu.alloc(Tree::Fork { left, right: GcCell::new(right), weight: 9 });
+            let fork = |left, right| mu.alloc(Tree::Fork { left, right: GcCell::new(right), weight: 9 });
             let leaf = |entry: usize| mu.alloc(Tree::Leaf(leaves[entry]));
             let right = fork(leaf(1), Some(fork(mu.alloc(Tree::Empty), Some(leaf(2)))));
             Tree::Fork { left: fork(leaf(0), None), right: GcCell::new(right), weight: 9 }
@@ -202,11 +196,7 @@ fn a_generic_type_with_pointers() {
     assert_holds!(
         Pair<'static, Gc<'static, Counted>, Option<Gc<'static, Counted>>>,
         3,
-        |mu, leaves| Pair {
-            first: leaves[0],
-            second: Some(leaves[1]),
-            spare: GcCell::new(leaves[2])
-        },
+        |mu, leaves| Pair { first: leaves[0], second: Some(leaves[1]), spare: GcCell::new(leaves[2]) },
         |object| vec![
             object.first.entry(),
             object.second.expect("it was stored").entry(),
@@ -251,11 +241,7 @@ fn a_where_clause_and_a_constant_parameter() {
     assert_holds!(
         Counts<'static, u32, 3>,
         3,
-        |mu, leaves| Counts {
-            content: [1_u32, 2, 3],
-            held: [leaves[0], leaves[1], leaves[2]],
-            nothing: PhantomData,
-        },
+        |mu, leaves| Counts { content: [1_u32, 2, 3], held: [leaves[0], leaves[1], leaves[2]], nothing: PhantomData },
         |object| {
             assert!(object.content == [1, 2, 3]);
             object.held.iter().map(|leaf| leaf.entry()).collect()
@@ -304,12 +290,7 @@ fn derived_types_inside_derived_types() {
         4,
         |mu, leaves| Outer {
             inner: Tuple(1, leaves[0], (2, leaves[1])),
-            inners: vec![Named {
-                id: 1,
-                first: leaves[2],
-                name: String::new(),
-                second: GcCell::new(leaves[3])
-            }],
+            inners: vec![Named { id: 1, first: leaves[2], name: String::new(), second: GcCell::new(leaves[3]) }],
         },
         |object| vec![
             object.inner.1.entry(),

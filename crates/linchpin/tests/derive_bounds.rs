@@ -33,8 +33,7 @@ enum Choice<'gc, T: Trace + Clone> {
 fn bounds_in_place_and_in_a_where_clause() {
     let heap = Heap::new();
     let ledger = Ledger::new(1);
-    let in_place: Root<InPlace<String>> =
-        heap.mutate(|mu| mu.root(mu.alloc(InPlace { key: "key".to_owned() })));
+    let in_place: Root<InPlace<String>> = heap.mutate(|mu| mu.root(mu.alloc(InPlace { key: "key".to_owned() })));
     let in_where_clause: Root<InWhereClause<'static, u32, 3>> = heap.mutate(|mu| {
         let held = GcCell::new(mu.alloc(ledger.counted(0)));
         mu.root(mu.alloc(InWhereClause { content: [1_u32, 2, 3], held }))
@@ -52,7 +51,7 @@ fn bounds_in_place_and_in_a_where_clause() {
         let object = in_where_clause.get(mu);
         assert_eq!(object.content, [1, 2, 3]);
         assert_eq!(object.held.load().map(|held| held.entry()), Some(0));
-        let names = choices.get(mu).iter().map(|choice| match choice {
+        let names = choices.get(mu).as_ref().iter().map(|choice| match choice {
             Choice::Owned(name) => name.as_str(),
             Choice::Shared(name) => name.as_str(),
         });

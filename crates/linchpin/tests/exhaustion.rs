@@ -117,14 +117,7 @@ fn alloc_in_a_full_region_says_what_to_do() {
         let text = panic_text(|| {
             heap.mutate(|mu| {
                 loop {
-                    root.set(
-                        mu,
-                        mu.alloc(Link {
-                            number: 0,
-                            check: [!0; 13],
-                            next: GcCell::new(root.get(mu)),
-                        }),
-                    );
+                    root.set(mu, mu.alloc(Link { number: 0, check: [!0; 13], next: GcCell::new(root.get(mu)) }));
                 }
             });
         });
@@ -224,18 +217,13 @@ fn slices_may_be_empty() {
 #[test]
 fn slices_hold_what_they_were_made_of() {
     let heap = Heap::new();
-    let (copied, made, collected): (Root<[u16]>, Root<[Triple]>, Root<[String]>) =
-        heap.mutate(|mu| {
-            (
-                mu.root(mu.alloc_slice_copy(&[1_u16, 2, 3])),
-                mu.root(mu.alloc_slice_with(100, |index| Triple::of(index as i64))),
-                mu.root(
-                    mu.alloc_slice_from_iter(
-                        "a few words on the heap".split(' ').map(String::from),
-                    ),
-                ),
-            )
-        });
+    let (copied, made, collected): (Root<[u16]>, Root<[Triple]>, Root<[String]>) = heap.mutate(|mu| {
+        (
+            mu.root(mu.alloc_slice_copy(&[1_u16, 2, 3])),
+            mu.root(mu.alloc_slice_with(100, |index| Triple::of(index as i64))),
+            mu.root(mu.alloc_slice_from_iter("a few words on the heap".split(' ').map(String::from))),
+        )
+    });
     heap.collect();
     churn(&heap, 1000);
     heap.mutate(|mu| {
@@ -250,9 +238,8 @@ fn slices_hold_what_they_were_made_of() {
 fn slices_of_pointer_fields_are_traced() {
     let heap = Heap::new();
     let ledger = Ledger::new(3000);
-    let root: Root<[GcCell<'static, Counted>]> = heap.mutate(|mu| {
-        mu.root(mu.alloc_slice_with(3000, |entry| GcCell::new(mu.alloc(ledger.counted(entry)))))
-    });
+    let root: Root<[GcCell<'static, Counted>]> =
+        heap.mutate(|mu| mu.root(mu.alloc_slice_with(3000, |entry| GcCell::new(mu.alloc(ledger.counted(entry))))));
     heap.collect();
     ledger.assert_none();
     heap.mutate(|mu| {
@@ -287,9 +274,7 @@ macro_rules! assert_aligned {
                     assert_eq!(Gc::as_ptr(object).addr() % $align, 0);
                     let slice = mu.alloc_slice_with(number % 4, |number| Aligned { number });
                     assert_eq!(slice.as_ptr().addr() % $align, 0);
-                    assert!(
-                        slice.iter().enumerate().all(|(index, element)| element.number == index)
-                    );
+                    assert!(slice.iter().enumerate().all(|(index, element)| element.number == index));
                     mu.root(object)
                 })
                 .collect()
@@ -345,11 +330,7 @@ fn zero_sized_values_are_dropped_too() {
 fn objects_of_every_size_keep_their_bytes() {
     let heap = Heap::new();
     let roots: Vec<Root<[u8]>> = heap.mutate(|mu| {
-        (0..400)
-            .map(|step| {
-                mu.root(mu.alloc_slice_with(step * step / 2, |index| (index * 31 + step) as u8))
-            })
-            .collect()
+        (0..400).map(|step| mu.root(mu.alloc_slice_with(step * step / 2, |index| (index * 31 + step) as u8))).collect()
     });
     for _ in 0..3 {
         churn(&heap, 5000);
@@ -359,9 +340,7 @@ fn objects_of_every_size_keep_their_bytes() {
         for (step, root) in roots.iter().enumerate() {
             let bytes = root.get(mu);
             assert_eq!(bytes.len(), step * step / 2);
-            assert!(
-                bytes.iter().enumerate().all(|(index, &byte)| byte == (index * 31 + step) as u8)
-            );
+            assert!(bytes.iter().enumerate().all(|(index, &byte)| byte == (index * 31 + step) as u8));
         }
     });
 }

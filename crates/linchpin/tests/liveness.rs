@@ -45,8 +45,7 @@ fn work(heap: &Heap) {
         for worker in 0..WORKERS {
             let completed = &completed;
             scope.spawn(move || {
-                let kept: Root<Triple> =
-                    heap.mutate(|mu| mu.root(mu.alloc(Triple::of(worker as i64))));
+                let kept: Root<Triple> = heap.mutate(|mu| mu.root(mu.alloc(Triple::of(worker as i64))));
                 for number in 0..MUTATIONS {
                     heap.mutate(|mu| {
                         let object = mu.alloc(Triple::of(number as i64));
@@ -102,10 +101,7 @@ fn others_go_on_while_a_long_mutation_delays_a_cycle() {
         journal.note("the others are done");
         leave.send(()).expect("the long mutation waits");
     });
-    assert_eq!(
-        journal.events(),
-        ["the others are done", "the long mutation ends", "the cycle is complete"]
-    );
+    assert_eq!(journal.events(), ["the others are done", "the long mutation ends", "the cycle is complete"]);
     assert!(heap.stats().cycles > cycles_before);
     heap.collect();
     ledger.assert_each_once();
@@ -117,8 +113,8 @@ fn others_go_on_while_a_mutation_begun_in_mid_cycle_delays_it() {
     let heap = heap();
     let journal = Journal::default();
     let ledger = Ledger::new(1);
-    let root: Root<Slot<'static>> = heap
-        .mutate(|mu| mu.root(mu.alloc(Slot { held: GcCell::new(mu.alloc(ledger.counted(0))) })));
+    let root: Root<Slot<'static>> =
+        heap.mutate(|mu| mu.root(mu.alloc(Slot { held: GcCell::new(mu.alloc(ledger.counted(0))) })));
     let cycles_before = heap.stats().cycles;
     let collected = AtomicBool::new(false);
     let (entered, has_entered) = channel();
@@ -171,10 +167,7 @@ fn others_go_on_while_a_mutation_begun_in_mid_cycle_delays_it() {
         journal.note("the others are done");
         second_leave.send(()).expect("the second long mutation waits");
     });
-    assert_eq!(
-        journal.events(),
-        ["the others are done", "the second long mutation ends", "the cycle is complete"]
-    );
+    assert_eq!(journal.events(), ["the others are done", "the second long mutation ends", "the cycle is complete"]);
     assert!(heap.stats().cycles > cycles_before);
 
     // What was unlinked and linked again is alive; unlinked for good, it dies.

@@ -38,23 +38,16 @@ fn a_root_of_another_heap_is_refused() {
 
 #[test]
 fn impossible_settings_are_typed_errors() {
-    let built =
-        |builder: linchpin::HeapBuilder| builder.build().expect_err("an impossible setting");
+    let built = |builder: linchpin::HeapBuilder| builder.build().expect_err("an impossible setting");
     assert!(matches!(built(Heap::builder().processors(0)), BuildError::ZeroProcessors));
-    let BuildError::TooManyProcessors { requested, max } =
-        built(Heap::builder().processors(usize::MAX))
-    else {
+    let BuildError::TooManyProcessors { requested, max } = built(Heap::builder().processors(usize::MAX)) else {
         panic!("not the error for too many processors");
     };
     assert_eq!(requested, usize::MAX);
     assert!(Heap::builder().processors(max + 1).build().is_err());
     assert!(matches!(built(Heap::builder().growth_percent(0)), BuildError::ZeroGrowth));
-    assert!(matches!(
-        built(Heap::builder().growth_percent(u32::MAX)),
-        BuildError::GrowthTooLarge { .. }
-    ));
-    let BuildError::RegionTooSmall { requested: 1, min } = built(Heap::builder().region_size(1))
-    else {
+    assert!(matches!(built(Heap::builder().growth_percent(u32::MAX)), BuildError::GrowthTooLarge { .. }));
+    let BuildError::RegionTooSmall { requested: 1, min } = built(Heap::builder().region_size(1)) else {
         panic!("not the error for a region too small");
     };
     assert!(min > 1);

@@ -53,8 +53,7 @@ fn one_byte_objects_are_pinned_one_by_one() {
     const OBJECTS: usize = 64;
     let heap = Heap::new();
     heap.mutate(|mu| {
-        let objects: [Gc<'_, bool>; OBJECTS] =
-            std::array::from_fn(|number| mu.alloc(number % 2 == 0));
+        let objects: [Gc<'_, bool>; OBJECTS] = std::array::from_fn(|number| mu.alloc(number % 2 == 0));
         let mut pinner = Pinner::new();
         for (number, &object) in objects.iter().enumerate() {
             assert!(!mu.is_pinned(object), "object {number} has a neighbour's pin");
@@ -100,10 +99,7 @@ fn an_interior_address_counts_as_its_object() {
         assert_eq!(mu.pin_count(object), 1);
         assert_eq!(heap.pin_count(&raw const Gc::as_ref(object).x), 1);
         assert_eq!(heap.pin_count(&raw const Gc::as_ref(object).y), 1);
-        assert_eq!(
-            heap.pin_count((&raw const Gc::as_ref(object).z).cast::<u8>().wrapping_add(7)),
-            1
-        );
+        assert_eq!(heap.pin_count((&raw const Gc::as_ref(object).z).cast::<u8>().wrapping_add(7)), 1);
         assert!(!mu.is_pinned(other));
         drop(pinner);
         assert_eq!(mu.pin_count(object), 0);
@@ -123,11 +119,7 @@ fn an_interior_address_of_a_slice_counts_as_the_slice() {
             assert_eq!(mu.pin_count(slice), 1, "length {len}");
             for index in [0, len / 3, len / 2, len - 1] {
                 assert!(heap.is_pinned(&raw const elements[index]));
-                assert_eq!(
-                    heap.pin_count(&raw const elements[index]),
-                    1,
-                    "length {len}, element {index}"
-                );
+                assert_eq!(heap.pin_count(&raw const elements[index]), 1, "length {len}, element {index}");
             }
             (NonNull::from(&elements[0]), last)
         });

@@ -142,11 +142,7 @@ fn retiring_a_processor_empties_its_slot() {
 
 #[test]
 fn without_the_cache_every_round_makes_and_frees_one() {
-    let heap = Heap::builder()
-        .processors(1)
-        .pinner_cache(false)
-        .build()
-        .expect("a heap without pinner cache");
+    let heap = Heap::builder().processors(1).pinner_cache(false).build().expect("a heap without pinner cache");
     for _ in 0..100 {
         pin_and_unpin(&heap);
     }
@@ -156,11 +152,7 @@ fn without_the_cache_every_round_makes_and_frees_one() {
 
 #[test]
 fn a_pinner_of_a_heap_without_cache_keeps_its_inner_while_it_lives() {
-    let heap = Heap::builder()
-        .processors(1)
-        .pinner_cache(false)
-        .build()
-        .expect("a heap without pinner cache");
+    let heap = Heap::builder().processors(1).pinner_cache(false).build().expect("a heap without pinner cache");
     let mut pinner = Pinner::new();
     for _ in 0..100 {
         heap.mutate(|mu| {

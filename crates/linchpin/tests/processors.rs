@@ -210,8 +210,7 @@ fn threads_that_wait_for_the_only_processor_get_it() {
     thread::scope(|scope| {
         heap.mutate(|_mu| {
             for _ in 0..4 {
-                let (heap, completed, released, coming) =
-                    (&heap, &completed, &released, coming.clone());
+                let (heap, completed, released, coming) = (&heap, &completed, &released, coming.clone());
                 scope.spawn(move || {
                     coming.send(()).expect("the test waits");
                     heap.mutate(|mu| {

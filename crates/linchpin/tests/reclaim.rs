@@ -78,8 +78,7 @@ fn cyclic_garbage_is_reclaimed() {
     let kept: Root<Node<'static>> = heap.mutate(|mu| {
         let mut kept = None;
         for ring in 0..RINGS {
-            let nodes: Vec<_> =
-                (0..LEN).map(|at| mu.alloc(Node::new(ledger.counted(ring * LEN + at)))).collect();
+            let nodes: Vec<_> = (0..LEN).map(|at| mu.alloc(Node::new(ledger.counted(ring * LEN + at)))).collect();
             for at in 0..LEN {
                 nodes[at].left.store(mu, nodes[(at + 1) % LEN]);
                 nodes[at].right.store(mu, nodes[at]);
@@ -178,8 +177,7 @@ fn large_objects_are_dropped_once_element_by_element() {
     const LEN: usize = 20_000;
     let heap = Heap::new();
     let ledger = Ledger::new(LEN);
-    let root: Root<[Counted]> =
-        heap.mutate(|mu| mu.root(mu.alloc_slice_with(LEN, |entry| ledger.counted(entry))));
+    let root: Root<[Counted]> = heap.mutate(|mu| mu.root(mu.alloc_slice_with(LEN, |entry| ledger.counted(entry))));
     heap.collect();
     ledger.assert_none();
     drop(root);
@@ -194,8 +192,7 @@ fn large_garbage_does_not_pile_up() {
     let heap = Heap::builder().region_size(256 << 20).build().expect("a small heap");
     // Four times the region in all.
     for round in 0..256_usize {
-        let made =
-            heap.mutate(|mu| mu.try_alloc_bytes_with(LEN, |buffer| buffer[round] = 1).is_ok());
+        let made = heap.mutate(|mu| mu.try_alloc_bytes_with(LEN, |buffer| buffer[round] = 1).is_ok());
         if !made {
             heap.collect();
             heap.mutate(|mu| {
@@ -211,8 +208,7 @@ fn large_garbage_does_not_pile_up() {
 fn a_panic_in_a_mutation_loses_nothing() {
     let heap = Heap::builder().processors(1).build().expect("a heap of one processor");
     let ledger = Ledger::new(100);
-    let root: Root<Node<'static>> =
-        heap.mutate(|mu| mu.root(mu.alloc(Node::new(ledger.counted(0)))));
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(mu.alloc(Node::new(ledger.counted(0)))));
     for entry in 1..100 {
         let text = panic_text(|| {
             heap.mutate(|mu| {
@@ -253,8 +249,7 @@ fn a_panic_while_filling_loses_nothing() {
         });
     }));
     assert!(filled.is_err());
-    let text =
-        panic_text(|| heap.mutate(|mu| _ = mu.alloc_bytes_with(1 << 20, |_| panic!("on purpose"))));
+    let text = panic_text(|| heap.mutate(|mu| _ = mu.alloc_bytes_with(1 << 20, |_| panic!("on purpose"))));
     assert_eq!(text, "on purpose");
     churn(&heap, 1000);
     heap.collect();
@@ -276,8 +271,7 @@ fn a_list_of_a_million_nodes_is_marked_and_swept() {
         next: GcCell<'gc, Link<'gc>>,
     }
     let heap = Heap::new();
-    let root: Root<Link<'static>> =
-        heap.mutate(|mu| mu.root(mu.alloc(Link { number: 0, next: GcCell::null() })));
+    let root: Root<Link<'static>> = heap.mutate(|mu| mu.root(mu.alloc(Link { number: 0, next: GcCell::null() })));
     for first in (1..NODES).step_by(10_000) {
         heap.mutate(|mu| {
             for number in first..(first + 10_000).min(NODES) {

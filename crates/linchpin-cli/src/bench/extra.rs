@@ -41,32 +41,17 @@ const ADD: &str = "floor: atomic add, uncontended";
 
 /// Measures the rows and lays them out as a table, with the ratios to the floors under it.
 pub(crate) fn measure(bar: &ProgressBar) -> Result<String> {
-    let heap = Heap::builder()
-        .pinner_cache(true)
-        .build()
-        .context("cannot make a heap")?;
+    let heap = Heap::builder().pinner_cache(true).build().context("cannot make a heap")?;
     let object = heap.mutate(|mutator| mutator.root(mutator.alloc(Triple::default())));
     let arc = Arc::new(0_u64);
     let number = AtomicU64::new(0);
     let rows: [(&str, &dyn Fn(u64) -> Run); 8] = [
-        (PIN_UNPIN, &|operations| {
-            pin_unpin(&heap, &object, operations)
-        }),
-        (PIN_UNPIN_ENTERING, &|operations| {
-            pin_unpin_entering(&heap, &object, operations)
-        }),
-        (PIN_UNPIN_OTHERS, &|operations| {
-            pin_unpin_others(&heap, operations)
-        }),
-        (IS_PINNED, &|operations| {
-            is_pinned(&heap, &object, operations)
-        }),
-        (MUTATION, &|operations| {
-            repeat(operations, || black_box(&heap).mutate(|_| ()))
-        }),
-        (ARC, &|operations| {
-            repeat(operations, || drop(Arc::clone(black_box(&arc))))
-        }),
+        (PIN_UNPIN, &|operations| pin_unpin(&heap, &object, operations)),
+        (PIN_UNPIN_ENTERING, &|operations| pin_unpin_entering(&heap, &object, operations)),
+        (PIN_UNPIN_OTHERS, &|operations| pin_unpin_others(&heap, operations)),
+        (IS_PINNED, &|operations| is_pinned(&heap, &object, operations)),
+        (MUTATION, &|operations| repeat(operations, || black_box(&heap).mutate(|_| ()))),
+        (ARC, &|operations| repeat(operations, || drop(Arc::clone(black_box(&arc))))),
         (ADD_SUB, &|operations| {
             repeat(operations, || {
                 let number = black_box(&number);
@@ -96,24 +81,12 @@ pub(crate) fn measure(bar: &ProgressBar) -> Result<String> {
 /// A heap in which two threads can be in mutations at once.
 fn heap_of_two_at_least() -> Result<Heap> {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
-    Heap::builder()
-        .processors(available.max(2))
-        .build()
-        .context("cannot make a heap")
+    Heap::builder().processors(available.max(2)).build().context("cannot make a heap")
 }
 
 fn layout(results: &Results, busy_note: &str) -> String {
-    let order = [
-        PIN_UNPIN,
-        PIN_UNPIN_ENTERING,
-        PIN_UNPIN_OTHERS,
-        PIN_UNPIN_BUSY,
-        IS_PINNED,
-        MUTATION,
-        ARC,
-        ADD_SUB,
-        ADD,
-    ];
+    let order =
+        [PIN_UNPIN, PIN_UNPIN_ENTERING, PIN_UNPIN_OTHERS, PIN_UNPIN_BUSY, IS_PINNED, MUTATION, ARC, ADD_SUB, ADD];
     let time = |name: &str| Metric::Time.values(results.get(name).unwrap_or_default());
     let rows = order
         .iter()
@@ -121,27 +94,14 @@ fn layout(results: &Results, busy_note: &str) -> String {
             let times = time(name);
             let shown = Metric::Time.show(stats::median(&times));
             let spread = table::spread_of(&times);
-            let note = if name == PIN_UNPIN_BUSY {
-                busy_note
-            } else {
-                ""
-            };
-            vec![
-                name.to_owned(),
-                format!("{shown} {spread}"),
-                note.to_owned(),
-            ]
+            let note = if name == PIN_UNPIN_BUSY { busy_note } else { "" };
+            vec![name.to_owned(), format!("{shown} {spread}"), note.to_owned()]
         })
         .collect();
-    let ratio = |name: &str, floor: &str| {
-        table::times(stats::median(&time(name)) / stats::median(&time(floor)))
-    };
+    let ratio = |name: &str, floor: &str| table::times(stats::median(&time(name)) / stats::median(&time(floor)));
     format!(
         "{}\nPinUnpin / Arc clone + drop: {}; entering and leaving a mutation / atomic add: {}\n",
-        table::render(
-            &["ours, not among Go's (pinner cache on)", "time/op", ""],
-            rows
-        ),
+        table::render(&["ours, not among Go's (pinner cache on)", "time/op", ""], rows),
         ratio(PIN_UNPIN, ARC),
         ratio(MUTATION, ADD),
     )
@@ -191,9 +151,7 @@ fn is_pinned(heap: &Heap, object: &Root<Triple>, operations: u64) -> Run {
     heap.mutate(|mutator| {
         let object: Gc<'_, Triple> = object.get(mutator);
         let mut answers = 0;
-        let run = repeat(operations, || {
-            answers += u64::from(mutator.is_pinned(reload(&object)))
-        });
+        let run = repeat(operations, || answers += u64::from(mutator.is_pinned(reload(&object))));
         assert_eq!(answers, 0, "is_pinned gave a wrong answer");
         run
     })
@@ -244,10 +202,7 @@ fn pin_unpin_busy(results: &mut Results) -> Result<String> {
     );
     if own_time > 0 {
         let share = own_time as f64 / operations_made as f64;
-        note.push_str(&format!(
-            "; {} of its own processor time",
-            Metric::Time.show(share)
-        ));
+        note.push_str(&format!("; {} of its own processor time", Metric::Time.show(share)));
     }
     Ok(note)
 }

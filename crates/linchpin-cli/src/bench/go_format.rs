@@ -34,28 +34,19 @@ pub(crate) fn header() -> String {
 /// The processor's name as Linux tells it.
 fn processor_model() -> Option<String> {
     let information = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = information
-        .lines()
-        .find(|line| line.starts_with("model name"))?;
+    let line = information.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 /// A benchmark's name as Go gives it: with the number of processors, unless that is one.
 pub(crate) fn full_name(name: &str, processors: usize) -> String {
-    if processors == 1 {
-        name.to_owned()
-    } else {
-        format!("{name}-{processors}")
-    }
+    if processors == 1 { name.to_owned() } else { format!("{name}-{processors}") }
 }
 
 /// One benchmark line, the name padded to `width` so that columns stand under each other.
 pub(crate) fn line(name: &str, width: usize, sample: &Sample) -> String {
-    let mut text = format!(
-        "{PREFIX}{name:width$}\t{:>12}\t{:>12} ns/op",
-        sample.iterations,
-        four_digits(sample.nanoseconds)
-    );
+    let mut text =
+        format!("{PREFIX}{name:width$}\t{:>12}\t{:>12} ns/op", sample.iterations, four_digits(sample.nanoseconds));
     if let Some(bytes) = sample.bytes {
         text.push_str(&format!("\t{bytes:>8} B/op"));
     }
@@ -92,15 +83,7 @@ pub(crate) fn parse_line(line: &str) -> Option<(&str, Sample)> {
             _ => {}
         }
     }
-    Some((
-        name,
-        Sample {
-            iterations,
-            nanoseconds: nanoseconds?,
-            bytes,
-            allocations,
-        },
-    ))
+    Some((name, Sample { iterations, nanoseconds: nanoseconds?, bytes, allocations }))
 }
 
 /// Reads every benchmark line of `text`.
@@ -138,49 +121,26 @@ mod tests {
         assert_eq!(name, "PinnerPinUnpinBatch-2");
         assert_eq!(
             sample,
-            Sample {
-                iterations: 22437,
-                nanoseconds: 46553.0,
-                bytes: Some(20592),
-                allocations: Some(8)
-            }
+            Sample { iterations: 22437, nanoseconds: 46553.0, bytes: Some(20592), allocations: Some(8) }
         );
     }
 
     #[test]
     fn other_units_and_other_lines_are_passed_over() {
         let (_, sample) = parse_line("BenchmarkCopy 100 2.5 ns/op 400.00 MB/s 7 things").unwrap();
-        assert_eq!(
-            (sample.nanoseconds, sample.bytes, sample.allocations),
-            (2.5, None, None)
-        );
-        for other in [
-            "goos: linux",
-            "PASS",
-            "",
-            "Benchmark",
-            "BenchmarkRunning",
-            "ok runtime 3s",
-            "BenchmarkX 5 7 B/op",
-        ] {
+        assert_eq!((sample.nanoseconds, sample.bytes, sample.allocations), (2.5, None, None));
+        for other in
+            ["goos: linux", "PASS", "", "Benchmark", "BenchmarkRunning", "ok runtime 3s", "BenchmarkX 5 7 B/op"]
+        {
             assert!(parse_line(other).is_none(), "{other}");
         }
     }
 
     #[test]
     fn what_is_written_is_read_back() {
-        let sample = Sample {
-            iterations: 1_000_000,
-            nanoseconds: 3.652,
-            bytes: Some(0),
-            allocations: Some(0),
-        };
+        let sample = Sample { iterations: 1_000_000, nanoseconds: 3.652, bytes: Some(0), allocations: Some(0) };
         let name = full_name("PinnerPinUnpin", 2);
-        let text = format!(
-            "goos: linux\n{}\n{}\nPASS\n",
-            line(&name, 30, &sample),
-            line(&name, 30, &sample)
-        );
+        let text = format!("goos: linux\n{}\n{}\nPASS\n", line(&name, 30, &sample), line(&name, 30, &sample));
         let results = parse(&text);
         assert_eq!(results.names().collect::<Vec<_>>(), ["PinnerPinUnpin-2"]);
         assert_eq!(results.get(&name).unwrap(), [sample.clone(), sample]);

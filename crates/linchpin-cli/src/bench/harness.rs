@@ -30,10 +30,7 @@ impl Allocated {
     /// What has been allocated in `heap` so far. Only exact outside mutations.
     pub(crate) fn in_heap(heap: &Heap) -> Allocated {
         let stats = heap.stats();
-        Allocated {
-            allocations: stats.allocated_objects,
-            bytes: stats.allocated_bytes,
-        }
+        Allocated { allocations: stats.allocated_objects, bytes: stats.allocated_bytes }
     }
 }
 
@@ -61,20 +58,12 @@ impl Timed {
         let start = Instant::now();
         work();
         let elapsed = start.elapsed();
-        Timed {
-            elapsed,
-            malloc: Allocated::by_malloc() - before,
-        }
+        Timed { elapsed, malloc: Allocated::by_malloc() - before }
     }
 
     /// The run of `operations` operations that this was the timed part of.
     pub(crate) fn run(self, operations: u64, heap: Allocated) -> Run {
-        Run {
-            operations,
-            elapsed: self.elapsed,
-            malloc: self.malloc,
-            heap,
-        }
+        Run { operations, elapsed: self.elapsed, malloc: self.malloc, heap }
     }
 }
 
@@ -113,11 +102,7 @@ pub(crate) struct Sampler {
 impl Sampler {
     /// A sampler whose runs last about `goal`.
     pub(crate) fn new(goal: Duration) -> Sampler {
-        Sampler {
-            goal,
-            operations: 1,
-            settled: false,
-        }
+        Sampler { goal, operations: 1, settled: false }
     }
 
     /// Runs `benchmark` with growing numbers of operations until a run lasts long enough.
@@ -125,11 +110,7 @@ impl Sampler {
         loop {
             let run = benchmark(self.operations);
             // The number that filled the time before may fall a little short of it now.
-            let enough = if self.settled {
-                self.goal * 3 / 4
-            } else {
-                self.goal
-            };
+            let enough = if self.settled { self.goal * 3 / 4 } else { self.goal };
             let last = run.elapsed >= enough || run.operations >= MOST_OPERATIONS;
             self.operations = self.foretell(&run, last);
             self.settled = last;
@@ -164,11 +145,7 @@ impl Batches {
     fn new(total: u64, threads: usize) -> Batches {
         // Large enough that taking one costs nothing, small enough that the last ones end together.
         let size = (total / (threads as u64 * 100)).clamp(1, 100_000);
-        Batches {
-            next: AtomicU64::new(0),
-            total,
-            size,
-        }
+        Batches { next: AtomicU64::new(0), total, size }
     }
 
     /// How many operations to do next; `None` when all are given out.
@@ -201,21 +178,12 @@ pub(crate) fn parallel(
         line.wait();
         let times: Vec<(Instant, Instant)> = workers
             .into_iter()
-            .map(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
+            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect();
         let start = times.iter().map(|&(start, _)| start).min();
         let end = times.iter().map(|&(_, end)| end).max();
-        let elapsed = start
-            .zip(end)
-            .map_or(Duration::ZERO, |(start, end)| end - start);
-        Timed {
-            elapsed,
-            malloc: Allocated::by_malloc() - before,
-        }
+        let elapsed = start.zip(end).map_or(Duration::ZERO, |(start, end)| end - start);
+        Timed { elapsed, malloc: Allocated::by_malloc() - before }
     })
 }
 
@@ -229,14 +197,8 @@ mod tests {
         Run {
             operations,
             elapsed: Duration::from_nanos(operations * nanoseconds_each),
-            malloc: Allocated {
-                allocations: operations,
-                bytes: 40 * operations,
-            },
-            heap: Allocated {
-                allocations: 1,
-                bytes: 24,
-            },
+            malloc: Allocated { allocations: operations, bytes: 40 * operations },
+            heap: Allocated { allocations: 1, bytes: 24 },
         }
     }
 

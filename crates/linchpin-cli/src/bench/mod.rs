@@ -52,21 +52,12 @@ impl BenchArgs {
 
 /// Runs the benchmark that `args` name.
 pub(crate) fn run(args: BenchArgs) -> Result<()> {
-    let outcome = match args
-        .command
-        .unwrap_or(BenchCommand::Pinner(report::PinnerArgs::default()))
-    {
+    let outcome = match args.command.unwrap_or(BenchCommand::Pinner(report::PinnerArgs::default())) {
         BenchCommand::Pinner(args) => report::run(&args),
         BenchCommand::Compare(args) => report::compare(&args.old, &args.new),
         BenchCommand::Trees(args) => trees::run(&args),
     };
-    outcome.or_else(|error| {
-        if reader_left(&error) {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })
+    outcome.or_else(|error| if reader_left(&error) { Ok(()) } else { Err(error) })
 }
 
 /// Writes `text` to the standard output at once.
@@ -79,7 +70,5 @@ fn emit(text: &str) -> Result<()> {
 
 /// Whether the output went into a pipe whose reader has seen enough, as with `| head`.
 fn reader_left(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

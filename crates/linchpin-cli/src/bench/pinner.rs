@@ -24,58 +24,19 @@ pub(crate) struct Benchmark {
 
 /// All of them, in Go's order.
 pub(crate) const BENCHMARKS: [Benchmark; 13] = [
-    Benchmark {
-        name: "PinnerPinUnpinBatch",
-        run: batch::<Triple, 1>,
-    },
-    Benchmark {
-        name: "PinnerPinUnpinBatchDouble",
-        run: batch::<Triple, 2>,
-    },
-    Benchmark {
-        name: "PinnerPinUnpinBatchTiny",
-        run: batch::<u8, 1>,
-    },
-    Benchmark {
-        name: "PinnerPinUnpin",
-        run: single::<Triple, 1>,
-    },
-    Benchmark {
-        name: "PinnerPinUnpinTiny",
-        run: single::<u8, 1>,
-    },
-    Benchmark {
-        name: "PinnerPinUnpinDouble",
-        run: single::<Triple, 2>,
-    },
-    Benchmark {
-        name: "PinnerPinUnpinParallel",
-        run: single_parallel::<Triple, 1>,
-    },
-    Benchmark {
-        name: "PinnerPinUnpinParallelTiny",
-        run: single_parallel::<u8, 1>,
-    },
-    Benchmark {
-        name: "PinnerPinUnpinParallelDouble",
-        run: single_parallel::<Triple, 2>,
-    },
-    Benchmark {
-        name: "PinnerIsPinnedOnPinned",
-        run: is_pinned::<true>,
-    },
-    Benchmark {
-        name: "PinnerIsPinnedOnUnpinned",
-        run: is_pinned::<false>,
-    },
-    Benchmark {
-        name: "PinnerIsPinnedOnPinnedParallel",
-        run: is_pinned_parallel::<true>,
-    },
-    Benchmark {
-        name: "PinnerIsPinnedOnUnpinnedParallel",
-        run: is_pinned_parallel::<false>,
-    },
+    Benchmark { name: "PinnerPinUnpinBatch", run: batch::<Triple, 1> },
+    Benchmark { name: "PinnerPinUnpinBatchDouble", run: batch::<Triple, 2> },
+    Benchmark { name: "PinnerPinUnpinBatchTiny", run: batch::<u8, 1> },
+    Benchmark { name: "PinnerPinUnpin", run: single::<Triple, 1> },
+    Benchmark { name: "PinnerPinUnpinTiny", run: single::<u8, 1> },
+    Benchmark { name: "PinnerPinUnpinDouble", run: single::<Triple, 2> },
+    Benchmark { name: "PinnerPinUnpinParallel", run: single_parallel::<Triple, 1> },
+    Benchmark { name: "PinnerPinUnpinParallelTiny", run: single_parallel::<u8, 1> },
+    Benchmark { name: "PinnerPinUnpinParallelDouble", run: single_parallel::<Triple, 2> },
+    Benchmark { name: "PinnerIsPinnedOnPinned", run: is_pinned::<true> },
+    Benchmark { name: "PinnerIsPinnedOnUnpinned", run: is_pinned::<false> },
+    Benchmark { name: "PinnerIsPinnedOnPinnedParallel", run: is_pinned_parallel::<true> },
+    Benchmark { name: "PinnerIsPinnedOnUnpinnedParallel", run: is_pinned_parallel::<false> },
 ];
 
 /// The object of most benchmarks: three words, no pointers.
@@ -93,10 +54,7 @@ trait Subject: Copy + Default + Sized + 'static {
     /// A kept table of `BATCH` new objects.
     fn table(heap: &Heap) -> Root<[Gc<'static, Self>]>;
     /// The objects of the table.
-    fn objects<'gc>(
-        mutator: &Mutator<'gc>,
-        table: &Root<[Gc<'static, Self>]>,
-    ) -> Vec<Gc<'gc, Self>>;
+    fn objects<'gc>(mutator: &Mutator<'gc>, table: &Root<[Gc<'static, Self>]>) -> Vec<Gc<'gc, Self>>;
 }
 
 macro_rules! subject {
@@ -113,10 +71,7 @@ macro_rules! subject {
                 })
             }
 
-            fn objects<'gc>(
-                mutator: &Mutator<'gc>,
-                table: &Root<[Gc<'static, Self>]>,
-            ) -> Vec<Gc<'gc, Self>> {
+            fn objects<'gc>(mutator: &Mutator<'gc>, table: &Root<[Gc<'static, Self>]>) -> Vec<Gc<'gc, Self>> {
                 table.get(mutator).to_vec()
             }
         }
@@ -136,10 +91,7 @@ pub(crate) fn reload<'gc, T>(slot: &Gc<'gc, T>) -> Gc<'gc, T> {
 
 /// The operation of the benchmarks without batches: `PINS` pins of one object, and their unpin.
 #[inline(always)]
-pub(crate) fn pin_and_unpin<'gc, T: Trace, const PINS: usize>(
-    mutator: &Mutator<'gc>,
-    slot: &Gc<'gc, T>,
-) {
+pub(crate) fn pin_and_unpin<'gc, T: Trace, const PINS: usize>(mutator: &Mutator<'gc>, slot: &Gc<'gc, T>) {
     let object = reload(slot);
     let mut pinner = Pinner::new();
     for _ in 0..PINS {
@@ -148,11 +100,7 @@ pub(crate) fn pin_and_unpin<'gc, T: Trace, const PINS: usize>(
     pinner.unpin();
 }
 
-fn batch<T: Subject + Trace, const PINS: usize>(
-    heap: &Heap,
-    _threads: usize,
-    operations: u64,
-) -> Run {
+fn batch<T: Subject + Trace, const PINS: usize>(heap: &Heap, _threads: usize, operations: u64) -> Run {
     // The objects are made in a mutation of their own, so that the heap's counts leave them out.
     let table = T::table(heap);
     let before = Allocated::in_heap(heap);
@@ -175,11 +123,7 @@ fn batch<T: Subject + Trace, const PINS: usize>(
     timed.run(operations, Allocated::in_heap(heap) - before)
 }
 
-fn single<T: Subject + Trace, const PINS: usize>(
-    heap: &Heap,
-    _threads: usize,
-    operations: u64,
-) -> Run {
+fn single<T: Subject + Trace, const PINS: usize>(heap: &Heap, _threads: usize, operations: u64) -> Run {
     let before = Allocated::in_heap(heap);
     let timed = heap.mutate(|mutator| {
         let object = T::allocate(mutator);
@@ -192,11 +136,7 @@ fn single<T: Subject + Trace, const PINS: usize>(
     timed.run(operations, Allocated::in_heap(heap) - before)
 }
 
-fn single_parallel<T: Subject + Trace, const PINS: usize>(
-    heap: &Heap,
-    threads: usize,
-    operations: u64,
-) -> Run {
+fn single_parallel<T: Subject + Trace, const PINS: usize>(heap: &Heap, threads: usize, operations: u64) -> Run {
     let before = Allocated::in_heap(heap);
     let timed = parallel(heap, threads, operations, |mutator, batches| {
         let object = T::allocate(mutator);
@@ -219,11 +159,7 @@ fn ask(heap: &Heap, slot: &*const Triple, operations: u64, expected: bool) {
         let address = unsafe { std::ptr::read_volatile(slot) };
         answers += u64::from(heap.is_pinned(address));
     }
-    assert_eq!(
-        answers,
-        if expected { operations } else { 0 },
-        "is_pinned gave a wrong answer"
-    );
+    assert_eq!(answers, if expected { operations } else { 0 }, "is_pinned gave a wrong answer");
 }
 
 fn is_pinned<const PINNED: bool>(heap: &Heap, _threads: usize, operations: u64) -> Run {

@@ -68,8 +68,7 @@ impl Default for PinnerArgs {
 impl PinnerArgs {
     /// The time of a sample, in milliseconds.
     pub(crate) fn milliseconds(&self) -> u64 {
-        self.bench_time
-            .unwrap_or(if self.with_go.is_some() { 200 } else { 150 })
+        self.bench_time.unwrap_or(if self.with_go.is_some() { 200 } else { 150 })
     }
 
     /// How many processors to run with, one after the other.
@@ -84,10 +83,8 @@ impl PinnerArgs {
 
     /// The benchmarks that the filter lets through.
     fn benchmarks(&self) -> Result<Vec<&'static Benchmark>> {
-        let chosen: Vec<&Benchmark> = BENCHMARKS
-            .iter()
-            .filter(|benchmark| benchmark.name.contains(&self.filter))
-            .collect();
+        let chosen: Vec<&Benchmark> =
+            BENCHMARKS.iter().filter(|benchmark| benchmark.name.contains(&self.filter)).collect();
         if chosen.is_empty() {
             bail!("no benchmark's name contains `{}`", self.filter);
         }
@@ -111,12 +108,7 @@ impl Bench {
             .build()
             .with_context(|| format!("cannot make a heap of {processors} processors"))?;
         let goal = Duration::from_millis(args.milliseconds());
-        Ok(Bench {
-            heap,
-            processors,
-            goal,
-            results: Results::default(),
-        })
+        Ok(Bench { heap, processors, goal, results: Results::default() })
     }
 
     fn sampler(&self) -> Sampler {
@@ -188,12 +180,7 @@ fn run_as_go(args: &PinnerArgs) -> Result<()> {
         benches.push(Bench::new(count, !args.no_cache, args)?);
     }
     // Wide enough for the longest name with its number of processors.
-    let width = chosen
-        .iter()
-        .map(|benchmark| benchmark.name.len())
-        .max()
-        .unwrap_or(0)
-        + 4;
+    let width = chosen.iter().map(|benchmark| benchmark.name.len()).max().unwrap_or(0) + 4;
     for benchmark in chosen {
         for bench in &mut benches {
             let mut sampler = bench.sampler();
@@ -258,16 +245,9 @@ pub(crate) fn compare(old_path: &Path, new_path: &Path) -> Result<()> {
     }
     let mut text = table::comparison(&old, &new);
     for (path, this, other) in [(old_path, &old, &new), (new_path, &new, &old)] {
-        let alone: Vec<&str> = this
-            .names()
-            .filter(|&name| other.get(name).is_none())
-            .collect();
+        let alone: Vec<&str> = this.names().filter(|&name| other.get(name).is_none()).collect();
         if !alone.is_empty() {
-            text.push_str(&format!(
-                "\nonly in {}: {}\n",
-                path.display(),
-                alone.join(", ")
-            ));
+            text.push_str(&format!("\nonly in {}: {}\n", path.display(), alone.join(", ")));
         }
     }
     emit(&text)

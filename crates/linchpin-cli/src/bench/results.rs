@@ -40,10 +40,7 @@ impl Results {
 
     /// The samples taken under `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&[Sample]> {
-        self.rows
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, samples)| &samples[..])
+        self.rows.iter().find(|(known, _)| known == name).map(|(_, samples)| &samples[..])
     }
 
     /// The names, in the order in which they came.
@@ -147,12 +144,7 @@ mod tests {
     fn names_keep_their_order_and_samples_their_row() {
         let mut results = Results::default();
         for (name, nanoseconds) in [("B", 1.0), ("A", 2.0), ("B", 3.0)] {
-            let sample = Sample {
-                iterations: 1,
-                nanoseconds,
-                bytes: None,
-                allocations: Some(1),
-            };
+            let sample = Sample { iterations: 1, nanoseconds, bytes: None, allocations: Some(1) };
             results.push(name, sample);
         }
         assert_eq!(results.names().collect::<Vec<_>>(), ["B", "A"]);

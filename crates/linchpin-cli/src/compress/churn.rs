@@ -79,15 +79,11 @@ fn churn(heap: &Heap, stop: &AtomicBool) {
             let mut last: Option<Gc<'_, Link<'_>>> = None;
             for number in 0..8 {
                 // With no room left the round is cut short: compressing needs it more.
-                let Ok((buffer, ())) = mu.try_alloc_bytes_with(length, |buffer| buffer.fill(FILLER))
-                else {
+                let Ok((buffer, ())) = mu.try_alloc_bytes_with(length, |buffer| buffer.fill(FILLER)) else {
                     break;
                 };
-                let link = Link {
-                    number: round + number,
-                    previous: GcCell::new(last),
-                    buffer: GcCell::new(Some(buffer)),
-                };
+                let link =
+                    Link { number: round + number, previous: GcCell::new(last), buffer: GcCell::new(Some(buffer)) };
                 last = mu.try_alloc(link).ok().or(last);
             }
             last.map(|link| mu.root(link))

@@ -67,14 +67,7 @@ impl Inflate {
         let mut stream = CStream::zeroed();
         // SAFETY: the structure is zeroed, which selects zlib's allocator and no input, and stays
         // where it is until `inflateEnd`; version and size are those of the bindings.
-        let code = unsafe {
-            zlib::inflateInit2_(
-                stream.raw(),
-                GZIP_WINDOW_BITS,
-                zlib::zlibVersion(),
-                STRUCT_SIZE,
-            )
-        };
+        let code = unsafe { zlib::inflateInit2_(stream.raw(), GZIP_WINDOW_BITS, zlib::zlibVersion(), STRUCT_SIZE) };
         if code != zlib::Z_OK {
             return Err(stream.explain("inflateInit2", code));
         }

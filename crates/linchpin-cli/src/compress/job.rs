@@ -72,29 +72,20 @@ impl<'run> Job<'run> {
             ensure!(found == digest, "the output holds {found:?} where {digest:?} was read");
         }
         // As gzip does: the output is as readable and as old as its source.
-        target
-            .as_file()
-            .set_permissions(metadata.permissions())
-            .with_context(|| cannot_write(&plan.target))?;
+        target.as_file().set_permissions(metadata.permissions()).with_context(|| cannot_write(&plan.target))?;
         if let Ok(modified) = metadata.modified() {
             target.as_file().set_modified(modified).with_context(|| cannot_write(&plan.target))?;
         }
         // Some file systems report a full disk only now; and a name must not outlive a power
         // failure that its content did not.
         target.as_file().sync_all().with_context(|| cannot_write(&plan.target))?;
-        let written =
-            target.as_file().metadata().with_context(|| cannot_write(&plan.target))?.len();
+        let written = target.as_file().metadata().with_context(|| cannot_write(&plan.target))?.len();
         self.publish(target, &plan.target)?;
         Ok(Outcome { read: digest.length, written })
     }
 
     /// Writes the whole stream to `target` and returns what was read from `source`.
-    fn compress(
-        &self,
-        source: &mut File,
-        target: &mut NamedTempFile,
-        name: &Path,
-    ) -> anyhow::Result<Digest> {
+    fn compress(&self, source: &mut File, target: &mut NamedTempFile, name: &Path) -> anyhow::Result<Digest> {
         let mut writer = BufWriter::with_capacity(64 << 10, target.as_file_mut());
         let mut deflate = Deflate::new(self.level)?;
         let mut ahead: VecDeque<PinnedBytes<'run>> = VecDeque::new();
@@ -140,8 +131,7 @@ impl<'run> Job<'run> {
 
     /// Gives the output its name, in one step that either happens or does not.
     fn publish(&self, target: NamedTempFile, name: &Path) -> anyhow::Result<()> {
-        let published =
-            if self.force { target.persist(name) } else { target.persist_noclobber(name) };
+        let published = if self.force { target.persist(name) } else { target.persist_noclobber(name) };
         match published {
             Ok(_) => Ok(()),
             Err(failed) if failed.error.kind() == std::io::ErrorKind::AlreadyExists => {

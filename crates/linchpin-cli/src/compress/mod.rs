@@ -72,10 +72,7 @@ pub(crate) fn run(args: CompressArgs) -> anyhow::Result<()> {
     let churners = usize::from(args.churn);
 
     // A processor for each thread that mutates, so that none waits for another.
-    let heap = Heap::builder()
-        .processors(threads + churners)
-        .build()
-        .context("cannot make the heap")?;
+    let heap = Heap::builder().processors(threads + churners).build().context("cannot make the heap")?;
     let tally = PinTally::default();
     let progress = progress_bar(plans.iter().map(|plan| plan.expected_bytes).sum());
 
@@ -89,8 +86,7 @@ pub(crate) fn run(args: CompressArgs) -> anyhow::Result<()> {
         force: args.force,
         verify: args.verify,
     };
-    let (outcomes, job_failures) =
-        churn::while_busy(&heap, churners, || run_jobs(&job, &plans, threads));
+    let (outcomes, job_failures) = churn::while_busy(&heap, churners, || run_jobs(&job, &plans, threads));
     failures.extend(job_failures);
     let elapsed = started.elapsed();
     let cycles = heap.stats().cycles - cycles_before;
@@ -119,11 +115,7 @@ pub(crate) fn run(args: CompressArgs) -> anyhow::Result<()> {
         "{} pinned buffers had a pin count other than 1 when zlib was done with them",
         tally.wrong_counts()
     );
-    anyhow::ensure!(
-        tally.outstanding() == 0,
-        "{} pins were not given back",
-        tally.outstanding()
-    );
+    anyhow::ensure!(tally.outstanding() == 0, "{} pins were not given back", tally.outstanding());
     anyhow::ensure!(
         stats.allocated_objects == stats.freed_objects,
         "{} objects are alive that nothing refers to",
@@ -163,10 +155,9 @@ fn progress_bar(bytes: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template(
-        "{bar:40} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {msg}",
-    )
-    .expect("the template is a constant");
+    let style =
+        ProgressStyle::with_template("{bar:40} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {msg}")
+            .expect("the template is a constant");
     let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
     bar.set_style(style);
     bar

@@ -52,8 +52,7 @@ pub(crate) fn plan(
         ensure!(metadata.is_dir(), "{} is not a directory", directory.display());
     }
     // Resolved, so that one file under two spellings is still seen as one.
-    let inputs: HashSet<PathBuf> =
-        files.iter().filter_map(|file| fs::canonicalize(file).ok()).collect();
+    let inputs: HashSet<PathBuf> = files.iter().filter_map(|file| fs::canonicalize(file).ok()).collect();
     let mut outputs: HashMap<PathBuf, &Path> = HashMap::new();
     let mut plans = Vec::new();
     let mut failures = Vec::new();
@@ -90,8 +89,7 @@ fn plan_one(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let directory = fs::canonicalize(output_dir.unwrap_or(parent))
-        .context("cannot resolve the output's directory")?;
+    let directory = fs::canonicalize(output_dir.unwrap_or(parent)).context("cannot resolve the output's directory")?;
     let mut output_name = OsString::from(name);
     output_name.push(".gz");
     let target = directory.join(output_name);

@@ -35,12 +35,7 @@ impl Totals<'_> {
 
         let mut out = std::io::stdout().lock();
         let verified = if self.verified { ", each decompressed again and compared" } else { "" };
-        writeln!(
-            out,
-            "files     {} compressed{verified}, {} failed",
-            self.outcomes.len(),
-            self.failed
-        )?;
+        writeln!(out, "files     {} compressed{verified}, {} failed", self.outcomes.len(), self.failed)?;
         write!(out, "bytes     {:.2} MB in, {:.2} MB out", megabytes(read), megabytes(written))?;
         if read > 0 && written > 0 {
             write!(out, ", ratio {:.2}", read as f64 / written as f64)?;

@@ -116,10 +116,8 @@ pub(crate) struct Count {
 
 /// Births and drops of both kinds so far.
 pub(crate) fn count() -> Count {
-    let mut count = Count {
-        born: GHOSTS_BORN.load(Ordering::Relaxed),
-        dropped: GHOSTS_DROPPED.load(Ordering::Relaxed),
-    };
+    let mut count =
+        Count { born: GHOSTS_BORN.load(Ordering::Relaxed), dropped: GHOSTS_DROPPED.load(Ordering::Relaxed) };
     for part in &PARTS_OF_LEDGER {
         let drops = locked(part);
         count.born += drops.len() as u64;

@@ -66,11 +66,7 @@ pub(crate) struct Graph {
 
 impl Graph {
     /// The node that root number `index` holds, compared.
-    pub(crate) fn root<'gc>(
-        &self,
-        mu: &Mutator<'gc>,
-        index: usize,
-    ) -> Result<Known<'gc>, String> {
+    pub(crate) fn root<'gc>(&self, mu: &Mutator<'gc>, index: usize) -> Result<Known<'gc>, String> {
         let (root, id) = &self.roots[index];
         let node = root.get(mu);
         node.is_node(*id).map_err(|problem| format!("behind a root: {problem}"))?;
@@ -78,11 +74,7 @@ impl Graph {
     }
 
     /// Some node that a root leads to, found by a walk on which every step is compared.
-    pub(crate) fn walk<'gc>(
-        &self,
-        mu: &Mutator<'gc>,
-        maker: &mut Maker,
-    ) -> Result<Option<Known<'gc>>, String> {
+    pub(crate) fn walk<'gc>(&self, mu: &Mutator<'gc>, maker: &mut Maker) -> Result<Option<Known<'gc>>, String> {
         if self.roots.is_empty() {
             return Ok(None);
         }
@@ -127,10 +119,7 @@ impl Graph {
                         Entry::Occupied(at) if *at.get() == address => continue,
                         Entry::Occupied(at) => {
                             let first = *at.get();
-                            return Err(format!(
-                                "node {:#x} is at {first:#x} and at {address:#x}",
-                                known.1
-                            ));
+                            return Err(format!("node {:#x} is at {first:#x} and at {address:#x}", known.1));
                         }
                         Entry::Vacant(at) => at.insert(address),
                     };

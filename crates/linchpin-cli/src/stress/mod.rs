@@ -101,11 +101,7 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
     let threads = usize::from(args.threads);
     let processors = args.processors.map_or(threads, usize::from);
     // Before anything can go wrong, for a crash says nothing more.
-    writeln!(
-        std::io::stdout(),
-        "stress: seed {seed}, {threads} threads, {processors} processors, {} s",
-        args.seconds
-    )?;
+    writeln!(std::io::stdout(), "stress: seed {seed}, {threads} threads, {processors} processors, {} s", args.seconds)?;
     upset::silence_injected();
 
     let problems = Arc::new(Mutex::new(Vec::new()));
@@ -167,8 +163,7 @@ fn work(run: &Run, seed: u64, threads: usize, time: Duration) -> Figures {
     let mut sum = Figures::default();
     std::thread::scope(|scope| {
         scope.spawn(|| collect_now_and_then(run, Numbers::new(seed, u64::MAX)));
-        let shifts: Vec<_> =
-            workers.into_iter().map(|worker| scope.spawn(|| work_in_shifts(run, worker))).collect();
+        let shifts: Vec<_> = workers.into_iter().map(|worker| scope.spawn(|| work_in_shifts(run, worker))).collect();
         let started = Instant::now();
         // Drops are counted on the collector's threads, which cannot stop the run themselves.
         while !run.stopped() && started.elapsed() < time {

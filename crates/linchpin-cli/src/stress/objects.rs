@@ -41,10 +41,7 @@ impl<'gc> Node<'gc> {
         if self.id == id && self.check == mix(id) {
             return Ok(());
         }
-        Err(format!(
-            "node {id:#x} was expected at {self:p}; its memory holds {:#x} and {:#x}",
-            self.id, self.check
-        ))
+        Err(format!("node {id:#x} was expected at {self:p}; its memory holds {:#x} and {:#x}", self.id, self.check))
     }
 }
 
@@ -101,17 +98,12 @@ impl Shared<'_> {
     /// Whether all of it follows from the id.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.check != mix(self.id) {
-            return Err(format!(
-                "a shared object at {self:p} holds {:#x} and {:#x}",
-                self.id, self.check
-            ));
+            return Err(format!("a shared object at {self:p} holds {:#x} and {:#x}", self.id, self.check));
         }
         shared_pattern(self.id).check(&self.bytes)?;
         match &self.body {
             Body::Plain(number) if *number == !self.id => Ok(()),
-            Body::Plain(number) => {
-                Err(format!("the plain body of shared object {:#x} is {number:#x}", self.id))
-            }
+            Body::Plain(number) => Err(format!("the plain body of shared object {:#x} is {number:#x}", self.id)),
             Body::Leaf(leaf) => self.check_leaf(leaf),
             Body::Pair { leaf, tracked, serial } => {
                 leaf.as_ref().map_or(Ok(()), |leaf| self.check_leaf(leaf))?;
@@ -124,10 +116,7 @@ impl Shared<'_> {
         if leaf.id == self.id && leaf.check == mix(self.id) {
             return Ok(());
         }
-        Err(format!(
-            "the leaf of shared object {:#x} at {leaf:p} holds {:#x} and {:#x}",
-            self.id, leaf.id, leaf.check
-        ))
+        Err(format!("the leaf of shared object {:#x} at {leaf:p} holds {:#x} and {:#x}", self.id, leaf.id, leaf.check))
     }
 }
 

@@ -110,9 +110,7 @@ impl Held {
                 Claim::Inside(Address(self.pinner.pin_ref(mu, &leaf.as_ref().check)), id)
             }
             8 => Claim::Foreign(Address(self.pinner.pin_ref(mu, &FOREIGN))),
-            9 if maker.numbers.once_in(2) => {
-                Claim::Empty(Address(self.pinner.pin(mu, mu.alloc(Empty))))
-            }
+            9 if maker.numbers.once_in(2) => Claim::Empty(Address(self.pinner.pin(mu, mu.alloc(Empty)))),
             9 => Claim::Ghost(Address(self.pinner.pin(mu, mu.alloc(Ghost::new())))),
             10 => match shared {
                 Some(root) => {
@@ -125,13 +123,8 @@ impl Held {
             // Something that a graph may lose while it is pinned.
             _ => match graph.walk(mu, maker)? {
                 Some((node, id)) => match (node.bytes.load(), graph.shadow(id)?.bytes) {
-                    (Some(bytes), Some(pattern)) => {
-                        Claim::Bytes(Address(self.pinner.pin(mu, bytes)), pattern)
-                    }
-                    _ => Claim::Inside(
-                        Address(self.pinner.pin_ref(mu, &node.as_ref().id)),
-                        id,
-                    ),
+                    (Some(bytes), Some(pattern)) => Claim::Bytes(Address(self.pinner.pin(mu, bytes)), pattern),
+                    _ => Claim::Inside(Address(self.pinner.pin_ref(mu, &node.as_ref().id)), id),
                 },
                 None => return Ok(()),
             },
@@ -140,11 +133,7 @@ impl Held {
     }
 
     /// Pins a shared object that the mutation has in hand.
-    pub(crate) fn pin_shared<'gc>(
-        &mut self,
-        mu: &Mutator<'gc>,
-        object: Gc<'gc, Shared<'gc>>,
-    ) -> Result<(), String> {
+    pub(crate) fn pin_shared<'gc>(&mut self, mu: &Mutator<'gc>, object: Gc<'gc, Shared<'gc>>) -> Result<(), String> {
         object.check()?;
         let claim = Claim::Shared(Address(self.pinner.pin(mu, object).cast()));
         self.claim(claim)
@@ -274,10 +263,7 @@ fn rebrand<'gc>(_: &Mutator<'gc>, address: &Address<Node<'static>>) -> Address<N
 }
 
 /// The same for a shared object.
-fn rebrand_shared<'gc>(
-    _: &Mutator<'gc>,
-    address: &Address<Shared<'static>>,
-) -> Address<Shared<'gc>> {
+fn rebrand_shared<'gc>(_: &Mutator<'gc>, address: &Address<Shared<'static>>) -> Address<Shared<'gc>> {
     Address(address.0.cast())
 }
 

@@ -122,8 +122,7 @@ impl Graph {
             1 => cell.swap(mu, to),
             _ => exchange(mu, cell, to, node)?,
         };
-        let old = same_target(old, target)
-            .map_err(|problem| format!("field {slot} of node {id:#x}: {problem}"))?;
+        let old = same_target(old, target).map_err(|problem| format!("field {slot} of node {id:#x}: {problem}"))?;
         // What was just unlinked is the best thing to have in hand.
         if let Some(old) = old
             && maker.numbers.once_in(2)
@@ -164,12 +163,7 @@ impl Graph {
     }
 
     /// Replaces something a node holds, or takes it away.
-    fn replace_contents<'gc>(
-        &mut self,
-        mu: &Mutator<'gc>,
-        maker: &mut Maker,
-        of: Known<'gc>,
-    ) -> Result<(), String> {
+    fn replace_contents<'gc>(&mut self, mu: &Mutator<'gc>, maker: &mut Maker, of: Known<'gc>) -> Result<(), String> {
         let node = of.0;
         let shadow = self.shadows.get_mut(&of.1).ok_or("a node in hand is not in the mirror")?;
         match maker.numbers.below(24) {
@@ -223,12 +217,7 @@ impl Graph {
         Ok(())
     }
 
-    fn add_root<'gc>(
-        &mut self,
-        mu: &Mutator<'gc>,
-        maker: &mut Maker,
-        hand: &mut Hand<'gc>,
-    ) -> Result<(), String> {
+    fn add_root<'gc>(&mut self, mu: &Mutator<'gc>, maker: &mut Maker, hand: &mut Hand<'gc>) -> Result<(), String> {
         if self.roots.len() >= ROOTS {
             return Ok(());
         }
@@ -241,12 +230,7 @@ impl Graph {
     }
 
     /// Clones, drops or redirects a root inside the mutation.
-    fn change_root<'gc>(
-        &mut self,
-        mu: &Mutator<'gc>,
-        maker: &mut Maker,
-        known: Known<'gc>,
-    ) -> Result<(), String> {
+    fn change_root<'gc>(&mut self, mu: &Mutator<'gc>, maker: &mut Maker, known: Known<'gc>) -> Result<(), String> {
         let Some(limit) = std::num::NonZeroUsize::new(self.roots.len()) else { return Ok(()) };
         let index = maker.numbers.below(limit.get());
         match maker.numbers.below(3) {
@@ -294,11 +278,8 @@ fn exchange<'gc>(
     other: Gc<'gc, Node<'gc>>,
 ) -> Result<Option<Gc<'gc, Node<'gc>>>, String> {
     let held = cell.load();
-    if !held.is_some_and(|held| Gc::ptr_eq(held, other))
-        && cell.compare_exchange(mu, Some(other), to).is_ok()
-    {
+    if !held.is_some_and(|held| Gc::ptr_eq(held, other)) && cell.compare_exchange(mu, Some(other), to).is_ok() {
         return Err("a field was exchanged against a value it did not hold".to_owned());
     }
-    cell.compare_exchange(mu, held, to)
-        .map_err(|_| "a field was not exchanged against the value it held".to_owned())
+    cell.compare_exchange(mu, held, to).map_err(|_| "a field was not exchanged against the value it held".to_owned())
 }

@@ -173,11 +173,7 @@ fn retire<'gc>(mu: &Mutator<'gc>, object: Gc<'gc, Shared<'gc>>) -> Result<(), St
 }
 
 /// Follows links from object to object, checking each.
-fn wander<'gc>(
-    _: &Mutator<'gc>,
-    maker: &mut Maker,
-    start: Gc<'gc, Shared<'gc>>,
-) -> Result<(), String> {
+fn wander<'gc>(_: &Mutator<'gc>, maker: &mut Maker, start: Gc<'gc, Shared<'gc>>) -> Result<(), String> {
     let mut object = start;
     for _ in 0..16 {
         object.check()?;

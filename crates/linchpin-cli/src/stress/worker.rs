@@ -55,12 +55,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Worker number `index`, which gets pins from `inbox` and sends some to `outboxes`.
-    pub(crate) fn new(
-        seed: u64,
-        index: usize,
-        inbox: Receiver<Held>,
-        outboxes: Vec<Sender<Held>>,
-    ) -> Self {
+    pub(crate) fn new(seed: u64, index: usize, inbox: Receiver<Held>, outboxes: Vec<Sender<Held>>) -> Self {
         Self {
             index,
             maker: Maker::new(seed, index),
@@ -213,8 +208,7 @@ impl Worker {
                 false => self.maker.numbers.below(4),
             };
             run.heap.mutate(|mu| {
-                (0..times)
-                    .try_for_each(|_| held.pin(mu, &mut self.maker, &self.graph, shared.as_ref()))
+                (0..times).try_for_each(|_| held.pin(mu, &mut self.maker, &self.graph, shared.as_ref()))
             })?;
         }
         self.keep(run, held)
@@ -293,9 +287,7 @@ impl Worker {
 
     fn resize(&mut self, run: &Run) -> Result<(), String> {
         let processors = 1 + self.maker.numbers.below(run.processors + 2);
-        run.heap
-            .set_processors(processors)
-            .map_err(|problem| format!("set_processors({processors}): {problem}"))
+        run.heap.set_processors(processors).map_err(|problem| format!("set_processors({processors}): {problem}"))
     }
 
     fn verify_if_due(&mut self, heap: &Heap) -> Result<(), String> {

@@ -101,9 +101,7 @@ impl Control {
             return;
         }
         let shared = core.shared();
-        let spawned = thread::Builder::new()
-            .name(format!("linchpin-{}", core.id))
-            .spawn(move || serve(shared));
+        let spawned = thread::Builder::new().name(format!("linchpin-{}", core.id)).spawn(move || serve(shared));
         match spawned {
             Ok(handle) => state.thread = Some(handle),
             // Without a collector the heap would grow without end; there is nobody to return an error to.

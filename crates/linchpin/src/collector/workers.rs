@@ -41,10 +41,7 @@ impl Workers {
         let threads = (0..count)
             .map_while(|index| {
                 let shared = Arc::clone(&shared);
-                thread::Builder::new()
-                    .name(format!("linchpin-{heap}-mark-{index}"))
-                    .spawn(move || shared.serve())
-                    .ok()
+                thread::Builder::new().name(format!("linchpin-{heap}-mark-{index}")).spawn(move || shared.serve()).ok()
             })
             .collect();
         Self { shared, threads }

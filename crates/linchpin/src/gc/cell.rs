@@ -61,11 +61,7 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
     /// A cell that holds a pointer.
     #[inline]
     pub fn new(value: impl Into<Option<Gc<'gc, T>>>) -> Self {
-        Self {
-            start: AtomicPtr::new(to_raw(value.into())),
-            brand: PhantomData,
-            target: PhantomData,
-        }
+        Self { start: AtomicPtr::new(to_raw(value.into())), brand: PhantomData, target: PhantomData }
     }
 
     /// A cell that holds null.
@@ -97,11 +93,7 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
 
     /// Puts a pointer, or `None`, into the cell and returns what it held.
     #[inline]
-    pub fn swap(
-        &self,
-        mu: &Mutator<'gc>,
-        value: impl Into<Option<Gc<'gc, T>>>,
-    ) -> Option<Gc<'gc, T>> {
+    pub fn swap(&self, mu: &Mutator<'gc>, value: impl Into<Option<Gc<'gc, T>>>) -> Option<Gc<'gc, T>> {
         let new = to_raw(value.into());
         let old = if mu.mode() == Mode::Off {
             // Acquire and release: pairs with the changes before and the loads after.

@@ -95,6 +95,7 @@ impl<'gc, T: ?Sized + Object> Gc<'gc, T> {
 
     /// A reference that is good for the whole mutation.
     #[inline(always)]
+    #[allow(clippy::should_implement_trait, reason = "the trait's method cannot give a reference that outlives `self`")]
     pub fn as_ref(self) -> &'gc T {
         // SAFETY: a `Gc` points to a live, initialised object, which is not freed before the mutation of its
         // brand has ended.

@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use crate::collector::mark::Tracer;
-use crate::sync::{AtomicPtr, Mutex, Ordering};
+use crate::sync::{Arc, AtomicPtr, Mutex, Ordering};
 
 const CHUNK: usize = 256;
 
@@ -18,8 +18,9 @@ pub(crate) struct RootTable {
 
 #[derive(Default)]
 struct Table {
-    /// Boxed, so that a slot's address holds as long as the heap does.
-    chunks: Vec<Box<[Slot; CHUNK]>>,
+    /// Each in an `Arc` (which, unlike a `Box`, may be moved while pointers lead into it), so that a slot's address
+    /// holds as long as the heap does.
+    chunks: Vec<Arc<[Slot]>>,
     free: Vec<NonNull<Slot>>,
     in_use: usize,
 }
@@ -32,10 +33,9 @@ impl RootTable {
     pub(crate) fn add(&self, object: NonNull<u8>) -> NonNull<Slot> {
         let mut table = self.table.lock();
         if table.free.is_empty() {
-            let chunk = Box::new([const { Slot::new(std::ptr::null_mut()) }; CHUNK]);
+            let chunk: Arc<[Slot]> = (0..CHUNK).map(|_| Slot::new(std::ptr::null_mut())).collect();
+            table.free.extend(chunk.iter().rev().map(NonNull::from));
             table.chunks.push(chunk);
-            let Table { chunks, free, .. } = &mut *table;
-            free.extend(chunks.iter().last().into_iter().flat_map(|chunk| chunk.iter().rev().map(NonNull::from)));
         }
         let slot = table.free.pop().expect("a chunk was added if there was none");
         table.in_use += 1;
@@ -64,13 +64,11 @@ impl RootTable {
     /// Marks every rooted object. Roots come and go meanwhile: those made since the snapshot were shaded, or their
     /// objects are part of the snapshot or black; those dropped since were shaded.
     pub(crate) fn visit_all(&self, tracer: &mut Tracer<'_>) {
-        // The addresses of the chunks are taken under the lock, the slots are read without: roots may be made and
-        // dropped while a long table is walked.
-        let chunks: Vec<NonNull<[Slot; CHUNK]>> =
-            self.table.lock().chunks.iter().map(|chunk| NonNull::from(&**chunk)).collect();
+        // The chunks are taken under the lock, the slots are read without: roots may be made and dropped while a long
+        // table is walked.
+        let chunks = self.table.lock().chunks.clone();
         for chunk in chunks {
-            // SAFETY: chunks are never given up before the table.
-            for slot in unsafe { chunk.as_ref() } {
+            for slot in &*chunk {
                 // Acquire: pairs with the release in `add` and `Root::set`: the object is seen initialised.
                 if let Some(object) = NonNull::new(slot.load(Ordering::Acquire)) {
                     tracer.visit_root(object);

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::ptr::NonNull;
 
 use super::region::Region;
-use crate::sync::{AtomicUsize, Mutex, Ordering, RwLock};
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, RwLock};
 use crate::trace::TypeInfo;
 
 /// The spans of one type and slot size.
@@ -61,14 +61,15 @@ impl Class {
     pub(crate) fn take(&self, region: &Region, classes: &Classes, cycle: u64, sweeping: bool) -> Option<Supply> {
         let lists = &mut *self.lists.lock();
         // A stale span here was given back around the end of a mark and waits for `gather_unswept`.
-        if let Some(position) = lists
-            .available
-            .iter()
-            .rposition(|&unit| region.span(unit as usize).swept_cycle() == cycle)
+        if let Some(position) =
+            lists.available.iter().rposition(|&unit| region.span(unit as usize).swept_cycle() == cycle)
         {
             return Some(Supply::Swept(lists.available.swap_remove(position) as usize));
         }
-        if sweeping && self.info.drop.is_none() && let Some(unit) = lists.unswept.pop() {
+        if sweeping
+            && self.info.drop.is_none()
+            && let Some(unit) = lists.unswept.pop()
+        {
             classes.being_swept.fetch_add(1, Ordering::Relaxed);
             return Some(Supply::Unswept(unit as usize));
         }
@@ -109,7 +110,7 @@ impl Class {
 
 /// All classes of a heap.
 pub(crate) struct Classes {
-    by_key: RwLock<HashMap<(usize, usize), Box<Class>>>,
+    by_key: RwLock<HashMap<(usize, usize), Arc<Class>>>,
     /// Spans taken from an `unswept` list whose sweep has not ended.
     being_swept: AtomicUsize,
 }
@@ -126,9 +127,9 @@ impl Classes {
             return Self::for_as_long_as_the_heap(class);
         }
         let mut by_key = self.by_key.write();
-        let class = by_key.entry(key).or_insert_with(|| {
-            Box::new(Class { info, slot_bytes, lists: Mutex::new(Lists::default()) })
-        });
+        let class = by_key
+            .entry(key)
+            .or_insert_with(|| Arc::new(Class { info, slot_bytes, lists: Mutex::new(Lists::default()) }));
         Self::for_as_long_as_the_heap(class)
     }
 
@@ -138,7 +139,7 @@ impl Classes {
     }
 
     fn for_as_long_as_the_heap<'a>(class: &Class) -> &'a Class {
-        // SAFETY: classes are boxed and never removed, so their addresses hold until the table is dropped;
+        // SAFETY: classes are in `Arc`s and never removed, so their addresses hold until the table is dropped;
         // the callers above return them with the lifetime of the table.
         unsafe { NonNull::from(class).as_ref() }
     }

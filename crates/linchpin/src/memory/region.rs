@@ -53,8 +53,7 @@ impl Region {
         let flags_bytes = units.next_multiple_of(page);
         let spans_bytes = (units * size_of::<Span>()).next_multiple_of(page);
         // One unit more than needed, so that the region can be aligned inside the mapping.
-        let mapping_bytes =
-            bytes + SPAN_BYTES + marks_bytes + counters_bytes + flags_bytes + spans_bytes;
+        let mapping_bytes = bytes + SPAN_BYTES + marks_bytes + counters_bytes + flags_bytes + spans_bytes;
         // SAFETY: an anonymous private mapping at an address of the kernel's choice overlaps nothing.
         let mapping = unsafe {
             mmap_anonymous(
@@ -64,10 +63,7 @@ impl Region {
                 MapFlags::PRIVATE | MapFlags::NORESERVE,
             )
         }
-        .map_err(|error| BuildError::ReserveFailed {
-            bytes: mapping_bytes,
-            errno: error.raw_os_error(),
-        })?
+        .map_err(|error| BuildError::ReserveFailed { bytes: mapping_bytes, errno: error.raw_os_error() })?
         .cast::<u8>();
         let mapping = NonNull::new(mapping).expect("the kernel maps nothing at address zero");
         let slack = mapping.addr().get().next_multiple_of(SPAN_BYTES) - mapping.addr().get();
@@ -84,11 +80,7 @@ impl Region {
         // knows no huge pages the advice fails, and nothing is lost.
         // SAFETY: the range is part of the mapping made above and holds nothing yet.
         let _ = unsafe {
-            madvise(
-                pin_counters.as_ptr().cast(),
-                counters_bytes + flags_bytes + spans_bytes,
-                Advice::LinuxNoHugepage,
-            )
+            madvise(pin_counters.as_ptr().cast(), counters_bytes + flags_bytes + spans_bytes, Advice::LinuxNoHugepage)
         };
         Ok(Self {
             mapping,
@@ -160,20 +152,14 @@ impl Region {
         unsafe { self.marks.add(self.granule_of(address)).as_ref() }
     }
 
-    /// The mark bytes of one unit, for their only user of the moment.
-    ///
-    /// # Safety
-    /// The caller owns the span (nobody allocates in it), no barrier is active and no marker runs.
-    pub(crate) unsafe fn marks_of_unit(&self, unit: usize) -> &mut [u8] {
+    /// The mark bytes of one unit. Who reads or writes through the pointer plainly must own the span, with no barrier
+    /// active and no marker running.
+    pub(crate) fn marks_of_unit(&self, unit: usize) -> NonNull<[u8]> {
         debug_assert!(unit < self.units());
-        // SAFETY: the bytes exist for each unit; exclusiveness is the caller's promise. `AtomicU8` has the
-        // layout of `u8`.
-        unsafe {
-            std::slice::from_raw_parts_mut(
-                self.marks.add(unit * super::SPAN_GRANULES).cast::<u8>().as_ptr(),
-                super::SPAN_GRANULES,
-            )
-        }
+        // SAFETY: each unit has so many mark bytes, so the offset stays inside the table.
+        let first = unsafe { self.marks.add(unit * super::SPAN_GRANULES) };
+        // `AtomicU8` has the layout of `u8`.
+        NonNull::slice_from_raw_parts(first.cast(), super::SPAN_GRANULES)
     }
 
     /// The pin counter of the granule at `address`, which lies in the region.

@@ -197,10 +197,10 @@ impl Memory {
             self.drop_dead(unit, class.info(), slot_bytes, slots, dead)
         } else {
             // SAFETY: the caller owns the span, and sweeps only run while no barrier and no marker does.
-            clear_dead(unsafe { self.region.marks_of_unit(unit) }, dead)
+            clear_dead(unsafe { self.region.marks_of_unit(unit).as_mut() }, dead)
         };
         // SAFETY: as above.
-        let live = count_live(unsafe { self.region.marks_of_unit(unit) });
+        let live = count_live(unsafe { self.region.marks_of_unit(unit).as_ref() });
         if pins_touched && live == 0 {
             // Only an empty span has no object that somebody could be pinning right now.
             self.region.pin_flag(unit).store(PIN_FLAG_CLEAR, Ordering::Relaxed);
@@ -223,14 +223,7 @@ impl Memory {
     }
 
     /// Drops the dead values of a span and clears their mark bytes.
-    fn drop_dead(
-        &self,
-        unit: usize,
-        info: &'static TypeInfo,
-        slot_bytes: usize,
-        slots: usize,
-        dead: u8,
-    ) -> usize {
+    fn drop_dead(&self, unit: usize, info: &'static TypeInfo, slot_bytes: usize, slots: usize, dead: u8) -> usize {
         let Some(drop_value) = info.drop else { return 0 };
         let start = self.region.unit_start(unit).addr().get();
         let mut freed = 0;
@@ -280,10 +273,7 @@ fn clear_dead(marks: &mut [u8], dead: u8) -> usize {
 
 /// How many bytes are not 0.
 fn count_live(marks: &[u8]) -> usize {
-    marks
-        .chunks(128)
-        .map(|chunk| usize::from(chunk.iter().map(|&mark| u8::from(mark != 0)).sum::<u8>()))
-        .sum()
+    marks.chunks(128).map(|chunk| usize::from(chunk.iter().map(|&mark| u8::from(mark != 0)).sum::<u8>())).sum()
 }
 
 #[cfg(test)]

@@ -87,12 +87,7 @@ impl Inner {
     /// # Safety
     /// `this` is alive and belongs to the caller; `core` is its heap.
     #[inline(always)]
-    pub(super) unsafe fn record(
-        this: NonNull<Self>,
-        core: &Core,
-        record: PinRecord,
-        type_name: fn() -> &'static str,
-    ) {
+    pub(super) unsafe fn record(this: NonNull<Self>, core: &Core, record: PinRecord, type_name: fn() -> &'static str) {
         // SAFETY: the caller's promise; the reference ends with this function.
         let inner = unsafe { &mut *this.as_ptr() };
         if inner.pins.is_empty() {

@@ -83,10 +83,7 @@ impl Processors {
 
     /// Every processor that was ever made, the spare last.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Processor> {
-        self.slots
-            .iter()
-            .map_while(|slot| slot.get().map(|processor| &**processor))
-            .chain(std::iter::once(&self.spare))
+        self.slots.iter().map_while(|slot| slot.get().map(|processor| &**processor)).chain(std::iter::once(&self.spare))
     }
 
     /// Changes how many mutations may run at once. Processors that are retired are emptied: idle ones now, others
@@ -172,8 +169,7 @@ impl Processors {
         };
         for offset in 0..limit {
             let slot = &self.slots[start.wrapping_add(offset) % limit];
-            let Some(holding) = slot.get().and_then(|processor| processor.try_take(Status::Running))
-            else {
+            let Some(holding) = slot.get().and_then(|processor| processor.try_take(Status::Running)) else {
                 continue;
             };
             if self.must_retire(holding.processor()) {

@@ -126,12 +126,7 @@ impl Processor {
         }
         // Acquire: pairs with the release of whoever held the processor last.
         self.state
-            .compare_exchange(
-                state.to_bits(),
-                state.with(status).to_bits(),
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            )
+            .compare_exchange(state.to_bits(), state.with(status).to_bits(), Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
             .then(|| Holding { processor: self })
     }

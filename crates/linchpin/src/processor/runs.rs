@@ -122,9 +122,7 @@ impl Runs {
         // SAFETY: `place` points into `self.table`; only the processor's holder, who is here, touches it, and
         // no reference to the run is handed out anywhere.
         unsafe {
-            if std::ptr::eq((*place).info, info)
-                && (*place).slot_bytes == slot_bytes
-                && (*place).cursor != (*place).end
+            if std::ptr::eq((*place).info, info) && (*place).slot_bytes == slot_bytes && (*place).cursor != (*place).end
             {
                 let slot = (*place).cursor;
                 (*place).cursor = slot.wrapping_add(slot_bytes);

@@ -137,7 +137,5 @@ impl Drop for Sweeping {
 /// Whether a value that is dropped here and now is dropped by a sweep, and not by a mutation that the value's own
 /// `Drop` has begun.
 pub(crate) fn is_sweeping() -> bool {
-    THREAD.with(|thread| {
-        thread.sweeping.get() && ptr::eq(thread.innermost.get(), thread.sweeping_within.get())
-    })
+    THREAD.with(|thread| thread.sweeping.get() && ptr::eq(thread.innermost.get(), thread.sweeping_within.get()))
 }

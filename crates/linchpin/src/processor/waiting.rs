@@ -52,16 +52,10 @@ impl Waiting {
     }
 
     /// Waits until `try_take` finds a processor, or one is handed over.
-    pub(crate) fn wait_for<'a>(
-        &self,
-        mut try_take: impl FnMut() -> Option<Holding<'a>>,
-    ) -> Holding<'a> {
+    pub(crate) fn wait_for<'a>(&self, mut try_take: impl FnMut() -> Option<Holding<'a>>) -> Holding<'a> {
         self.waits.fetch_add(1, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::SeqCst);
-        let waiter = Arc::new(Waiter {
-            thread: thread::current(),
-            granted: AtomicPtr::new(std::ptr::null_mut()),
-        });
+        let waiter = Arc::new(Waiter { thread: thread::current(), granted: AtomicPtr::new(std::ptr::null_mut()) });
         self.queue.lock().fresh.push_back(Arc::clone(&waiter));
         let mut starving = false;
         let holding = loop {

@@ -42,9 +42,8 @@ impl TypeInfo {
 }
 
 /// The types of spans that plain types share, one a size class, so that the address tells the class.
-static PLAIN: [TypeInfo; size_class::CLASSES] = [const {
-    TypeInfo { trace: None, drop: None, name: || "plain data" }
-}; size_class::CLASSES];
+static PLAIN: [TypeInfo; size_class::CLASSES] =
+    [const { TypeInfo { trace: None, drop: None, name: || "plain data" } }; size_class::CLASSES];
 
 unsafe fn trace_value<T: Trace>(object: NonNull<u8>, tracer: &mut Tracer<'_>) {
     // SAFETY: the marker calls this for an initialised object of a span of `T`s.
