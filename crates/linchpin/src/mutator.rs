@@ -30,6 +30,8 @@ struct Place {
     /// The size of the slot in bytes; for a large object the size of the object.
     slot_bytes: usize,
     large: bool,
+    /// All objects of the type have this slot size.
+    one_size: bool,
 }
 
 impl Place {
@@ -37,43 +39,55 @@ impl Place {
     #[inline(always)]
     fn of<T: Trace>() -> Self {
         const { assert!(align_of::<T>() <= SPAN_BYTES, "an alignment above 64 KiB is not supported") };
-        let slot_bytes = const { size_class::slot_bytes_of_layout(size_of::<T>(), align_of::<T>()) };
+        let slot_bytes = const { slot_bytes_of::<T>() };
         let info = <T as Object>::INFO;
         if const { slot_bytes_is_large::<T>() } {
-            return Self { info, slot_bytes, large: true };
+            return Self { info, slot_bytes, large: true, one_size: true };
         }
         if const { TypeInfo::of::<T>().is_plain() && align_of::<T>() <= GRANULE } {
-            let class = const { plain_class::<T>() };
-            return Self { info: plain(class), slot_bytes: size_class::slot_bytes(class), large: false };
+            let info = plain(const { plain_class::<T>() });
+            return Self {
+                info,
+                slot_bytes: const { size_class::slot_bytes(plain_class::<T>()) },
+                large: false,
+                one_size: true,
+            };
         }
-        Self { info, slot_bytes, large: false }
+        Self { info, slot_bytes, large: false, one_size: true }
     }
 
     /// The place of a slice of so many bytes, header included.
     fn of_slice(info: &'static TypeInfo, bytes: usize, align: usize) -> Self {
         if bytes > LARGE_BYTES || align > LARGE_BYTES {
-            return Self { info, slot_bytes: bytes, large: true };
+            return Self { info, slot_bytes: bytes, large: true, one_size: false };
         }
         let class = size_class::class_of(bytes);
         let slot_bytes = size_class::slot_bytes(class);
         if align > GRANULE {
-            return Self { info, slot_bytes: slot_bytes.next_multiple_of(align), large: false };
+            return Self { info, slot_bytes: slot_bytes.next_multiple_of(align), large: false, one_size: false };
         }
-        let info = if info.is_plain() { plain(class) } else { info };
-        Self { info, slot_bytes, large: false }
+        if info.is_plain() {
+            return Self { info: plain(class), slot_bytes, large: false, one_size: true };
+        }
+        Self { info, slot_bytes, large: false, one_size: false }
     }
 }
 
-const fn slot_bytes_is_large<T>() -> bool {
-    size_class::slot_bytes_of_layout(size_of::<T>(), align_of::<T>()) > LARGE_BYTES
+const fn slot_bytes_of<T: Trace>() -> usize {
+    let layout = TypeInfo::of::<T>().layout();
+    size_class::slot_bytes_of_layout(layout.size(), layout.align())
+}
+
+const fn slot_bytes_is_large<T: Trace>() -> bool {
+    slot_bytes_of::<T>() > LARGE_BYTES
 }
 
 /// The size class of a plain type; 0 for large ones, which have none.
-const fn plain_class<T>() -> usize {
+const fn plain_class<T: Trace>() -> usize {
     if slot_bytes_is_large::<T>() {
         return 0;
     }
-    size_class::class_of(size_class::slot_bytes_of_layout(size_of::<T>(), align_of::<T>()))
+    size_class::class_of(slot_bytes_of::<T>())
 }
 
 impl<'gc> Mutator<'gc> {
@@ -172,12 +186,12 @@ impl<'gc> Mutator<'gc> {
     #[inline(always)]
     fn reserve(&self, place: Place) -> Option<NonNull<u8>> {
         if place.large {
-            return self.reserve_large(place);
+            return self.reserve_large(place.info, place.slot_bytes);
         }
         let local = self.local();
-        let start = match local.runs.next(place.info, place.slot_bytes) {
+        let start = match local.runs.next(place.info, place.slot_bytes, place.one_size) {
             Some(start) => start,
-            None => self.reserve_slow(place)?,
+            None => self.reserve_slow(place.info, place.slot_bytes)?,
         };
         // Relaxed: who gets to see the object has synchronised with its publication.
         self.core().memory.region.mark(start.addr().get()).store(local.colour(), Ordering::Relaxed);
@@ -186,11 +200,11 @@ impl<'gc> Mutator<'gc> {
 
     #[cold]
     #[inline(never)]
-    fn reserve_slow(&self, place: Place) -> Option<NonNull<u8>> {
+    fn reserve_slow(&self, info: &'static TypeInfo, slot_bytes: usize) -> Option<NonNull<u8>> {
         let local = self.local();
         let armed = local.mode() == Mode::Arm;
         let memory = &self.core().memory;
-        let start = local.runs.next_slow(memory, place.info, place.slot_bytes, !armed);
+        let start = local.runs.next_slow(memory, info, slot_bytes, !armed);
         if armed && let Some(start) = start {
             local.note_newborn(start);
         }
@@ -200,12 +214,12 @@ impl<'gc> Mutator<'gc> {
 
     #[cold]
     #[inline(never)]
-    fn reserve_large(&self, place: Place) -> Option<NonNull<u8>> {
+    fn reserve_large(&self, info: &'static TypeInfo, bytes: usize) -> Option<NonNull<u8>> {
         let local = self.local();
         let memory = &self.core().memory;
         // Slot size 0 stands for "one object a span".
-        let class = memory.classes.class(place.info, 0);
-        let units = place.slot_bytes.div_ceil(SPAN_BYTES);
+        let class = memory.classes.class(info, 0);
+        let units = bytes.div_ceil(SPAN_BYTES);
         let Some(unit) = memory.open_span(class, units) else {
             self.report_allocated(true);
             return None;
@@ -372,6 +386,7 @@ impl<'gc> Mutator<'gc> {
 
     /// A fresh slice object of length 0 with room for `length` elements.
     fn reserve_slice<T: Trace>(&self, length: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        const { assert!(align_of::<T>() <= SPAN_BYTES, "an alignment above 64 KiB is not supported") };
         let layout = slice::layout_of_slice::<T>(length).ok_or_else(|| self.no_room_for(usize::MAX))?;
         let place = Place::of_slice(<[T] as Object>::INFO, layout.size(), layout.align());
         let start = self.reserve(place).ok_or_else(|| self.no_room_for(layout.size()))?;

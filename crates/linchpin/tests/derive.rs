@@ -135,7 +135,7 @@ struct Contents<'gc> {
     mapped: HashMap<u64, Gc<'gc, Counted>>,
     array: [Gc<'gc, Counted>; 2],
     cells: [GcCell<'gc, Counted>; 2],
-    nested: Option<Box<Vec<Option<Gc<'gc, Counted>>>>>,
+    nested: Option<Box<[Option<Gc<'gc, Counted>>]>>,
     text: String,
     shared: Arc<u64>,
 }
@@ -154,7 +154,7 @@ fn the_standard_librarys_containers() {
             mapped: HashMap::from([(40, leaves[4]), (50, leaves[5])]),
             array: [leaves[6], leaves[6]],
             cells: [GcCell::null(), GcCell::new(leaves[7])],
-            nested: Some(Box::new(vec![None, Some(leaves[8])])),
+            nested: Some(Box::new([None, Some(leaves[8])])),
             text: "text".repeat(100),
             shared: Arc::clone(&shared),
         },

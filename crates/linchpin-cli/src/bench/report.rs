@@ -33,7 +33,7 @@ pub(crate) struct PinnerArgs {
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     bench_time: Option<u64>,
     /// Run only the benchmarks whose name contains this.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     filter: String,
     /// Also run Go's own benchmark, by the `go` at PATH or the one that the shell would find.
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "go", conflicts_with = "format")]

@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crossbeam_utils::Backoff;
+
 use super::phase::{Phase, Status};
 use super::thread;
 use super::waiting::Waiting;
@@ -150,9 +152,16 @@ impl Processors {
             // SAFETY: the mutation in progress holds it, further down this thread's stack.
             return Entered { processor: unsafe { &*current }, nested: true };
         }
-        let holding = match self.take_any(core) {
-            Some(holding) => holding,
-            None => self.waiting.wait_for(|| self.take_any(core)),
+        // The collector holds a processor for some dozen instructions; that is not worth going to sleep for.
+        let backoff = Backoff::new();
+        let holding = loop {
+            if let Some(holding) = self.take_any(core) {
+                break holding;
+            }
+            if backoff.is_completed() {
+                break self.waiting.wait_for(|| self.take_any(core));
+            }
+            backoff.snooze();
         };
         holding.answer_running(core, self.phase());
         thread::remember_processor(core.id, holding.processor());
@@ -185,7 +194,7 @@ impl Processors {
     /// a moment only, too, so the wait for it is short.
     pub(crate) fn hold_for_a_moment<'a>(&'a self, core: &Core) -> Holding<'a> {
         let holding = self.take_any(core).unwrap_or_else(|| {
-            let backoff = crossbeam_utils::Backoff::new();
+            let backoff = Backoff::new();
             loop {
                 if let Some(holding) = self.spare.try_take(Status::Running) {
                     return holding;

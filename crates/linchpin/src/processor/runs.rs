@@ -115,15 +115,19 @@ impl Runs {
         &self.table[((address >> 6) ^ (address >> 12) ^ (slot_bytes >> 4)) % TABLE]
     }
 
-    /// The fast path: the next slot of the run for this type and slot size, if there is one in the table.
+    /// The fast path: the next slot of the run for this type and slot size, if there is one in the table. With
+    /// `one_size` the caller knows that the type comes in one slot size only.
     #[inline(always)]
-    pub(crate) fn next(&self, info: &'static TypeInfo, slot_bytes: usize) -> Option<NonNull<u8>> {
+    pub(crate) fn next(&self, info: &'static TypeInfo, slot_bytes: usize, one_size: bool) -> Option<NonNull<u8>> {
         let place = self.place(info, slot_bytes).as_ptr();
         // SAFETY: `place` points into `self.table`; only the processor's holder, who is here, touches it, and
         // no reference to the run is handed out anywhere.
         unsafe {
-            if std::ptr::eq((*place).info, info) && (*place).slot_bytes == slot_bytes && (*place).cursor != (*place).end
+            if std::ptr::eq((*place).info, info)
+                && (one_size || (*place).slot_bytes == slot_bytes)
+                && (*place).cursor != (*place).end
             {
+                debug_assert_eq!((*place).slot_bytes, slot_bytes);
                 let slot = (*place).cursor;
                 (*place).cursor = slot.wrapping_add(slot_bytes);
                 // A run's cursor lies in the region, which is not at address zero.

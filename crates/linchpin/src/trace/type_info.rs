@@ -1,13 +1,17 @@
 //! What a span knows of the type of its objects.
 
+use std::alloc::Layout;
 use std::ptr::NonNull;
 
 use super::{Trace, Tracer};
 use crate::gc::slice;
-use crate::memory::size_class;
+use crate::memory::{GRANULE, size_class};
 
 /// A type as the collector sees it: one constant a type, known by its address.
 pub struct TypeInfo {
+    /// Size and alignment of a value (of an element, for a slice). Part of the constant also so that the constants of
+    /// types whose functions happen to be the same code cannot be merged into one unless their slots are alike.
+    layout: Layout,
     /// Reports an object's pointers; `None` if it can have none.
     pub(crate) trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
     /// Drops an object's value; `None` if there is nothing to drop.
@@ -20,6 +24,7 @@ impl TypeInfo {
     /// The constant for objects of type `T`.
     pub(crate) const fn of<T: Trace>() -> Self {
         Self {
+            layout: Layout::new::<T>(),
             trace: if T::NEEDS_TRACE { Some(trace_value::<T>) } else { None },
             drop: if std::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
             name: std::any::type_name::<T>,
@@ -29,10 +34,25 @@ impl TypeInfo {
     /// The constant for slices of `T`.
     pub(crate) const fn of_slice<T: Trace>() -> Self {
         Self {
+            layout: Layout::new::<T>(),
             trace: if T::NEEDS_TRACE { Some(slice::trace_elements::<T>) } else { None },
             drop: if std::mem::needs_drop::<T>() { Some(slice::drop_elements::<T>) } else { None },
             name: std::any::type_name::<[T]>,
         }
+    }
+
+    /// The constant for plain types of a size class.
+    const fn of_plain(class: usize) -> Self {
+        let layout = match Layout::from_size_align(size_class::slot_bytes(class), GRANULE) {
+            Ok(layout) => layout,
+            Err(_) => panic!("a slot size is a multiple of a granule"),
+        };
+        Self { layout, trace: None, drop: None, name: || "plain data" }
+    }
+
+    /// Size and alignment of a value, or of an element.
+    pub(crate) const fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Objects that are neither traced nor dropped share spans by size.
@@ -42,8 +62,15 @@ impl TypeInfo {
 }
 
 /// The types of spans that plain types share, one a size class, so that the address tells the class.
-static PLAIN: [TypeInfo; size_class::CLASSES] =
-    [const { TypeInfo { trace: None, drop: None, name: || "plain data" } }; size_class::CLASSES];
+static PLAIN: [TypeInfo; size_class::CLASSES] = {
+    let mut types = [const { TypeInfo::of_plain(0) }; size_class::CLASSES];
+    let mut class = 0;
+    while class < size_class::CLASSES {
+        types[class] = TypeInfo::of_plain(class);
+        class += 1;
+    }
+    types
+};
 
 unsafe fn trace_value<T: Trace>(object: NonNull<u8>, tracer: &mut Tracer<'_>) {
     // SAFETY: the marker calls this for an initialised object of a span of `T`s.

@@ -1,0 +1,194 @@
+//! What a mutation has in hand survives the cycle that begins meanwhile, whatever others unlink and
+//! wherever it puts it: into a field, a new object, a root, a pin. These are the cases that the
+//! mode between the two first handshakes exists for.
+
+mod common;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use common::{Counted, Ledger, Stop, Triple, churn};
+use linchpin::{Gc, GcCell, Heap, Mutator, Pinner, Root, Trace};
+
+#[derive(Trace)]
+struct Slot<'gc> {
+    held: GcCell<'gc, Counted>,
+}
+
+/// Where the mutation of the test puts the object that only it knows.
+enum Kept {
+    In(Root<Slot<'static>>),
+    Rooted(Root<Counted>),
+    Pinned(Pinner),
+}
+
+/// A signal from one thread to another; the receiver also goes on if the sender is gone.
+fn signal() -> (Sender<()>, impl FnOnce()) {
+    let (sender, receiver): (Sender<()>, Receiver<()>) = channel();
+    (sender, move || _ = receiver.recv())
+}
+
+/// A mutation begun before the cycle unlinks an object without a word to the collector, after one
+/// begun in the cycle has loaded it. The second keeps it by way of `keep`, and it must live.
+fn unlinked_object_is_kept(
+    keep: impl for<'gc> Fn(&Mutator<'gc>, Gc<'gc, Counted>, &Root<Slot<'static>>) -> Kept + Sync,
+) {
+    const ROUNDS: usize = 5;
+    let heap = Heap::builder().processors(4).build().expect("a heap of four processors");
+    let ledger = Ledger::new(ROUNDS);
+    for round in 0..ROUNDS {
+        let slot: Root<Slot<'static>> =
+            heap.mutate(|mu| mu.root(mu.alloc(Slot { held: GcCell::new(mu.alloc(ledger.counted(round))) })));
+        let other: Root<Slot<'static>> = heap.mutate(|mu| mu.root(mu.alloc(Slot { held: GcCell::null() })));
+        let (begun_old, old_has_begun) = signal();
+        let (loaded, has_loaded) = signal();
+        let (unlinked, has_unlinked) = signal();
+        let (asking, has_asked) = signal();
+        let kept = thread::scope(|scope| {
+            let (heap, slot, other, keep) = (&heap, &slot, &other, &keep);
+            let old = scope.spawn(move || {
+                heap.mutate(|mu| {
+                    begun_old.send(()).expect("the test waits");
+                    has_loaded();
+                    // This mutation began before the cycle: nothing is noted.
+                    slot.get(mu).held.store(mu, None);
+                });
+                unlinked.send(()).expect("the young mutation waits");
+            });
+            old_has_begun();
+            let collecting = scope.spawn(move || {
+                asking.send(()).expect("the test waits");
+                heap.collect();
+            });
+            has_asked();
+            // Gives the collector time to begin, by work: the first handshake waits for `old`.
+            churn(heap, 20_000);
+            let young = scope.spawn(move || {
+                heap.mutate(|mu| {
+                    let held = slot.get(mu).held.load().expect("nobody has unlinked it yet");
+                    loaded.send(()).expect("the old mutation waits");
+                    has_unlinked();
+                    assert!(slot.get(mu).held.load().is_none());
+                    keep(mu, held, other)
+                })
+            });
+            old.join().expect("the old mutation does not panic");
+            let kept = young.join().expect("the young mutation does not panic");
+            collecting.join().expect("the collecting thread does not panic");
+            kept
+        });
+        churn(&heap, 5000);
+        heap.collect();
+        assert_eq!(ledger.drops_of(round), 0, "what a mutation kept was swept");
+        heap.mutate(|mu| match &kept {
+            Kept::In(root) => {
+                assert_eq!(root.get(mu).held.load().map(|held| held.entry()), Some(round));
+            }
+            Kept::Rooted(root) => assert_eq!(root.get(mu).entry(), round),
+            Kept::Pinned(pinner) => assert_eq!(pinner.len(), 1),
+        });
+        drop((kept, slot, other));
+        heap.collect();
+        assert_eq!(ledger.drops_of(round), 1);
+    }
+    ledger.assert_each_once();
+}
+
+#[test]
+fn an_unlinked_object_stored_in_an_old_object_lives() {
+    unlinked_object_is_kept(|mu, held, other| {
+        other.get(mu).held.store(mu, held);
+        Kept::In(other.clone())
+    });
+}
+
+#[test]
+fn an_unlinked_object_swapped_into_an_old_object_lives() {
+    unlinked_object_is_kept(|mu, held, other| {
+        other.get(mu).held.compare_exchange(mu, None, Some(held)).expect("the slot is empty");
+        Kept::In(other.clone())
+    });
+}
+
+#[test]
+fn an_unlinked_object_in_a_new_object_lives() {
+    unlinked_object_is_kept(|mu, held, _| Kept::In(mu.root(mu.alloc(Slot { held: GcCell::new(held) }))));
+}
+
+#[test]
+fn an_unlinked_object_that_becomes_a_root_lives() {
+    unlinked_object_is_kept(|mu, held, _| Kept::Rooted(mu.root(held)));
+}
+
+#[test]
+fn an_unlinked_object_set_into_a_root_lives() {
+    let elsewhere = Ledger::new(100);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    unlinked_object_is_kept(|mu, held, _| {
+        let entry = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let root = mu.root(mu.alloc(elsewhere.counted(entry)));
+        root.set(mu, held);
+        Kept::Rooted(root)
+    });
+}
+
+#[test]
+fn an_unlinked_object_that_is_pinned_lives() {
+    unlinked_object_is_kept(|mu, held, _| {
+        let mut pinner = Pinner::new();
+        pinner.pin(mu, held);
+        Kept::Pinned(pinner)
+    });
+}
+
+/// One object goes from hand to hand, held by exactly one of a root, a field and a mutation at any
+/// time, while cycles run without a pause.
+#[test]
+fn an_object_handed_around_survives() {
+    const ROUNDS: usize = 3000;
+    let heap = Heap::builder().processors(3).build().expect("a heap of three processors");
+    let ledger = Ledger::new(1);
+    let slot: Root<Slot<'static>> = heap.mutate(|mu| mu.root(mu.alloc(Slot { held: GcCell::null() })));
+    let mut root: Root<Counted> = heap.mutate(|mu| mu.root(mu.alloc(ledger.counted(0))));
+    let stop = Stop::default();
+    thread::scope(|scope| {
+        let at_end = stop.on_drop();
+        scope.spawn(|| {
+            while !stop.is_set() {
+                heap.collect();
+            }
+        });
+        scope.spawn(|| {
+            while !stop.is_set() {
+                churn(&heap, 500);
+            }
+        });
+        for round in 0..ROUNDS {
+            // From a root to another one, outside any mutation.
+            root = root.clone();
+            // From the root into the field; the root goes outside or inside the mutation.
+            let inside = heap.mutate(|mu| {
+                slot.get(mu).held.store(mu, root.get(mu));
+                (round % 2 == 0).then(|| root.clone())
+            });
+            drop((root, inside));
+            // From the field into a root, by way of the mutation alone.
+            root = heap.mutate(|mu| {
+                let held = slot.get(mu).held.swap(mu, None).expect("the field holds it");
+                mu.alloc(Triple::of(1));
+                assert_eq!(held.entry(), 0);
+                mu.root(held)
+            });
+            // Held by a pin beside, which goes outside the mutation.
+            let mut pinner = Pinner::new();
+            heap.mutate(|mu| _ = pinner.pin(mu, root.get(mu)));
+            drop(pinner);
+        }
+        ledger.assert_none();
+        drop(at_end);
+    });
+    heap.mutate(|mu| assert_eq!(root.get(mu).entry(), 0));
+    drop(root);
+    heap.collect();
+    ledger.assert_each_once();
+}
