@@ -87,7 +87,8 @@ fn allocated_by(core: &Core, processor: &crate::processor::Processor) -> Allocat
         // SAFETY: the mutation in progress on this thread holds it.
         return processor.publish_allocated(unsafe { processor.local() });
     }
-    match processor.try_take(Status::Held) {
+    // As a mutation would, since giving it back may hand it to a thread that waits for one.
+    match processor.try_take(Status::Running) {
         Some(holding) => {
             let allocated = processor.publish_allocated(holding.local());
             core.processors.release(core, holding);

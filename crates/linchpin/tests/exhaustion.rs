@@ -217,13 +217,10 @@ fn slices_may_be_empty() {
 #[test]
 fn slices_hold_what_they_were_made_of() {
     let heap = Heap::new();
-    let (copied, made, collected): (Root<[u16]>, Root<[Triple]>, Root<[String]>) = heap.mutate(|mu| {
-        (
-            mu.root(mu.alloc_slice_copy(&[1_u16, 2, 3])),
-            mu.root(mu.alloc_slice_with(100, |index| Triple::of(index as i64))),
-            mu.root(mu.alloc_slice_from_iter("a few words on the heap".split(' ').map(String::from))),
-        )
-    });
+    let copied: Root<[u16]> = heap.mutate(|mu| mu.root(mu.alloc_slice_copy(&[1_u16, 2, 3])));
+    let made: Root<[Triple]> = heap.mutate(|mu| mu.root(mu.alloc_slice_with(100, |index| Triple::of(index as i64))));
+    let words = "a few words on the heap".split(' ').map(String::from);
+    let collected: Root<[String]> = heap.mutate(|mu| mu.root(mu.alloc_slice_from_iter(words)));
     heap.collect();
     churn(&heap, 1000);
     heap.mutate(|mu| {

@@ -290,7 +290,7 @@ fn processors_change_under_load() {
     heap.collect();
     ledger.assert_each_once();
     assert_eq!(heap.stats().live_bytes, 0);
-    assert_eq!(heap.stats().processors as usize, heap.processors());
+    assert_eq!(heap.stats().processors, heap.processors());
 }
 
 /// A smaller number takes effect even if threads queue for processors without a pause.

@@ -105,7 +105,13 @@ fn an_unlinked_object_stored_in_an_old_object_lives() {
 #[test]
 fn an_unlinked_object_swapped_into_an_old_object_lives() {
     unlinked_object_is_kept(|mu, held, other| {
-        other.get(mu).held.compare_exchange(mu, None, Some(held)).expect("the slot is empty");
+        other
+            .get(mu)
+            .held
+            .compare_exchange(mu, None, Some(held))
+            .is_ok_and(|old| old.is_none())
+            .then_some(())
+            .expect("the slot is empty");
         Kept::In(other.clone())
     });
 }
@@ -149,9 +155,10 @@ fn an_object_handed_around_survives() {
     let heap = Heap::builder().processors(3).build().expect("a heap of three processors");
     let ledger = Ledger::new(1);
     let slot: Root<Slot<'static>> = heap.mutate(|mu| mu.root(mu.alloc(Slot { held: GcCell::null() })));
-    let mut root: Root<Counted> = heap.mutate(|mu| mu.root(mu.alloc(ledger.counted(0))));
+    let root: Root<Counted> = heap.mutate(|mu| mu.root(mu.alloc(ledger.counted(0))));
     let stop = Stop::default();
-    thread::scope(|scope| {
+    let root = thread::scope(|scope| {
+        let mut root = root;
         let at_end = stop.on_drop();
         scope.spawn(|| {
             while !stop.is_set() {
@@ -186,6 +193,7 @@ fn an_object_handed_around_survives() {
         }
         ledger.assert_none();
         drop(at_end);
+        root
     });
     heap.mutate(|mu| assert_eq!(root.get(mu).entry(), 0));
     drop(root);

@@ -2,14 +2,18 @@
 //! changes at any time, and a place where whole graphs change hands.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use linchpin::{Gc, GcCell, Heap, Mutator, Root};
 
 use super::mirror::Graph;
 use super::objects::{Maker, Shared};
 
-/// Entries of the table and of the slice each.
-const ENTRIES: usize = 48;
+/// Entries of the table.
+const ENTRIES: usize = 32;
+
+/// Fields of the slice. Few, so that threads often have the same object in hand.
+const CELLS: usize = 12;
 
 /// Shared objects that a mutation keeps in hand, while other threads may cut every path to them.
 /// Storing, rooting or pinning one after that is what the insertion barrier is for.
@@ -32,7 +36,7 @@ impl Table {
     /// An empty table.
     pub(crate) fn new(heap: &Heap) -> Self {
         let cells = heap.mutate(|mu| {
-            let cells = mu.alloc_slice_with(ENTRIES, |_| GcCell::<Shared<'_>>::null());
+            let cells = mu.alloc_slice_with(CELLS, |_| GcCell::<Shared<'_>>::null());
             mu.root(cells)
         });
         let roots = (0..ENTRIES).map(|_| Mutex::new(None)).collect();
@@ -86,7 +90,7 @@ impl Table {
                 // From one of the two places to the other.
                 let Some(root) = self.some_root(maker) else { return Ok(()) };
                 heap.mutate(|mu| {
-                    let cell = maker.numbers.below(ENTRIES);
+                    let cell = maker.numbers.below(CELLS);
                     let old = self.cells.get(mu)[cell].swap(mu, Some(root.get(mu)));
                     old.map_or(Ok(()), |old| retire(mu, old))
                 })
@@ -102,7 +106,7 @@ impl Table {
         hand: &mut SharedHand<'gc>,
     ) -> Result<(), String> {
         let cells = self.cells.get(mu);
-        let cell = &cells[maker.numbers.below(ENTRIES)];
+        let cell = &cells[maker.numbers.below(CELLS)];
         match maker.numbers.below(7) {
             0 | 1 => {
                 let links = [self.load(mu, maker, hand), self.load(mu, maker, hand)];
@@ -142,6 +146,46 @@ impl Table {
         }
     }
 
+    /// A mutation that stays open over handshakes, with objects in hand that others unlink
+    /// meanwhile, and then stores, roots and pins them.
+    ///
+    /// The barriers of `Arm` are for this only: the object was unlinked before the snapshot by a
+    /// mutation that logged nothing, and comes back in an object that is black from birth.
+    pub(crate) fn linger<'gc>(
+        &self,
+        mu: &Mutator<'gc>,
+        maker: &mut Maker,
+        mut pin: impl FnMut(Gc<'gc, Shared<'gc>>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let cells = self.cells.get(mu);
+        let hand: Vec<_> = cells.iter().filter_map(GcCell::load).collect();
+        for _ in 0..=maker.numbers.below(4) {
+            std::thread::sleep(Duration::from_micros(20 + maker.numbers.below(300) as u64));
+            for object in &hand {
+                object.check()?;
+                let cell = &cells[maker.numbers.below(CELLS)];
+                match maker.numbers.below(12) {
+                    // Into an object that may be younger than the handshake this mutation holds up.
+                    0..4 => {
+                        if let Some(younger) = cell.load() {
+                            younger.links[maker.numbers.below(2)].store(mu, *object);
+                        }
+                    }
+                    4 | 5 => cell.store(mu, maker.shared(mu, [Some(*object), None])),
+                    6 => cell.store(mu, None),
+                    7 => pin(*object)?,
+                    8 => {
+                        let new = mu.root(*object);
+                        let old = locked(&self.roots[maker.numbers.below(ENTRIES)]).replace(new);
+                        drop(old);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// An object from the hand or from the slice.
     fn load<'gc>(
         &self,
@@ -152,7 +196,7 @@ impl Table {
         if !hand.is_empty() && maker.numbers.once_in(2) {
             return Some(hand[maker.numbers.below(hand.len())]);
         }
-        let loaded = self.cells.get(mu).as_ref()[maker.numbers.below(ENTRIES)].load();
+        let loaded = self.cells.get(mu).as_ref()[maker.numbers.below(CELLS)].load();
         if hand.len() < HAND {
             hand.extend(loaded);
         }

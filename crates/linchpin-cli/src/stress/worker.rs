@@ -108,7 +108,14 @@ impl Worker {
             800..850 => self.pin(run),
             850..920 => self.use_pins(run),
             920..950 => pins::count_exactly(heap, &mut self.maker),
-            950..970 => {
+            950..960 => {
+                let mut held = Held::new();
+                heap.mutate(|mu| {
+                    run.table.linger(mu, &mut self.maker, |object| held.pin_shared(mu, object))
+                })?;
+                self.keep(run, held)
+            }
+            960..970 => {
                 self.figures.panics += 1;
                 upset::panic_inside(heap, &mut self.maker)
             }
