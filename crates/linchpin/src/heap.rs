@@ -160,16 +160,16 @@ impl Heap {
 
     /// Whether the object at `address`, or around it, is pinned. An address outside the heap counts as pinned: the
     /// collector never touches what is there.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn is_pinned<T: ?Sized>(&self, address: *const T) -> bool {
-        self.core.counter_at(address.addr()).is_none_or(|count| count != 0)
+        self.core.is_pinned_at(address.addr())
     }
 
     /// How many pins the object at `address`, or around it, has; 0 for an address outside the heap.
     #[must_use]
     pub fn pin_count<T: ?Sized>(&self, address: *const T) -> u32 {
-        self.core.counter_at(address.addr()).unwrap_or(0)
+        self.core.pin_count_around(address.addr())
     }
 
     /// Whether `address` lies in the heap's region.
@@ -248,24 +248,49 @@ impl Core {
         }
     }
 
-    /// The pin count of the object at or around `address`; `None` for an address outside the region.
-    fn counter_at(&self, address: usize) -> Option<u32> {
-        let start = self.object_at(address)?;
-        Some(self.memory.region.pin_counter(start).count())
+    /// Whether the object at or around `address` is pinned; true for an address outside the region.
+    ///
+    /// Only the granule that an object starts at has a mark byte or pins. So an address there, which is what one mostly
+    /// asks about, needs no look at the span.
+    #[inline(always)]
+    fn is_pinned_at(&self, address: usize) -> bool {
+        let region = &self.memory.region;
+        if !region.contains(address) {
+            return true;
+        }
+        if region.pin_counter(address).is_pinned() {
+            return true;
+        }
+        // Relaxed: the byte of an object that the caller knows to be alive is not 0, whatever its colour.
+        if region.mark(address).load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        self.pin_count_around(address) != 0
     }
 
-    /// The start of the object at or around `address`, as the span's slots tell; `None` outside the region.
+    /// How many pins the object at or around `address` has; 0 for an address outside the region.
+    #[cold]
+    #[inline(never)]
+    fn pin_count_around(&self, address: usize) -> u32 {
+        self.object_at(address).map_or(0, |start| self.memory.region.pin_counter(start).count())
+    }
+
+    /// The start of the object at or around `address`, as the span's slots tell (a free unit's has none, and no pins
+    /// either); `None` outside the region.
+    #[inline]
     pub(crate) fn object_at(&self, address: usize) -> Option<usize> {
         let region = &self.memory.region;
         if !region.contains(address) {
             return None;
         }
-        let mut unit = region.unit_of(address);
-        unit -= region.span(unit).back();
+        let unit = region.unit_of(address);
+        let back = region.span(unit).back();
+        if back != 0 {
+            // A span of several units holds one object.
+            return Some(region.unit_start(unit - back).addr().get());
+        }
         let start = region.unit_start(unit).addr().get();
-        // A free unit has no slots; its granules have no pins either.
-        let slot_bytes = region.span(unit).slot_bytes().max(crate::memory::GRANULE);
-        Some(start + (address - start) / slot_bytes * slot_bytes)
+        Some(start + region.span(unit).slot_offset(address - start))
     }
 
     /// Ends the heap: its collector's thread has ended, no mutation runs or ever will.

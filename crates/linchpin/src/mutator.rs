@@ -411,7 +411,7 @@ impl<'gc> Mutator<'gc> {
     /// Whether the object is pinned: a few loads of one cache line.
     #[inline(always)]
     pub fn is_pinned<T: ?Sized + Object>(&self, gc: Gc<'gc, T>) -> bool {
-        self.pin_count(gc) != 0
+        self.core().memory.region.pin_counter(gc.start().addr().get()).is_pinned()
     }
 
     /// How many pins the object has.

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::ptr::NonNull;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -44,6 +45,7 @@ fn unlinked_object_is_kept(
         let (loaded, has_loaded) = signal();
         let (unlinked, has_unlinked) = signal();
         let (asking, has_asked) = signal();
+        let (go_on, may_go_on) = signal();
         let kept = thread::scope(|scope| {
             let (heap, slot, other, keep) = (&heap, &slot, &other, &keep);
             let old = scope.spawn(move || {
@@ -68,11 +70,15 @@ fn unlinked_object_is_kept(
                     let held = slot.get(mu).held.load().expect("nobody has unlinked it yet");
                     loaded.send(()).expect("the old mutation waits");
                     has_unlinked();
+                    may_go_on();
                     assert!(slot.get(mu).held.load().is_none());
                     keep(mu, held, other)
                 })
             });
             old.join().expect("the old mutation does not panic");
+            // And to go on as far as it can while the young mutation runs.
+            churn(heap, 20_000);
+            go_on.send(()).expect("the young mutation waits");
             let kept = young.join().expect("the young mutation does not panic");
             collecting.join().expect("the collecting thread does not panic");
             kept
@@ -105,13 +111,8 @@ fn an_unlinked_object_stored_in_an_old_object_lives() {
 #[test]
 fn an_unlinked_object_swapped_into_an_old_object_lives() {
     unlinked_object_is_kept(|mu, held, other| {
-        other
-            .get(mu)
-            .held
-            .compare_exchange(mu, None, Some(held))
-            .is_ok_and(|old| old.is_none())
-            .then_some(())
-            .expect("the slot is empty");
+        let exchanged = other.get(mu).held.compare_exchange(mu, None, Some(held));
+        assert!(exchanged.is_ok_and(|old| old.is_none()));
         Kept::In(other.clone())
     });
 }
@@ -145,6 +146,123 @@ fn an_unlinked_object_that_is_pinned_lives() {
         pinner.pin(mu, held);
         Kept::Pinned(pinner)
     });
+}
+
+/// While a mutation that began in the first handshake holds up the second, a later one, which is
+/// in the mode for marking already, puts the child of an object into a new object and calls `let_go`,
+/// which takes away what the collector could have found it by.
+fn child_is_moved_between_handshakes(
+    hold: impl for<'gc> Fn(&Mutator<'gc>, Gc<'gc, Slot<'gc>>) -> Holder,
+    let_go: impl for<'gc> Fn(&Mutator<'gc>, &mut Option<Holder>),
+) {
+    const ROUNDS: usize = 5;
+    let heap = Heap::builder().processors(4).build().expect("a heap of four processors");
+    let ledger = Ledger::new(ROUNDS);
+    for round in 0..ROUNDS {
+        let mut holder =
+            Some(heap.mutate(|mu| hold(mu, mu.alloc(Slot { held: GcCell::new(mu.alloc(ledger.counted(round))) }))));
+        let (begun_old, old_has_begun) = signal();
+        let (end_old, old_may_end) = signal();
+        let (begun_young, young_has_begun) = signal();
+        let (end_young, young_may_end) = signal();
+        let kept: Root<Slot<'static>> = thread::scope(|scope| {
+            // Owned in here, so that the mutations end if the test fails.
+            let (end_old, end_young) = (end_old, end_young);
+            let heap = &heap;
+            let old = scope.spawn(move || {
+                heap.mutate(|_| {
+                    begun_old.send(()).expect("the test waits");
+                    old_may_end();
+                });
+            });
+            old_has_begun();
+            scope.spawn(move || heap.collect());
+            churn(heap, 20_000);
+            scope.spawn(move || {
+                heap.mutate(|_| {
+                    begun_young.send(()).expect("the test waits");
+                    young_may_end();
+                });
+            });
+            young_has_begun();
+            end_old.send(()).expect("the old mutation waits");
+            old.join().expect("the old mutation does not panic");
+            churn(heap, 20_000);
+            let kept = heap.mutate(|mu| {
+                let child = holder.as_ref().expect("nobody let go yet").child(mu);
+                let kept = mu.root(mu.alloc(Slot { held: GcCell::new(child) }));
+                let_go(mu, &mut holder);
+                kept
+            });
+            drop(holder.take());
+            end_young.send(()).expect("the young mutation waits");
+            kept
+        });
+        churn(&heap, 5000);
+        assert_eq!(ledger.drops_of(round), 0, "what a mutation kept was swept");
+        heap.mutate(|mu| assert_eq!(kept.get(mu).held.load().map(|held| held.entry()), Some(round)));
+        drop(kept);
+        heap.collect();
+        assert_eq!(ledger.drops_of(round), 1);
+    }
+}
+
+/// The only thing that holds the object in [`child_is_moved_between_handshakes`].
+enum Holder {
+    Root(Root<Slot<'static>>),
+    Pin(Pinner, NonNull<u8>),
+}
+
+impl Holder {
+    fn child<'gc>(&self, mu: &Mutator<'gc>) -> Gc<'gc, Counted> {
+        match self {
+            Self::Root(root) => root.get(mu).held.load(),
+            // SAFETY: the slot is pinned, so it is alive, and it is of the heap that `mu` mutates.
+            Self::Pin(_, address) => unsafe { address.cast::<Slot<'gc>>().as_ref() }.held.load(),
+        }
+        .expect("the slot was filled when it was made")
+    }
+}
+
+#[test]
+fn a_root_dropped_between_handshakes_leaves_its_objects_child_alive() {
+    child_is_moved_between_handshakes(
+        |mu, slot| Holder::Root(mu.root(slot)),
+        |_, _| {
+            // The root is dropped after the mutation.
+        },
+    );
+}
+
+#[test]
+fn a_root_dropped_in_a_mutation_between_handshakes_leaves_its_objects_child_alive() {
+    child_is_moved_between_handshakes(|mu, slot| Holder::Root(mu.root(slot)), |_, holder| drop(holder.take()));
+}
+
+#[test]
+fn a_root_set_between_handshakes_leaves_its_objects_child_alive() {
+    child_is_moved_between_handshakes(
+        |mu, slot| Holder::Root(mu.root(slot)),
+        |mu, holder| {
+            let Some(Holder::Root(root)) = holder else { unreachable!("it is a root") };
+            root.set(mu, mu.alloc(Slot { held: GcCell::null() }));
+        },
+    );
+}
+
+#[test]
+fn an_object_unpinned_between_handshakes_leaves_its_child_alive() {
+    child_is_moved_between_handshakes(
+        |mu, slot| {
+            let mut pinner = Pinner::new();
+            let address = pinner.pin(mu, slot).cast();
+            Holder::Pin(pinner, address)
+        },
+        |_, holder| {
+            let Some(Holder::Pin(pinner, _)) = holder else { unreachable!("it is a pin") };
+            pinner.unpin();
+        },
+    );
 }
 
 /// One object goes from hand to hand, held by exactly one of a root, a field and a mutation at any

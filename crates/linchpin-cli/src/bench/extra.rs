@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use linchpin::{Gc, Heap, Root};
 
 use super::harness::{Allocated, Run, Sampler, Timed};
-use super::pinner::{Triple, pin_and_unpin, reload};
+use super::pinner::{Triple, pin_and_unpin};
 use super::results::{Metric, Results};
 use super::{stats, table};
 
@@ -33,7 +33,7 @@ const PIN_UNPIN: &str = "PinUnpin";
 const PIN_UNPIN_ENTERING: &str = "PinUnpin, a mutation and a root read for each";
 const PIN_UNPIN_OTHERS: &str = "PinUnpin, of an object pinned on another processor before";
 const PIN_UNPIN_BUSY: &str = "PinUnpin while cycles run, a mutation for 1,000";
-const IS_PINNED: &str = "is_pinned of a Gc";
+const IS_PINNED: &str = "IsPinnedOnUnpinned, by raw address";
 const MUTATION: &str = "entering and leaving a mutation";
 const ARC: &str = "floor: Arc clone + drop, uncontended";
 const ADD_SUB: &str = "floor: atomic add + sub, uncontended";
@@ -149,9 +149,9 @@ fn pin_unpin_entering(heap: &Heap, object: &Root<Triple>, operations: u64) -> Ru
 
 fn is_pinned(heap: &Heap, object: &Root<Triple>, operations: u64) -> Run {
     heap.mutate(|mutator| {
-        let object: Gc<'_, Triple> = object.get(mutator);
+        let address = Gc::as_ptr(object.get(mutator));
         let mut answers = 0;
-        let run = repeat(operations, || answers += u64::from(mutator.is_pinned(reload(&object))));
+        let run = repeat(operations, || answers += u64::from(heap.is_pinned(black_box(address))));
         assert_eq!(answers, 0, "is_pinned gave a wrong answer");
         run
     })

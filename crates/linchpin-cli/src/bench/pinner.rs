@@ -83,7 +83,7 @@ subject!(u8);
 
 /// Reads the pointer in `slot` with a load that the optimiser neither moves nor looks through.
 #[inline(always)]
-pub(crate) fn reload<'gc, T>(slot: &Gc<'gc, T>) -> Gc<'gc, T> {
+fn reload<'gc, T>(slot: &Gc<'gc, T>) -> Gc<'gc, T> {
     // SAFETY: a reference is valid, aligned and points to an initialised value, and `Gc` is `Copy`,
     // so the copy is as good as the original.
     unsafe { std::ptr::read_volatile(slot) }
@@ -149,15 +149,15 @@ fn single_parallel<T: Subject + Trace, const PINS: usize>(heap: &Heap, threads: 
     timed.run(operations, Allocated::in_heap(heap) - before)
 }
 
-/// Asks `operations` times whether the address in `slot` is pinned; the answers must be `expected`.
+/// Asks `operations` times whether the object in `slot` is pinned; the answers must be `expected`.
+///
+/// Go's question takes a raw pointer, which is what a reference is there; here it is the one for a `Gc`. The question for
+/// a raw address, which may lie outside the heap or inside an object, is among our own rows.
 #[inline(always)]
-fn ask(heap: &Heap, slot: &*const Triple, operations: u64, expected: bool) {
+fn ask<'gc>(mutator: &Mutator<'gc>, slot: &Gc<'gc, Triple>, operations: u64, expected: bool) {
     let mut answers = 0;
     for _ in 0..operations {
-        // SAFETY: a reference is valid, aligned and points to an initialised value; the pointer
-        // read is only asked about, never followed.
-        let address = unsafe { std::ptr::read_volatile(slot) };
-        answers += u64::from(heap.is_pinned(address));
+        answers += u64::from(mutator.is_pinned(reload(slot)));
     }
     assert_eq!(answers, if expected { operations } else { 0 }, "is_pinned gave a wrong answer");
 }
@@ -170,8 +170,7 @@ fn is_pinned<const PINNED: bool>(heap: &Heap, _threads: usize, operations: u64) 
         if PINNED {
             pinner.pin(mutator, object);
         }
-        let address = Gc::as_ptr(object);
-        Timed::of(|| ask(heap, &address, operations, PINNED))
+        Timed::of(|| ask(mutator, &object, operations, PINNED))
     });
     timed.run(operations, Allocated::in_heap(heap) - before)
 }
@@ -188,9 +187,9 @@ fn is_pinned_parallel<const PINNED: bool>(heap: &Heap, threads: usize, operation
         mutator.root(object)
     });
     let timed = parallel(heap, threads, operations, |mutator, batches| {
-        let address = Gc::as_ptr(shared.get(mutator));
+        let object = shared.get(mutator);
         while let Some(count) = batches.take() {
-            ask(heap, &address, count, PINNED);
+            ask(mutator, &object, count, PINNED);
         }
     });
     timed.run(operations, Allocated::in_heap(heap) - before)

@@ -110,9 +110,7 @@ impl Worker {
             920..950 => pins::count_exactly(heap, &mut self.maker),
             950..960 => {
                 let mut held = Held::new();
-                heap.mutate(|mu| {
-                    run.table.linger(mu, &mut self.maker, |object| held.pin_shared(mu, object))
-                })?;
+                heap.mutate(|mu| run.table.linger(mu, &mut self.maker, |object| held.pin_shared(mu, object)))?;
                 self.keep(run, held)
             }
             960..970 => {

@@ -138,7 +138,7 @@ fn visit_pins(core: &Core, taken: Vec<usize>, tracer: &mut Tracer<'_>) {
             let address = start + slot * slot_bytes;
             // Pins made before the snapshot are seen by way of the handshakes; later ones were shaded,
             // or their objects are part of the snapshot or black.
-            if region.pin_counter(address).count() != 0 {
+            if region.pin_counter(address).is_pinned() {
                 region.pin_flag(unit).store(PIN_FLAG_RAISED, Ordering::Relaxed);
                 tracer.visit_root(region.pointer(address));
             }

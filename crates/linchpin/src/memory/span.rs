@@ -2,6 +2,7 @@
 
 use std::ptr::NonNull;
 
+use super::SPAN_BYTES;
 use super::class::Class;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::trace::TypeInfo;
@@ -23,6 +24,14 @@ pub(crate) struct Span {
     units: AtomicU32,
     /// How many units before this one the span starts.
     back: AtomicU32,
+    /// 2^32 divided by the distance between objects, rounded up: turns the division in `slot_offset` into a
+    /// multiplication. 0 for a span of one object.
+    reciprocal: AtomicU32,
+}
+
+/// See [`Span::slot_offset`].
+fn reciprocal_of(slot_bytes: usize) -> u32 {
+    if slot_bytes >= SPAN_BYTES { 0 } else { (1_u64 << 32).div_ceil(slot_bytes as u64) as u32 }
 }
 
 impl Span {
@@ -31,6 +40,7 @@ impl Span {
         self.slot_bytes.store(slot_bytes, Ordering::Relaxed);
         self.units.store(units as u32, Ordering::Relaxed);
         self.back.store(0, Ordering::Relaxed);
+        self.reciprocal.store(reciprocal_of(slot_bytes), Ordering::Relaxed);
         self.swept_cycle.store(cycle, Ordering::Relaxed);
         self.info.store(NonNull::from(class.info()).as_ptr(), Ordering::Relaxed);
     }
@@ -45,6 +55,7 @@ impl Span {
     pub(crate) fn close(&self) {
         self.info.store(std::ptr::null_mut(), Ordering::Relaxed);
         self.slot_bytes.store(0, Ordering::Relaxed);
+        self.reciprocal.store(0, Ordering::Relaxed);
         self.units.store(0, Ordering::Relaxed);
         self.back.store(0, Ordering::Relaxed);
     }
@@ -60,6 +71,17 @@ impl Span {
     #[inline(always)]
     pub(crate) fn slot_bytes(&self) -> usize {
         self.slot_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Where in the span the slot begins that holds the byte at `offset`, in bytes. For a free span, 0.
+    ///
+    /// The product is exact enough: `offset` is below 2^16 wherever the reciprocal is not 0, so the error of the
+    /// rounded reciprocal stays below one slot's share.
+    #[inline(always)]
+    pub(crate) fn slot_offset(&self, offset: usize) -> usize {
+        let reciprocal = u64::from(self.reciprocal.load(Ordering::Relaxed));
+        let slot = (offset as u64 * reciprocal) >> 32;
+        slot as usize * self.slot_bytes()
     }
 
     /// Units of the span; 0 unless this is its first unit.
@@ -80,5 +102,26 @@ impl Span {
     /// Notes that the span was swept of the dead of `cycle`.
     pub(crate) fn set_swept_cycle(&self, cycle: u64) {
         self.swept_cycle.store(cycle, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::GRANULE;
+
+    #[test]
+    fn the_reciprocal_divides_exactly() {
+        for slot_bytes in (GRANULE..=SPAN_BYTES).step_by(GRANULE) {
+            // SAFETY: all-zero memory is the record of a free unit.
+            let span: Span = unsafe { std::mem::zeroed() };
+            span.reciprocal.store(reciprocal_of(slot_bytes), Ordering::Relaxed);
+            span.slot_bytes.store(slot_bytes, Ordering::Relaxed);
+            for slot in 0..SPAN_BYTES / slot_bytes {
+                let start = slot * slot_bytes;
+                assert_eq!(span.slot_offset(start), start);
+                assert_eq!(span.slot_offset(start + slot_bytes - 1), start);
+            }
+        }
     }
 }

@@ -74,7 +74,10 @@ impl PinCounter {
 
     #[cold]
     fn pin_slow(&self, bias: Bias) -> Result<(), TooManyPins> {
-        if self.local.compare_exchange(0, bias.0 + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        // A look first, since a compare-and-swap costs the same when it fails.
+        if self.local.load(Ordering::Relaxed) == 0
+            && self.local.compare_exchange(0, bias.0 + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
             return Ok(());
         }
         let before = self.shared.fetch_add(ONE_VERSION.wrapping_add(1), Ordering::Relaxed);
@@ -106,16 +109,37 @@ impl PinCounter {
     /// How many pins there are.
     #[inline(always)]
     pub(crate) fn count(&self) -> u32 {
-        let mut shared = self.shared.load(Ordering::Acquire);
+        let count = self.sum();
+        // Halves loaded at one instant never sum up to less than nothing; a reader overtaken by 256 changes may see that.
+        if count < 0 { 0 } else { count as u32 }
+    }
+
+    /// Whether there are any pins.
+    #[inline(always)]
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.sum() > 0
+    }
+
+    #[inline(always)]
+    fn sum(&self) -> i32 {
+        // Acquire, on the first two: keeps the three loads in their order.
+        let shared = self.shared.load(Ordering::Acquire);
+        let local = self.local.load(Ordering::Acquire);
+        if self.shared.load(Ordering::Relaxed) == shared {
+            return (local & MOST_LOCAL_PINS) as i32 + signed(shared);
+        }
+        self.sum_again()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn sum_again(&self) -> i32 {
         loop {
-            // Acquire, here and above: keeps the three loads in their order.
+            let shared = self.shared.load(Ordering::Acquire);
             let local = self.local.load(Ordering::Acquire);
-            let again = self.shared.load(Ordering::Relaxed);
-            if again == shared {
-                let count = (local & MOST_LOCAL_PINS).wrapping_add_signed(signed(shared));
-                return if (count as i32) < 0 { 0 } else { count };
+            if self.shared.load(Ordering::Relaxed) == shared {
+                return (local & MOST_LOCAL_PINS) as i32 + signed(shared);
             }
-            shared = again;
         }
     }
 

@@ -1,0 +1,285 @@
+//! What changes while the collector marks. A gate in the graph holds the marker fast at a known
+//! point, so that each test is in the middle of a mark for sure, with part of the graph not yet
+//! reached.
+
+mod common;
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+
+use common::{Counted, Ledger, Triple, churn};
+use linchpin::{Gc, GcCell, Heap, Mutator, Pinner, Root, Trace, Tracer};
+
+/// Lets the marker through an object, or holds it there.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    closed: bool,
+    reached: bool,
+}
+
+impl Gate {
+    fn close(&self) -> Closed<'_> {
+        *self.state.lock().expect("nobody panics with it") = GateState { closed: true, reached: false };
+        Closed(self)
+    }
+
+    /// Called by the marker.
+    fn pass(&self) {
+        let mut state = self.state.lock().expect("nobody panics with it");
+        state.reached = true;
+        self.changed.notify_all();
+        while state.closed {
+            state = self.changed.wait(state).expect("nobody panics with it");
+        }
+    }
+
+    fn wait_until_reached(&self) {
+        let mut state = self.state.lock().expect("nobody panics with it");
+        while !state.reached {
+            state = self.changed.wait(state).expect("nobody panics with it");
+        }
+    }
+}
+
+/// Opens the gate when it is dropped, also if the test fails.
+struct Closed<'gate>(&'gate Gate);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().expect("nobody panics with it").closed = false;
+        self.0.changed.notify_all();
+    }
+}
+
+#[derive(Trace)]
+struct Pair<'gc> {
+    counted: Counted,
+    child: GcCell<'gc, Counted>,
+}
+
+#[derive(Trace)]
+struct Slot<'gc> {
+    held: GcCell<'gc, Pair<'gc>>,
+}
+
+/// An object whose fields are traced only when its gate is open.
+struct Gated<'gc> {
+    gate: Arc<Gate>,
+    below: GcCell<'gc, Pair<'gc>>,
+}
+
+// SAFETY: `Branded` replaces the brand and nothing else; the only field with a pointer is traced.
+unsafe impl<'gc> Trace for Gated<'gc> {
+    type Branded<'b> = Gated<'b>;
+    const NEEDS_TRACE: bool = true;
+
+    fn trace(&self, tracer: &mut Tracer<'_>) {
+        self.gate.pass();
+        self.below.trace(tracer);
+    }
+}
+
+/// A heap with a gate, below which lies a pair that the marker has not reached.
+struct Fixture {
+    heap: Heap,
+    gate: Arc<Gate>,
+    gated: Root<Gated<'static>>,
+    other: Root<Slot<'static>>,
+    ledger: Ledger,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let heap = Heap::builder().processors(3).build().expect("a heap of three processors");
+        let gate = Arc::new(Gate::default());
+        let ledger = Ledger::new(4);
+        let gated = heap.mutate(|mu| {
+            let child = GcCell::new(mu.alloc(ledger.counted(1)));
+            let below = GcCell::new(mu.alloc(Pair { counted: ledger.counted(0), child }));
+            mu.root(mu.alloc(Gated { gate: Arc::clone(&gate), below }))
+        });
+        let other = heap.mutate(|mu| mu.root(mu.alloc(Slot { held: GcCell::null() })));
+        Self { heap, gate, gated, other, ledger }
+    }
+
+    /// Runs a cycle, and `action` as a mutation while its marker stands at the gate.
+    fn in_mid_mark<R: Send>(&self, action: impl for<'gc> FnOnce(&Mutator<'gc>) -> R) -> R {
+        let closed = self.gate.close();
+        let outcome = thread::scope(|scope| {
+            let closed = closed;
+            scope.spawn(|| self.heap.collect());
+            self.gate.wait_until_reached();
+            let outcome = self.heap.mutate(action);
+            churn(&self.heap, 1000);
+            drop(closed);
+            outcome
+        });
+        churn(&self.heap, 5000);
+        outcome
+    }
+
+    /// Fails unless the pair in the slot is the one that was below the gate, with its child.
+    fn check_moved(&self, slot: &Root<Slot<'static>>) {
+        assert_eq!(self.ledger.drops_of(0), 0, "the pair was swept");
+        assert_eq!(self.ledger.drops_of(1), 0, "the pair's child was swept");
+        self.heap.mutate(|mu| {
+            let pair = slot.get(mu).held.load().expect("the pair was stored");
+            assert_eq!(pair.counted.entry(), 0);
+            assert_eq!(pair.child.load().map(|child| child.entry()), Some(1));
+            assert!(self.gated.get(mu).below.load().is_none());
+        });
+    }
+
+    /// Lets everything go and checks that it is dropped.
+    fn end(self, entries: u64) {
+        let Self { heap, gated, other, ledger, .. } = self;
+        drop((gated, other));
+        heap.collect();
+        assert_eq!(ledger.total(), entries);
+        assert_eq!(heap.stats().live_bytes, 0);
+    }
+}
+
+/// Puts the pair into a new object, which the collector does not trace.
+fn into_new_object<'gc>(mu: &Mutator<'gc>, pair: Gc<'gc, Pair<'gc>>) -> Root<Slot<'static>> {
+    mu.root(mu.alloc(Slot { held: GcCell::new(pair) }))
+}
+
+#[test]
+fn a_pair_moved_by_swap_survives() {
+    let fixture = Fixture::new();
+    let moved = fixture.in_mid_mark(|mu| {
+        let pair = fixture.gated.get(mu).below.swap(mu, None).expect("it was stored");
+        into_new_object(mu, pair)
+    });
+    fixture.check_moved(&moved);
+    drop(moved);
+    fixture.end(2);
+}
+
+#[test]
+fn a_pair_moved_by_load_and_store_survives() {
+    let fixture = Fixture::new();
+    let moved = fixture.in_mid_mark(|mu| {
+        let below = &fixture.gated.get(mu).as_ref().below;
+        let pair = below.load().expect("it was stored");
+        below.store(mu, None);
+        into_new_object(mu, pair)
+    });
+    fixture.check_moved(&moved);
+    drop(moved);
+    fixture.end(2);
+}
+
+#[test]
+fn a_pair_moved_by_compare_exchange_survives() {
+    let fixture = Fixture::new();
+    let moved = fixture.in_mid_mark(|mu| {
+        let below = &fixture.gated.get(mu).as_ref().below;
+        let pair = below.load();
+        let moved = into_new_object(mu, pair.expect("it was stored"));
+        assert!(below.compare_exchange(mu, pair, None).is_ok());
+        moved
+    });
+    fixture.check_moved(&moved);
+    drop(moved);
+    fixture.end(2);
+}
+
+#[test]
+fn a_pair_moved_into_an_old_object_survives() {
+    let fixture = Fixture::new();
+    fixture.in_mid_mark(|mu| {
+        let pair = fixture.gated.get(mu).below.swap(mu, None);
+        fixture.other.get(mu).held.store(mu, pair);
+    });
+    fixture.check_moved(&fixture.other);
+    fixture.end(2);
+}
+
+#[test]
+fn a_pair_that_becomes_a_root_survives() {
+    let fixture = Fixture::new();
+    let root = fixture.in_mid_mark(|mu| {
+        let pair = fixture.gated.get(mu).below.swap(mu, None).expect("it was stored");
+        mu.root(pair)
+    });
+    fixture.ledger.assert_none();
+    fixture.heap.mutate(|mu| assert_eq!(root.get(mu).child.load().map(|child| child.entry()), Some(1)));
+    drop(root);
+    fixture.end(2);
+}
+
+#[test]
+fn a_pair_that_is_pinned_survives() {
+    let fixture = Fixture::new();
+    let pinner = fixture.in_mid_mark(|mu| {
+        let pair = fixture.gated.get(mu).below.swap(mu, None).expect("it was stored");
+        let mut pinner = Pinner::new();
+        pinner.pin(mu, pair);
+        pinner
+    });
+    fixture.ledger.assert_none();
+    fixture.heap.collect();
+    fixture.ledger.assert_none();
+    drop(pinner);
+    fixture.end(2);
+}
+
+#[test]
+fn what_is_born_in_mid_mark_survives() {
+    let fixture = Fixture::new();
+    fixture.in_mid_mark(|mu| {
+        let child = GcCell::new(mu.alloc(fixture.ledger.counted(3)));
+        let pair = mu.alloc(Pair { counted: fixture.ledger.counted(2), child });
+        fixture.other.get(mu).held.store(mu, pair);
+        mu.alloc(Triple::of(1));
+    });
+    fixture.ledger.assert_none();
+    fixture.heap.mutate(|mu| {
+        let pair = fixture.other.get(mu).held.load().expect("the pair was stored");
+        assert_eq!(pair.counted.entry(), 2);
+        assert_eq!(pair.child.load().map(|child| child.entry()), Some(3));
+    });
+    fixture.end(4);
+}
+
+#[test]
+fn a_child_taken_out_of_a_pair_survives() {
+    let fixture = Fixture::new();
+    let child = fixture.in_mid_mark(|mu| {
+        let pair = fixture.gated.get(mu).below.load().expect("it was stored");
+        let child = pair.child.swap(mu, None).expect("it was stored");
+        mu.root(mu.alloc(Pair { counted: fixture.ledger.counted(2), child: GcCell::new(child) }))
+    });
+    fixture.ledger.assert_none();
+    fixture.heap.mutate(|mu| assert_eq!(child.get(mu).child.load().map(|child| child.entry()), Some(1)));
+    drop(child);
+    fixture.end(3);
+}
+
+#[test]
+fn a_long_mutation_in_mid_mark_may_move_things_at_its_end() {
+    let fixture = Fixture::new();
+    let moved = fixture.in_mid_mark(|mu| {
+        let below = &fixture.gated.get(mu).as_ref().below;
+        let pair = below.load().expect("it was stored");
+        // Another thread unlinks the pair meanwhile; this mutation alone knows it then.
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                fixture.heap.mutate(|mu| fixture.gated.get(mu).below.store(mu, None));
+                churn(&fixture.heap, 5000);
+            });
+        });
+        into_new_object(mu, pair)
+    });
+    fixture.check_moved(&moved);
+    drop(moved);
+    fixture.end(2);
+}
