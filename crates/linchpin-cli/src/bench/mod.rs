@@ -15,6 +15,7 @@ mod results;
 mod stats;
 mod table;
 mod trees;
+mod trees_peer;
 mod with_go;
 
 /// Arguments of `linchpin bench`.

@@ -4,13 +4,14 @@
 //! between them come, for depths 4, 6, ... D, as many trees of that depth as make the number of
 //! nodes about the same. Each tree is one mutation.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use linchpin::{Gc, Heap, Mutator, Trace};
 
-use super::emit;
+use super::{emit, trees_peer};
 
 /// The depth of the smallest trees.
 const LEAST_DEPTH: u32 = 4;
@@ -28,8 +29,15 @@ pub(crate) struct TreesArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: u32,
     /// Print one line of JSON.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "with_go")]
     json: bool,
+    /// Run Go's program for the same work, too, by turns, and print both with ratios. PATH is the Go tool to build it
+    /// with.
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "go")]
+    with_go: Option<PathBuf>,
+    /// How often each program runs with --with-go.
+    #[arg(long, default_value_t = 5, requires = "with_go", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    count: u32,
 }
 
 #[derive(Trace)]
@@ -108,6 +116,9 @@ fn work(heap: &Heap, depth: u32, threads: u32) -> u64 {
 /// Runs `bench trees`.
 pub(crate) fn run(args: &TreesArgs) -> Result<()> {
     let (depth, threads) = (args.depth, args.threads);
+    if let Some(go) = &args.with_go {
+        return emit(&trees_peer::compare(go, depth, threads, args.count as usize)?);
+    }
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let heap = Heap::builder().processors(available.max(threads as usize)).build().context("cannot make a heap")?;
     let start = Instant::now();

@@ -1,0 +1,2 @@
+module trees
+go 1.24
