@@ -18,7 +18,7 @@ use crate::processor::acquire::Processors;
 use crate::processor::thread as this_thread;
 use crate::processor::{Holding, Local};
 use crate::stats::HeapStats;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, Weak};
 
 /// The number of the next heap; a number is never used again.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -37,6 +37,7 @@ pub struct Heap {
 
 /// What a heap is made of; shared by the [`Heap`], its collector's thread, its roots and its inner pinners.
 pub(crate) struct Core {
+    this: Weak<Self>,
     pub(crate) id: u64,
     pub(crate) config: Config,
     pub(crate) processors: Processors,
@@ -75,7 +76,8 @@ impl Heap {
     }
 
     pub(crate) fn from_parts(config: Config, processors: usize, region: Region) -> Self {
-        let core = Core {
+        let core = Arc::new_cyclic(|this| Core {
+            this: Weak::clone(this),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             pace: Pace::new(config.growth_percent, region.bytes()),
             config,
@@ -89,8 +91,8 @@ impl Heap {
             ended: AtomicBool::new(false),
             unsettled: AtomicBool::new(false),
             settling: Mutex::new(()),
-        };
-        Self { core: Arc::new(core) }
+        });
+        Self { core }
     }
 
     /// Runs `f` as a mutation: with the right to allocate, load, store, root and pin.
@@ -205,13 +207,9 @@ impl Drop for Leave<'_, '_> {
 }
 
 impl Core {
-    /// Another owner of the heap's parts.
+    /// Another owner of the heap's parts. The caller is reached through an owner, so there is one.
     pub(crate) fn shared(&self) -> Arc<Self> {
-        // SAFETY: a `Core` lives in an `Arc` only (`Heap::from_parts`), and `self` shows that it is alive.
-        unsafe {
-            Arc::increment_strong_count(self);
-            Arc::from_raw(self)
-        }
+        self.this.upgrade().expect("a core is only used while somebody owns it")
     }
 
     /// Runs `f` with a processor of this heap: that of this thread's mutation, or one held for the moment.

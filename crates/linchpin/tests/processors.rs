@@ -338,6 +338,43 @@ fn fewer_processors_take_effect_under_load() {
 }
 
 #[test]
+fn a_retired_processor_is_not_handed_to_a_waiting_thread() {
+    let (heap, elsewhere) = (heap_of(1), heap_of(1));
+    let first_has_ended = AtomicBool::new(false);
+    let (inside, is_inside) = channel();
+    let (end_second, second_may_end) = channel::<()>();
+    thread::scope(|scope| {
+        // Owned in here, so that the second mutation ends if the test fails.
+        let end_second = end_second;
+        let (heap, first_has_ended) = (&heap, &first_has_ended);
+        let third = heap.mutate(|_mu| {
+            heap.set_processors(2).expect("two processors are allowed");
+            let second = scope.spawn(move || {
+                heap.mutate(|_mu| {
+                    inside.send(()).expect("the test waits");
+                    _ = second_may_end.recv();
+                });
+            });
+            is_inside.recv().expect("the second mutation begins");
+            let third = scope.spawn(move || heap.mutate(|_mu| first_has_ended.load(Ordering::SeqCst)));
+            while heap.stats().waits == 0 {
+                thread::yield_now();
+            }
+            // Lets the third look in vain and stand in the queue, by work on another heap.
+            churn(&elsewhere, 50_000);
+            heap.set_processors(1).expect("one processor is allowed");
+            end_second.send(()).expect("the second mutation waits");
+            second.join().expect("the second mutation does not panic");
+            churn(&elsewhere, 50_000);
+            first_has_ended.store(true, Ordering::SeqCst);
+            third
+        });
+        let waited = third.join().expect("the third mutation does not panic");
+        assert!(waited, "the processor that was to retire went to a waiting thread");
+    });
+}
+
+#[test]
 fn processors_can_change_inside_a_mutation() {
     let heap = heap_of(4);
     let ledger = Ledger::new(1);

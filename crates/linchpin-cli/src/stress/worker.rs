@@ -107,8 +107,8 @@ impl Worker {
             700..800 => self.share_and_change(run),
             800..850 => self.pin(run),
             850..920 => self.use_pins(run),
-            920..950 => pins::count_exactly(heap, &mut self.maker),
-            950..960 => {
+            920..940 => pins::count_exactly(heap, &mut self.maker),
+            940..960 => {
                 let mut held = Held::new();
                 heap.mutate(|mu| run.table.linger(mu, &mut self.maker, |object| held.pin_shared(mu, object)))?;
                 self.keep(run, held)

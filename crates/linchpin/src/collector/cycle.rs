@@ -16,6 +16,7 @@ pub(crate) fn run(core: &Core, workers: &Workers) {
     let cycle = core.memory.marked_cycle() + 1;
     core.cycle.store(cycle, Ordering::Relaxed);
     let black = colour_of_cycle(cycle);
+    core.pace.begin_mark();
     let may_hold_pins = take_pin_flags(core);
 
     // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
@@ -41,14 +42,14 @@ pub(crate) fn run(core: &Core, workers: &Workers) {
     drop(tracer);
 
     core.memory.end_mark(cycle);
-    let allocated_at_end = core.pace.end_mark();
+    core.pace.end_mark();
     handshake(core, Mode::Off, black);
     core.memory.open_sweep(cycle);
     {
         let _sweeping = Sweeping::begin();
         core.memory.sweep_all(cycle);
     }
-    core.pace.set_live(core.memory.swept.live_bytes.load(Ordering::Relaxed), allocated_at_end);
+    core.pace.end_sweep(core.memory.swept.live_bytes.load(Ordering::Relaxed));
 }
 
 /// Traces until the queue is empty.

@@ -1,8 +1,10 @@
 //! When a cycle starts: the growth rule.
 //!
-//! A cycle starts when as many bytes were allocated since the last mark ended as `growth_percent` of what then
-//! lived, and at least four megabytes times that percentage (Go's rule, GOGC). In a small region it starts
-//! when half of it has been allocated, if that is earlier.
+//! A cycle starts when as many bytes were allocated since the last mark ended as `growth_percent` of what was live when
+//! that mark began, and at least four megabytes times that percentage (Go's GOGC). What was born during the mark is
+//! black whether anything leads to it or not, so it does not count as live: most of it is garbage, and counting it would
+//! let the heap grow on the strength of that. In a small region a cycle starts when half of what was free has been
+//! allocated, if that is earlier.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -19,6 +21,9 @@ pub(crate) struct Pace {
     trigger: AtomicU64,
     /// Bytes found live by the last sweep.
     live: AtomicU64,
+    /// The value of `allocated` when the last mark began, and when it ended.
+    mark_began: AtomicU64,
+    mark_ended: AtomicU64,
 }
 
 impl Pace {
@@ -29,6 +34,8 @@ impl Pace {
             allocated: AtomicU64::new(0),
             trigger: AtomicU64::new(0),
             live: AtomicU64::new(0),
+            mark_began: AtomicU64::new(0),
+            mark_ended: AtomicU64::new(0),
         };
         pace.trigger.store(pace.growth(0), Ordering::Relaxed);
         pace
@@ -47,18 +54,24 @@ impl Pace {
         allocated >= self.trigger.load(Ordering::Relaxed)
     }
 
-    /// A mark has ended: no further cycle is asked for until `set_live`. Returns the bytes allocated so far.
-    pub(crate) fn end_mark(&self) -> u64 {
+    /// A mark begins: no further cycle is asked for until `end_sweep`.
+    pub(crate) fn begin_mark(&self) {
         self.trigger.store(u64::MAX, Ordering::Relaxed);
-        self.allocated.load(Ordering::Relaxed)
+        self.mark_began.store(self.allocated.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// A sweep has ended: `live` bytes lived when the mark did, `allocated_then` had been allocated. True if the
-    /// next cycle should start at once.
-    pub(crate) fn set_live(&self, live: usize, allocated_then: u64) -> bool {
+    /// A mark has ended.
+    pub(crate) fn end_mark(&self) {
+        self.mark_ended.store(self.allocated.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// A sweep has ended, which found `live` bytes marked. True if the next cycle should start at once.
+    pub(crate) fn end_sweep(&self, live: usize) -> bool {
         let live = live as u64;
         self.live.store(live, Ordering::Relaxed);
-        self.trigger.store(allocated_then + self.growth(live), Ordering::Relaxed);
+        let ended = self.mark_ended.load(Ordering::Relaxed);
+        let born = ended - self.mark_began.load(Ordering::Relaxed);
+        self.trigger.store(ended + self.growth(live.saturating_sub(born)), Ordering::Relaxed);
         self.allocated(0)
     }
 
@@ -77,14 +90,28 @@ mod tests {
         let pace = Pace::new(50, 1 << 40);
         assert!(!pace.allocated((2 << 20) - 1));
         assert!(pace.allocated(1), "two megabytes are half of the minimum of four");
-        let then = pace.end_mark();
-        assert!(!pace.allocated(100 << 20), "not while the cycle ends");
-        assert!(pace.set_live(40 << 20, then), "100 MB came since, 20 MB are allowed");
-        let then = pace.end_mark();
-        assert!(!pace.set_live(40 << 20, then));
+        pace.begin_mark();
+        assert!(!pace.allocated(0), "a cycle runs already");
+        pace.end_mark();
+        assert!(!pace.allocated(100 << 20), "not while the sweep runs");
+        assert!(pace.end_sweep(40 << 20), "100 MB came since, 20 MB are allowed");
+        pace.begin_mark();
+        pace.end_mark();
+        assert!(!pace.end_sweep(40 << 20));
         assert!(!pace.allocated((20 << 20) - 1));
         assert!(pace.allocated(1));
         assert_eq!(pace.live(), 40 << 20);
+    }
+
+    #[test]
+    fn what_is_born_during_a_mark_does_not_count_as_live() {
+        let pace = Pace::new(100, 1 << 40);
+        pace.begin_mark();
+        pace.allocated(30 << 20);
+        pace.end_mark();
+        assert!(!pace.end_sweep(40 << 20));
+        assert!(!pace.allocated((10 << 20) - 1));
+        assert!(pace.allocated(1), "10 of the 40 MB were live when the mark began");
     }
 
     #[test]
