@@ -82,3 +82,8 @@ pub use trace::{MustNotImplementDrop, TypeInfo};
 /// Derives [`Trace`](trait@Trace) for a struct or an enum. See the trait.
 #[cfg(feature = "derive")]
 pub use linchpin_derive::Trace;
+
+/// The README's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

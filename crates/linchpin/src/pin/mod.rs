@@ -84,18 +84,19 @@ impl Pinner {
 
     /// Pins an object and returns the address of its value (of the first element, for a slice).
     ///
-    /// The address is good until [`unpin`](Self::unpin), or until the pinner is dropped.
+    /// The address is good until [`unpin`](Self::unpin), or until the pinner is dropped. It may leave the mutation, so its
+    /// type is under the brand `'static`; who follows pointers in the object through it must be in a mutation.
     ///
     /// # Panics
     /// If the pinner has pins in another heap, or the object has four million pins already.
     #[inline]
     #[track_caller]
-    pub fn pin<'gc, T: ?Sized + Object>(&mut self, mu: &Mutator<'gc>, gc: Gc<'gc, T>) -> NonNull<T> {
+    pub fn pin<'gc, T: ?Sized + Object>(&mut self, mu: &Mutator<'gc>, gc: Gc<'gc, T>) -> NonNull<T::Branded<'static>> {
         let inner = self.inner_of(mu);
         // SAFETY: `gc` is in hand of the mutation, and `inner` belongs to this pinner and is of this heap.
         unsafe { pin_object(inner, mu, gc.start(), T::INFO.name, Location::caller()) };
-        // SAFETY: a `Gc` leads to a live object of its type.
-        unsafe { T::at(gc.start()) }
+        // SAFETY: a `Gc` leads to a live object of its type, which is the same under any brand.
+        unsafe { <T::Branded<'static> as Object>::at(gc.start()) }
     }
 
     /// Pins the object that a reference leads into, be it to the whole object, a field or an element, and returns the
