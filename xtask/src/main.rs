@@ -164,6 +164,15 @@ fn sanitize(sanitizer: &str) -> Result<String> {
         command.args(["--test", test]);
     }
     run(&mut command)?;
-    run(cargo(&["run", "--package", "linchpin-cli"]).args(["--", "stress", "--seconds", "30", "--threads", "4", "--seed", "7"]))?;
+    run(cargo(&["run", "--package", "linchpin-cli"]).args([
+        "--",
+        "stress",
+        "--seconds",
+        "30",
+        "--threads",
+        "4",
+        "--seed",
+        "7",
+    ]))?;
     Ok(format!("{sanitizer} sanitizer: {} test files and stress are clean", tests.len() + 1))
 }

@@ -34,6 +34,8 @@ use crate::trace::{Trace, Tracer};
 ///     let first = mu.alloc(Node { value: 1, next: GcCell::new(last) });
 ///     last.next.store(mu, first); // a ring
 ///     assert_eq!(first.next.load().unwrap().next.load().unwrap().value, 1);
+///     last.next.clear(mu);
+///     assert!(last.next.load().is_none());
 /// });
 /// ```
 pub struct GcCell<'gc, T: ?Sized> {
@@ -79,7 +81,8 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
         unsafe { from_raw(start) }
     }
 
-    /// Puts a pointer, or `None`, into the cell.
+    /// Puts a pointer, or `None`, into the cell. (For a bare `None`, whose type nothing tells, there is
+    /// [`clear`](Self::clear).)
     #[inline(always)]
     pub fn store(&self, mu: &Mutator<'gc>, value: impl Into<Option<Gc<'gc, T>>>) {
         let new = to_raw(value.into());
@@ -89,6 +92,12 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
         } else {
             self.replace_marking(mu, new);
         }
+    }
+
+    /// Puts null into the cell.
+    #[inline(always)]
+    pub fn clear(&self, mu: &Mutator<'gc>) {
+        self.store(mu, None::<Gc<'gc, T>>);
     }
 
     /// Puts a pointer, or `None`, into the cell and returns what it held.
