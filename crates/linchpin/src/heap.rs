@@ -349,3 +349,46 @@ impl fmt::Debug for Heap {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Gc, Pinner};
+
+    /// A counter that kept its owner would make every pin of the next object there, made on another processor, take the
+    /// slow way; nothing else would tell.
+    #[test]
+    fn the_pin_counter_of_a_swept_object_has_no_owner() {
+        let heap = Heap::builder().processors(2).build().unwrap();
+        // Two neighbours: one dies, one keeps the span in use. Each has been pinned on two processors.
+        let addresses = heap.mutate(|mu| {
+            let mut pinner = Pinner::new();
+            let pair = [0_u64, 1].map(|value| mu.alloc(value));
+            let kept = mu.root(pair[0]);
+            pair.iter().for_each(|&object| drop(pinner.pin(mu, object)));
+            let second = std::sync::Mutex::new(Pinner::new());
+            let roots = pair.map(|object| mu.root(object));
+            std::thread::scope(|scope| {
+                let pin = || {
+                    heap.mutate(|other| {
+                        roots.iter().for_each(|root| {
+                            second.lock().unwrap().pin(other, root.get(other));
+                        })
+                    })
+                };
+                scope.spawn(pin);
+            });
+            // Undone here, where the shared pins were not made.
+            second.into_inner().unwrap().unpin();
+            (kept, pair.map(|object| Gc::as_ptr(object).addr()))
+        });
+        let (kept, [live, dead]) = addresses;
+        let region = &heap.core.memory.region;
+        assert!(region.pin_counter(dead).is_touched());
+        heap.collect();
+        assert!(!region.pin_counter(dead).is_touched(), "its slot is free");
+        assert!(region.pin_counter(live).is_touched(), "its owner may be counting at any time");
+        assert_eq!((region.pin_counter(live).count(), region.pin_counter(dead).count()), (0, 0));
+        drop(kept);
+    }
+}

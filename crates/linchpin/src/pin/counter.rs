@@ -143,6 +143,12 @@ impl PinCounter {
         }
     }
 
+    /// Whether it has an owner or a count in either half.
+    #[cfg(test)]
+    pub(crate) fn is_touched(&self) -> bool {
+        self.local.load(Ordering::Relaxed) != 0 || self.shared.load(Ordering::Relaxed) != 0
+    }
+
     /// Forgets the owner. For the sweeper, which owns the dead slot; its count is 0.
     pub(crate) fn reset(&self) {
         debug_assert_eq!(self.count(), 0, "what is swept is not pinned");
