@@ -361,28 +361,28 @@ mod tests {
     fn the_pin_counter_of_a_swept_object_has_no_owner() {
         let heap = Heap::builder().processors(2).build().unwrap();
         // Two neighbours: one dies, one keeps the span in use. Each has been pinned on two processors.
-        let addresses = heap.mutate(|mu| {
-            let mut pinner = Pinner::new();
+        let (kept, [live, dead]) = heap.mutate(|mu| {
             let pair = [0_u64, 1].map(|value| mu.alloc(value));
-            let kept = mu.root(pair[0]);
-            pair.iter().for_each(|&object| drop(pinner.pin(mu, object)));
-            let second = std::sync::Mutex::new(Pinner::new());
             let roots = pair.map(|object| mu.root(object));
+            let mut here = Pinner::new();
+            let mut there = Pinner::new();
+            for object in pair {
+                here.pin(mu, object);
+            }
             std::thread::scope(|scope| {
-                let pin = || {
+                scope.spawn(|| {
                     heap.mutate(|other| {
-                        roots.iter().for_each(|root| {
-                            second.lock().unwrap().pin(other, root.get(other));
-                        })
-                    })
-                };
-                scope.spawn(pin);
+                        for root in &roots {
+                            there.pin(other, root.get(other));
+                        }
+                    });
+                });
             });
-            // Undone here, where the shared pins were not made.
-            second.into_inner().unwrap().unpin();
+            // Undone here, though not made here.
+            there.unpin();
+            let [kept, _] = roots;
             (kept, pair.map(|object| Gc::as_ptr(object).addr()))
         });
-        let (kept, [live, dead]) = addresses;
         let region = &heap.core.memory.region;
         assert!(region.pin_counter(dead).is_touched());
         heap.collect();
