@@ -105,10 +105,14 @@ impl Control {
         match spawned {
             Ok(handle) => state.thread = Some(handle),
             // Without a collector the heap would grow without end; there is nobody to return an error to.
-            Err(error) => panic!(
-                "linchpin: the thread of the collector could not be started ({error}); raise the limit of \
-                 threads (ulimit -u) or free memory"
-            ),
+            Err(error) => {
+                // The next allocation or `collect` tries again.
+                self.growth_asked.store(false, Ordering::Relaxed);
+                panic!(
+                    "linchpin: the thread of the collector could not be started ({error}); raise the limit of \
+                     threads (ulimit -u) or free memory"
+                )
+            }
         }
     }
 
