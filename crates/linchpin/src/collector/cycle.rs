@@ -87,11 +87,14 @@ fn handshake(core: &Core, mode: Mode, colour: u8) {
         if all_answered {
             return;
         }
-        // A mutation is in the way: look again soon, then less and less often.
-        if attempt < 16 {
-            thread::yield_now();
+        // A mutation is in the way. Where threads share a core, to sleep, however shortly, is better than to yield: who
+        // yields waits for the others' whole time slices (measured: 4 ms a handshake), while who wakes up goes first.
+        if attempt < 4 {
+            for _ in 0..64 {
+                std::hint::spin_loop();
+            }
         } else {
-            thread::sleep(Duration::from_micros(20 << (attempt - 16).min(5)));
+            thread::sleep(Duration::from_micros(10 << (attempt - 4).min(5)));
         }
         attempt += 1;
     }

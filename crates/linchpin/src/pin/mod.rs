@@ -287,3 +287,29 @@ impl fmt::Debug for Pinner {
         f.debug_struct("Pinner").field("pins", &self.len()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Heap;
+
+    #[test]
+    fn an_emptied_pinner_keeps_its_storage_up_to_a_bound() {
+        let heap = Heap::builder().pinner_cache(false).build().unwrap();
+        let mut pinner = Pinner::new();
+        let mut kept_after = |pins: usize| {
+            heap.mutate(|mu| {
+                let object = mu.alloc(0_u64);
+                for _ in 0..pins {
+                    pinner.pin(mu, object);
+                }
+                pinner.unpin();
+            });
+            let inner = pinner.inner.expect("without a cache the inner stays");
+            // SAFETY: the inner pinner belongs to the pinner, which nobody uses meanwhile.
+            unsafe { inner.as_ref() }.pins.capacity()
+        };
+        assert!(kept_after(2000) >= 2000, "a batch of the same size allocates nothing");
+        assert_eq!(kept_after(100_000), 0, "an outsized batch is not paid for ever after");
+    }
+}
