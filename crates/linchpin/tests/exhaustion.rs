@@ -269,7 +269,8 @@ macro_rules! assert_aligned {
                     mu.alloc(1_u8);
                     let object = mu.alloc(Aligned { number });
                     assert_eq!(Gc::as_ptr(object).addr() % $align, 0);
-                    let slice = mu.alloc_slice_with(number % 4, |number| Aligned { number });
+                    // Many lengths, since not every size class is a multiple of every alignment.
+                    let slice = mu.alloc_slice_with(number % 40, |number| Aligned { number });
                     assert_eq!(slice.as_ptr().addr() % $align, 0);
                     assert!(slice.iter().enumerate().all(|(index, element)| element.number == index));
                     mu.root(object)
