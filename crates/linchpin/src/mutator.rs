@@ -64,7 +64,9 @@ impl Place {
         let class = size_class::class_of(bytes);
         let slot_bytes = size_class::slot_bytes(class);
         if align > GRANULE {
-            return Self { info, slot_bytes: slot_bytes.next_multiple_of(align), large: false, one_size: false };
+            // The size is a multiple of the alignment, and so is every class that such a size is rounded up to.
+            debug_assert!(slot_bytes.is_multiple_of(align));
+            return Self { info, slot_bytes, large: false, one_size: false };
         }
         if info.is_plain() {
             return Self { info: plain(class), slot_bytes, large: false, one_size: true };
