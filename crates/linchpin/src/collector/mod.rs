@@ -26,10 +26,9 @@
 //! 5. The handshake to `Off` takes the runs back and drops cached inner pinners. Then nobody has a barrier active or
 //!    a span unknown to its class, and the sweep begins; it ends before the next cycle starts.
 //!
-//! A deletion barrier may note the old value *after* it has replaced it (see
-//! [`GcCell::store`](crate::GcCell::store)): handshakes lie between mutations, so what matters is only that
-//! the note is made in the same mutation.
+//! How the barriers do it is told at the head of [`barrier`].
 
+pub(crate) mod barrier;
 pub(crate) mod cycle;
 pub(crate) mod mark;
 pub(crate) mod pacer;

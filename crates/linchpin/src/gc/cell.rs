@@ -90,7 +90,7 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
             // Release: pairs with the acquire of who loads it.
             self.start.store(new, Ordering::Release);
         } else {
-            self.replace_marking(mu, new);
+            self.swap_marking(mu, new);
         }
     }
 
@@ -108,7 +108,7 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
             // Acquire and release: pairs with the changes before and the loads after.
             self.start.swap(new, Ordering::AcqRel)
         } else {
-            self.replace_marking(mu, new)
+            self.swap_marking(mu, new)
         };
         // SAFETY: loaded from this cell.
         unsafe { from_raw(old) }
@@ -126,42 +126,25 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
         new: Option<Gc<'gc, T>>,
     ) -> Result<Option<Gc<'gc, T>>, Option<Gc<'gc, T>>> {
         let (expected, new) = (to_raw(current), to_raw(new));
-        // Acquire and release: pairs with the changes before and the loads after.
-        match self.start.compare_exchange(expected, new, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => {
-                if mu.mode() != Mode::Off {
-                    barrier(mu, expected, new);
-                }
-                Ok(current)
-            }
+        let outcome = if mu.mode() == Mode::Off {
+            // Acquire and release: pairs with the changes before and the loads after.
+            self.start.compare_exchange(expected, new, Ordering::AcqRel, Ordering::Acquire)
+        } else {
+            // SAFETY: the mutation has both in hand.
+            unsafe { mu.replace_marking(&self.start, expected, new) }
+        };
+        match outcome {
+            Ok(_) => Ok(current),
             // SAFETY: loaded from this cell.
             Err(held) => Err(unsafe { from_raw(held) }),
         }
     }
 
-    /// The change while a cycle marks: the swap tells exactly what it removed, also when threads race, and the
-    /// same mutation notes it (see the head of [`collector`](crate::collector)).
+    /// The change while a cycle marks; returns what it replaced.
     #[cold]
-    fn replace_marking(&self, mu: &Mutator<'gc>, new: *mut u8) -> *mut u8 {
-        // Acquire and release: pairs with the changes before and the loads after.
-        let old = self.start.swap(new, Ordering::AcqRel);
-        barrier(mu, old, new);
-        old
-    }
-}
-
-/// Shades what a pointer field lost and, in `Arm`, what it got.
-#[cold]
-fn barrier(mu: &Mutator<'_>, old: *mut u8, new: *mut u8) {
-    if let Some(old) = NonNull::new(old) {
-        // SAFETY: it was in a cell of this heap, and this mutation removed it.
-        unsafe { mu.shade(old) };
-    }
-    if mu.mode() == Mode::Arm
-        && let Some(new) = NonNull::new(new)
-    {
+    fn swap_marking(&self, mu: &Mutator<'gc>, new: *mut u8) -> *mut u8 {
         // SAFETY: the mutation has the new value in hand.
-        unsafe { mu.shade(new) };
+        unsafe { mu.swap_marking(&self.start, new) }
     }
 }
 

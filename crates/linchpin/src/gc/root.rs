@@ -97,18 +97,13 @@ impl<T: ?Sized + Object + 'static> Root<T> {
     /// If `mu` is a mutation of another heap.
     pub fn set<'gc>(&self, mu: &Mutator<'gc>, gc: Gc<'gc, T::Branded<'gc>>) {
         self.check_heap(mu);
-        // Acquire and release: pairs with the loads of `object` and `RootTable::visit_all`.
-        let old = self.slot().swap(gc.start().as_ptr(), Ordering::AcqRel);
-        if mu.mode() != Mode::Off {
-            // The same barrier as a pointer field's.
-            if let Some(old) = NonNull::new(old) {
-                // SAFETY: it was in a root of this heap, and this mutation removed it.
-                unsafe { mu.shade(old) };
-            }
-            if mu.mode() == Mode::Arm {
-                // SAFETY: the mutation has it in hand.
-                unsafe { mu.shade(gc.start()) };
-            }
+        let new = gc.start().as_ptr();
+        if mu.mode() == Mode::Off {
+            // Release: pairs with the acquire of `object` and `RootTable::visit_all`.
+            self.slot().store(new, Ordering::Release);
+        } else {
+            // SAFETY: the mutation has the new object in hand.
+            unsafe { mu.swap_marking(self.slot(), new) };
         }
     }
 }

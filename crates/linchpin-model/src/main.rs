@@ -1,0 +1,114 @@
+//! Searches the model: the whole table of variants, large configurations, or one variant with its trace.
+//!
+//! ```text
+//! linchpin-model                     the table of variants, and small configurations of the protocol
+//! linchpin-model --full              large configurations of the protocol
+//! linchpin-model --fault NAME...     the trace of a variant with these faults, with three objects and a pin
+//! ```
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS};
+use linchpin_model::{Config, Fault, Outcome, search};
+
+/// A search beyond this many states gives up, which counts as a finding.
+const MOST_STATES: usize = 400_000_000;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let as_expected = match arguments[..] {
+        [] => table(),
+        ["--full"] => full(),
+        ["--fault", ref names @ ..] if !names.is_empty() => trace(names),
+        _ => {
+            eprintln!("usage: linchpin-model [--full | --fault NAME...]");
+            return ExitCode::from(2);
+        }
+    };
+    if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Searches, and prints what came of it.
+fn report(config: &Config, name: &str, breaks: bool) -> bool {
+    let start = Instant::now();
+    let outcome: Outcome = search(config, MOST_STATES);
+    let seconds = start.elapsed().as_secs_f64();
+    let found = match &outcome.counterexample {
+        Some(counterexample) => format!("counterexample of {} steps", counterexample.steps.len()),
+        None if outcome.gave_up => "gave up".to_string(),
+        None => "clean".to_string(),
+    };
+    println!("{name}\n    {found}; {} states, {} steps, {seconds:.1} s", outcome.states, outcome.steps);
+    let as_expected = if breaks { outcome.counterexample.is_some() } else { outcome.is_clean() };
+    if !as_expected {
+        println!("    NOT AS EXPECTED");
+        if let Some(counterexample) = outcome.counterexample {
+            println!("{counterexample}");
+        }
+    }
+    as_expected
+}
+
+/// Every variant, and small configurations.
+fn table() -> bool {
+    let mut as_expected = true;
+    for config in [Config { grey_at_end_counts: true, ..Config::SMALL }, Config::PINS] {
+        as_expected &= report(&config, &format!("the protocol: {config}"), false);
+    }
+    for verdict in BREAKING.iter().chain(HARMLESS).chain(BREAKING_PAIRS) {
+        let mut name = format!("{:?}: {}", verdict.faults, verdict.config);
+        if let [fault] = verdict.faults {
+            name = format!("{name}\n    {}", fault.description());
+        }
+        as_expected &= report(&verdict.config.with(verdict.faults), &name, verdict.breaks);
+    }
+    as_expected
+}
+
+/// Large configurations.
+fn full() -> bool {
+    let strict = Config { grey_at_end_counts: true, ..Config::LARGE };
+    let two_rounds = Config { pins: 1, two_quiet_rounds: true, ..strict }.with(&[Fault::ShadeAfterSwap]);
+    let mut as_expected = true;
+    for config in [
+        strict,
+        Config { objects: 2, processors: 3, ..strict },
+        Config { grey_at_end_counts: true, full_buffers: true, ..Config::FLAGS },
+        Config { pins: 1, ..strict },
+    ] {
+        as_expected &= report(&config, &format!("the protocol: {config}"), false);
+    }
+    for config in [two_rounds, Config { objects: 2, processors: 3, pins: 0, ..two_rounds }] {
+        as_expected &= report(&config, &format!("shading after the swap: {config}"), false);
+    }
+    let large = Config::LARGE.with(&[Fault::ShadeAfterSwap]);
+    as_expected & report(&large, &format!("shading after the swap: {large}"), true)
+}
+
+/// The trace of one variant.
+fn trace(names: &[&str]) -> bool {
+    let faults: Vec<Fault> =
+        Fault::ALL.iter().copied().filter(|fault| names.contains(&fault.to_string().as_str())).collect();
+    if faults.len() != names.len() {
+        eprintln!("faults are:");
+        for fault in Fault::ALL {
+            eprintln!("    {fault}: {}", fault.description());
+        }
+        return false;
+    }
+    let verdict = BREAKING.iter().chain(BREAKING_PAIRS).find(|verdict| verdict.faults == faults);
+    let config = match verdict {
+        // The small one shows a grey object that is left behind; three show what comes of it.
+        _ if faults == [Fault::ShadeAfterSwap] => Config::LARGE,
+        Some(verdict) => verdict.config,
+        None => Config { pins: 1, ..Config::LARGE },
+    };
+    let outcome = search(&config.with(&faults), MOST_STATES);
+    match outcome.counterexample {
+        Some(counterexample) => println!("{counterexample}\n({config}; {} states)", outcome.states),
+        None => println!("no counterexample ({config}; {} states)", outcome.states),
+    }
+    true
+}

@@ -1,0 +1,140 @@
+//! A processor: its mode, what its mutation has in hand, and what it owes the collector.
+
+use crate::object::{Names, Object, Objects, pointer_from_bits, pointer_to_bits, renamed_set};
+
+/// The mode of a processor.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Mode {
+    /// No barrier.
+    #[default]
+    Off,
+    /// What goes and what comes is shaded.
+    Arm,
+    /// What goes is shaded.
+    Mark,
+    /// As `Mark`.
+    Close,
+}
+
+impl Mode {
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        [Self::Off, Self::Arm, Self::Mark, Self::Close][bits as usize]
+    }
+}
+
+/// What a processor is in the middle of: the step it does as soon as nothing is left that it must shade.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Then {
+    /// Whatever the program does next.
+    #[default]
+    Anything,
+    /// Empty the root slot.
+    DropRoot,
+    /// Put an object into the root slot.
+    MakeRoot(Object),
+    /// Raise the pin flag of an object, if it is not raised.
+    RaiseFlag(Object),
+    /// Count a pin of an object.
+    CountPin(Object),
+    /// Count a pin of an object down.
+    Unpin(Object),
+    /// Put another object into the root slot, as `Overwrite` does.
+    SetRoot(Object),
+    /// Put a pointer into the field of an object, if what is there is what was shaded; else shade first what is there.
+    Overwrite(Object, Option<Object>),
+}
+
+impl Then {
+    fn to_bits(self) -> u32 {
+        match self {
+            Self::Anything => 0,
+            Self::DropRoot => 1,
+            Self::MakeRoot(object) => 2 + u32::from(object),
+            Self::RaiseFlag(object) => 5 + u32::from(object),
+            Self::CountPin(object) => 8 + u32::from(object),
+            Self::Unpin(object) => 11 + u32::from(object),
+            Self::SetRoot(object) => 14 + u32::from(object),
+            Self::Overwrite(object, value) => 17 + 4 * u32::from(object) + pointer_to_bits(value),
+        }
+    }
+
+    fn from_bits(bits: u32) -> Self {
+        let object = |first: u32| (bits - first) as Object;
+        match bits {
+            0 => Self::Anything,
+            1 => Self::DropRoot,
+            2..5 => Self::MakeRoot(object(2)),
+            5..8 => Self::RaiseFlag(object(5)),
+            8..11 => Self::CountPin(object(8)),
+            11..14 => Self::Unpin(object(11)),
+            14..17 => Self::SetRoot(object(14)),
+            _ => Self::Overwrite(((bits - 17) / 4) as Object, pointer_from_bits((bits - 17) % 4)),
+        }
+    }
+
+    fn renamed(self, names: &Names) -> Self {
+        let new = |object: Object| names[object as usize];
+        match self {
+            Self::Anything | Self::DropRoot => self,
+            Self::MakeRoot(object) => Self::MakeRoot(new(object)),
+            Self::RaiseFlag(object) => Self::RaiseFlag(new(object)),
+            Self::CountPin(object) => Self::CountPin(new(object)),
+            Self::Unpin(object) => Self::Unpin(new(object)),
+            Self::SetRoot(object) => Self::SetRoot(new(object)),
+            Self::Overwrite(object, value) => Self::Overwrite(new(object), value.map(new)),
+        }
+    }
+}
+
+/// A processor.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Processor {
+    /// A mutation runs on it.
+    pub running: bool,
+    /// It has adopted the newest phase.
+    pub answered: bool,
+    /// Its mode.
+    pub mode: Mode,
+    /// What the mutation has in hand. A mutation is never made to let go of anything: who has more in hand can do all
+    /// the same and more, so letting go finds nothing that a search without it does not find.
+    pub hand: Objects,
+    /// Shaded, not handed over yet.
+    pub buffer: Objects,
+    /// Born in `Arm`, not handed over yet.
+    pub born: Objects,
+    /// What the barrier of the last step still has to shade.
+    pub to_shade: Objects,
+    /// What follows when that is done.
+    pub then: Then,
+}
+
+/// The bits a processor takes in a packed state.
+pub(crate) const PROCESSOR_BITS: u32 = 21;
+
+impl Processor {
+    pub(crate) fn to_bits(self, names: &Names) -> u32 {
+        let set = |set: Objects| u32::from(renamed_set(set, names).0);
+        u32::from(self.running)
+            | u32::from(self.answered) << 1
+            | (self.mode as u32) << 2
+            | set(self.hand) << 4
+            | set(self.buffer) << 7
+            | set(self.born) << 10
+            | set(self.to_shade) << 13
+            | self.then.renamed(names).to_bits() << 16
+    }
+
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        let set = |shift: u32| Objects((bits >> shift & 7) as u8);
+        Self {
+            running: bits & 1 != 0,
+            answered: bits & 2 != 0,
+            mode: Mode::from_bits(bits >> 2 & 3),
+            hand: set(4),
+            buffer: set(7),
+            born: set(10),
+            to_shade: set(13),
+            then: Then::from_bits(bits >> 16 & 31),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The steps, in words.
+
+use std::fmt;
+
+use crate::object::{Colour, Named, Object};
+use crate::processor::{Mode, Then};
+use crate::state::Stage;
+
+/// A step of anybody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Of the numbered processor.
+    Mutator(usize, MutatorStep),
+    /// Of the collector.
+    Collector(CollectorStep),
+}
+
+/// A step on a processor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each is explained by its text, below")]
+pub enum MutatorStep {
+    Answer(Mode),
+    Begin(Mode),
+    End,
+    Shade { object: Object, was: Colour, is_full: bool },
+    Finish(Then),
+    Replace { then: Then, old: Option<Object>, shade_first: bool },
+    FindsOther(Option<Object>),
+    Allocate { object: Object, value: Option<Object>, colour: Colour, noted: bool },
+    MakeRoot(Object),
+    DropRoot(Object),
+    Pin(Object),
+    Unpin(Object),
+}
+
+/// A step of the collector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each is explained by its text, below")]
+pub enum CollectorStep {
+    Flip,
+    Goes(Stage),
+    MarkRoot(Option<Object>),
+    ListPins,
+    WalkPin(Object, bool),
+    Trace(Object, Option<Object>),
+    EndMark,
+    ReadByte(Object, Colour),
+    WriteByte(Object, Colour),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mutator(index, step) => write!(f, "P{}: {step}", index + 1),
+            Self::Collector(step) => write!(f, "collector: {step}"),
+        }
+    }
+}
+
+fn name(object: Object) -> Named {
+    Named(Some(object))
+}
+
+impl fmt::Display for MutatorStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Answer(mode) => write!(f, "answers the handshake, and is in {mode:?} now"),
+            Self::Begin(mode) => write!(f, "begins a mutation in {mode:?}"),
+            Self::End => f.write_str("ends its mutation"),
+            Self::Shade { object, was: Colour::White, is_full: false } => write!(f, "shades {}", name(object)),
+            Self::Shade { object, was: Colour::White, is_full: true } => {
+                write!(f, "shades {}, and hands its full buffer over", name(object))
+            }
+            Self::Shade { object, was, .. } => write!(f, "need not shade {}, which is {was:?}", name(object)),
+            Self::Finish(Then::Anything) => f.write_str("goes on"),
+            Self::Finish(Then::DropRoot) => f.write_str("empties the root"),
+            Self::Finish(Then::MakeRoot(object)) => write!(f, "puts {} into the root, if it is empty", name(object)),
+            Self::Finish(Then::RaiseFlag(object)) => write!(f, "raises the pin flag of {}", name(object)),
+            Self::Finish(Then::CountPin(object)) => write!(f, "counts the pin of {}", name(object)),
+            Self::Finish(Then::Unpin(object)) => write!(f, "counts the pin of {} down", name(object)),
+            Self::Finish(Then::SetRoot(object)) => write!(f, "puts {} into the root", name(object)),
+            Self::Finish(Then::Overwrite(object, value)) => {
+                write!(f, "puts {} into the field of {}", Named(value), name(object))
+            }
+            Self::FindsOther(held) => write!(f, "finds {} there instead, begins again", Named(held)),
+            Self::Replace { then, old, shade_first } => {
+                let how = if shade_first { "is to replace" } else { "replaces" };
+                match then {
+                    Then::Overwrite(object, value) => {
+                        write!(f, "{how} {} by {} in the field of {}", Named(old), Named(value), name(object))
+                    }
+                    Then::SetRoot(object) => write!(f, "{how} {} by {} in the root", Named(old), name(object)),
+                    _ => Ok(()),
+                }
+            }
+            Self::Allocate { object, value, colour, noted } => {
+                write!(f, "allocates {} with {} in its field, {colour:?}", name(object), Named(value))?;
+                f.write_str(if noted { ", noted for tracing" } else { "" })
+            }
+            Self::MakeRoot(object) => write!(f, "makes a root for {}", name(object)),
+            Self::DropRoot(object) => write!(f, "drops the root, which holds {}", name(object)),
+            Self::Pin(object) => write!(f, "pins {}", name(object)),
+            Self::Unpin(object) => write!(f, "unpins {}", name(object)),
+        }
+    }
+}
+
+impl fmt::Display for CollectorStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Flip => f.write_str("flips the colours, takes the pin flags, begins handshake 1"),
+            Self::Goes(Stage::Rest) => f.write_str("has swept everything; the cycle is over"),
+            Self::Goes(Stage::AwaitMark) => f.write_str("begins handshake 2"),
+            Self::Goes(Stage::AwaitClose) => f.write_str("has nothing to trace, begins a closing round"),
+            Self::Goes(Stage::Trace) => f.write_str("goes on to tracing"),
+            Self::Goes(Stage::Sweep) => f.write_str("begins to sweep"),
+            Self::Goes(stage) => write!(f, "goes on to {stage:?}"),
+            Self::MarkRoot(object) => write!(f, "marks the root's object: {}", Named(object)),
+            Self::ListPins => f.write_str("lists what may be pinned"),
+            Self::WalkPin(object, true) => write!(f, "finds {} pinned and marks it", name(object)),
+            Self::WalkPin(object, false) => write!(f, "finds {} not pinned", name(object)),
+            Self::Trace(object, value) => write!(f, "traces {}, which leads to {}", name(object), Named(value)),
+            Self::EndMark => f.write_str("ends the mark, begins the handshake to Off"),
+            Self::ReadByte(object, colour) => write!(f, "reads the mark byte of {}: {colour:?}", name(object)),
+            Self::WriteByte(object, Colour::White) => write!(f, "writes that {} is free", name(object)),
+            Self::WriteByte(object, colour) => write!(f, "writes the mark byte of {} back: {colour:?}", name(object)),
+        }
+    }
+}

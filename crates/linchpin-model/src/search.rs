@@ -1,0 +1,191 @@
+//! The search: breadth first through every state that can be reached from an empty heap.
+//!
+//! States are kept as their [keys](crate::state::State::key), in the order in which they were found, so that the first
+//! violation has a trace of the least possible length.
+
+use std::fmt;
+
+use crate::config::{Config, Violation};
+use crate::object::{Colour, Object};
+use crate::report::Step;
+use crate::state::State;
+use crate::{steps_collector, steps_mutator};
+
+/// A step and where it leads.
+pub(crate) struct Successor {
+    pub(crate) step: Step,
+    pub(crate) state: State,
+    pub(crate) violation: Option<Violation>,
+}
+
+/// How to break a promise.
+#[derive(Clone, Debug)]
+pub struct Counterexample {
+    /// Every step from the empty heap on.
+    pub steps: Vec<Step>,
+    /// What is broken by the last one.
+    pub violation: Violation,
+}
+
+impl fmt::Display for Counterexample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, step) in self.steps.iter().enumerate() {
+            writeln!(f, "{:>4}  {step}", number + 1)?;
+        }
+        write!(f, "      => {}", self.violation)
+    }
+}
+
+/// What a search has found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// States explored, not counting renamed ones.
+    pub states: usize,
+    /// Steps looked at.
+    pub steps: u64,
+    /// The first broken promise.
+    pub counterexample: Option<Counterexample>,
+    /// The search gave up at its limit of states.
+    pub gave_up: bool,
+}
+
+impl Outcome {
+    /// Every state was explored, and none breaks a promise.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.counterexample.is_none() && !self.gave_up
+    }
+}
+
+/// Explores all states, or so many that there are more than `most_states`.
+#[must_use]
+pub fn search(config: &Config, most_states: usize) -> Outcome {
+    let mut found = Found::new();
+    let key = |state: &State| state.key(config.objects, config.processors);
+    found.add(key(&first_state()), 0);
+    let mut successors = Vec::new();
+    let mut steps = 0;
+    let mut index = 0;
+    while index < found.keys.len() && found.keys.len() <= most_states {
+        let state = State::unpacked(found.keys[index]);
+        list(config, &state, &mut successors);
+        steps += successors.len() as u64;
+        for successor in successors.drain(..) {
+            if successor.violation.is_some() {
+                let counterexample = Some(replay(config, &found.path_to(index)));
+                return Outcome { states: found.keys.len(), steps, counterexample, gave_up: false };
+            }
+            found.add(key(&successor.state), index as u32);
+        }
+        index += 1;
+    }
+    Outcome { states: found.keys.len(), steps, counterexample: None, gave_up: index < found.keys.len() }
+}
+
+/// An empty heap between cycles.
+fn first_state() -> State {
+    let mut state = State::default();
+    for processor in &mut state.processors {
+        processor.answered = true;
+    }
+    state
+}
+
+/// Lists every step from a state.
+fn list(config: &Config, state: &State, successors: &mut Vec<Successor>) {
+    steps_mutator::steps(config, state, successors);
+    steps_collector::steps(config, state, successors);
+    for successor in successors {
+        successor.state.load_everything();
+        successor.state.forget_black();
+        let next = &successor.state;
+        if successor.violation.is_none() {
+            let bad = next.reachable_from(next.noticed()).0 & next.coloured(Colour::Free).0;
+            successor.violation = (bad != 0).then(|| Violation::FreeSlotReachable(bad.trailing_zeros() as Object));
+        }
+    }
+}
+
+/// Walks a path of keys again with the same names from end to end, and breaks the promise at its end.
+fn replay(config: &Config, path: &[u128]) -> Counterexample {
+    let mut state = first_state();
+    let mut steps = Vec::new();
+    let mut successors = Vec::new();
+    for &next in &path[1..] {
+        successors.clear();
+        list(config, &state, &mut successors);
+        let taken = successors
+            .iter()
+            .find(|successor| successor.state.key(config.objects, config.processors) == next)
+            .expect("states with the same key have successors with the same keys");
+        steps.push(taken.step);
+        state = taken.state;
+    }
+    successors.clear();
+    list(config, &state, &mut successors);
+    let (step, violation) = successors
+        .iter()
+        .find_map(|successor| Some((successor.step, successor.violation?)))
+        .expect("states with the same key break the same promises");
+    steps.push(step);
+    Counterexample { steps, violation }
+}
+
+/// The states found so far: an open-addressing table of positions in the list of keys.
+struct Found {
+    keys: Vec<u128>,
+    /// From which state each was found.
+    parents: Vec<u32>,
+    /// One more than the position; 0 is an empty place. The length is a power of two.
+    table: Vec<u32>,
+}
+
+impl Found {
+    fn new() -> Self {
+        Self { keys: Vec::new(), parents: Vec::new(), table: vec![0; 1 << 12] }
+    }
+
+    /// The place of a key, or the empty place where it would be.
+    fn place(&self, key: u128) -> usize {
+        const MULTIPLIER: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+        let product = key.wrapping_mul(MULTIPLIER);
+        let mixed = (product >> 64) as u64 ^ product as u64;
+        let hash = mixed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 20;
+        let mask = self.table.len() - 1;
+        let mut place = hash as usize & mask;
+        while self.table[place] != 0 && self.keys[self.table[place] as usize - 1] != key {
+            place = (place + 1) & mask;
+        }
+        place
+    }
+
+    fn add(&mut self, key: u128, parent: u32) {
+        let place = self.place(key);
+        if self.table[place] != 0 {
+            return;
+        }
+        self.keys.push(key);
+        self.parents.push(parent);
+        self.table[place] = u32::try_from(self.keys.len()).expect("fewer states than a table takes");
+        if self.keys.len() * 3 > self.table.len() * 2 {
+            let length = self.table.len() * 2;
+            self.table.clear();
+            self.table.resize(length, 0);
+            for position in 0..self.keys.len() {
+                let place = self.place(self.keys[position]);
+                self.table[place] = position as u32 + 1;
+            }
+        }
+    }
+
+    /// The keys on the way to the state at `index`, itself included.
+    fn path_to(&self, mut index: usize) -> Vec<u128> {
+        let mut path = vec![self.keys[index]];
+        while index != 0 {
+            index = self.parents[index] as usize;
+            path.push(self.keys[index]);
+        }
+        path.reverse();
+        path
+    }
+}

@@ -1,0 +1,239 @@
+//! What the collector does, from the flip of the colours to the last swept slot.
+//!
+//! Its answers for idle processors are among the steps of the processors: who answers makes no difference to anybody.
+
+use crate::config::{Config, Violation};
+use crate::fault::Fault::*;
+use crate::object::{Colour, Object, Objects};
+use crate::report::{CollectorStep, Step};
+use crate::search::Successor;
+use crate::state::{Stage, State};
+
+/// Adds every step that the collector can do in `state`.
+pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Successor>) {
+    let mut add = |step: CollectorStep, change: &dyn Fn(&mut State) -> Option<Violation>| {
+        let mut next = *state;
+        let violation = change(&mut next);
+        successors.push(Successor { step: Step::Collector(step), state: next, violation });
+    };
+    let all_answered = state.processors[..config.processors].iter().all(|each| each.answered);
+    match state.stage {
+        Stage::Rest => add(CollectorStep::Flip, &|next| flip(config, next)),
+        Stage::AwaitArm if all_answered || config.has(HandshakeOneNotAwaited) => {
+            let stage = after_arm(config);
+            add(CollectorStep::Goes(stage), &|next| enter(next, stage));
+        }
+        Stage::AwaitMark if all_answered || config.has(HandshakeTwoNotAwaited) => {
+            let stage = after_mark(config);
+            add(CollectorStep::Goes(stage), &|next| enter(next, stage));
+        }
+        Stage::MarkRoot => add(CollectorStep::MarkRoot(state.root), &|next| {
+            let violation = state.root.and_then(|object| visit(next, object));
+            enter(next, after_root(config));
+            violation
+        }),
+        Stage::ListPins => add(CollectorStep::ListPins, &|next| {
+            list_pins(config, next);
+            None
+        }),
+        Stage::WalkPins => {
+            for object in state.to_visit.each() {
+                add(CollectorStep::WalkPin(object, state.pinned.has(object)), &|next| walk_pin(config, next, object));
+            }
+        }
+        Stage::Trace if state.queue.is_empty() => {
+            if config.has(NoFinalRound) {
+                add(CollectorStep::EndMark, &|next| end_mark(config, next));
+            } else {
+                add(CollectorStep::Goes(Stage::AwaitClose), &|next| enter(next, Stage::AwaitClose));
+            }
+        }
+        Stage::Trace => {
+            for object in state.queue.each() {
+                add(CollectorStep::Trace(object, state.field[object as usize]), &|next| trace(next, object));
+            }
+        }
+        Stage::AwaitClose | Stage::AwaitCloseAgain if all_answered => {
+            let again = state.stage == Stage::AwaitClose && config.two_quiet_rounds;
+            if state.queue.is_empty() && again {
+                add(CollectorStep::Goes(Stage::AwaitCloseAgain), &|next| enter(next, Stage::AwaitCloseAgain));
+            } else if state.queue.is_empty() {
+                add(CollectorStep::EndMark, &|next| end_mark(config, next));
+            } else {
+                add(CollectorStep::Goes(Stage::Trace), &|next| enter(next, Stage::Trace));
+            }
+        }
+        Stage::AwaitOff if all_answered || config.has(SweepBeforeOff) => {
+            add(CollectorStep::Goes(Stage::Sweep), &|next| enter(next, Stage::Sweep));
+        }
+        Stage::Sweep => match state.sweeping {
+            Some(object) => add(CollectorStep::WriteByte(object, state.byte_read), &|next| write_byte(next, object)),
+            None if state.to_visit.is_empty() => {
+                add(CollectorStep::Goes(Stage::Rest), &|next| enter(next, Stage::Rest))
+            }
+            None => {
+                for object in state.to_visit.each() {
+                    add(CollectorStep::ReadByte(object, state.colour_of(object)), &|next| {
+                        next.sweeping = Some(object);
+                        next.byte_read = next.colour_of(object);
+                        None
+                    });
+                }
+            }
+        },
+        Stage::AwaitArm | Stage::AwaitMark | Stage::AwaitClose | Stage::AwaitCloseAgain | Stage::AwaitOff => {}
+    }
+}
+
+/// Goes to a stage; one that begins a handshake asks every processor.
+fn enter(next: &mut State, stage: Stage) -> Option<Violation> {
+    next.stage = stage;
+    let is_handshake = matches!(
+        stage,
+        Stage::AwaitArm | Stage::AwaitMark | Stage::AwaitClose | Stage::AwaitCloseAgain | Stage::AwaitOff
+    );
+    if is_handshake {
+        for processor in &mut next.processors {
+            processor.answered = false;
+        }
+    }
+    None
+}
+
+/// The colours swap, the flags are taken, handshake 1 is asked for.
+fn flip(config: &Config, next: &mut State) -> Option<Violation> {
+    let unswept = next.coloured(Colour::White);
+    for colour in &mut next.colour {
+        *colour = match colour {
+            Colour::Free => Colour::Free,
+            Colour::White => Colour::Black,
+            Colour::Black => Colour::White,
+        };
+    }
+    next.to_visit = match config.pins {
+        0 => Objects::NONE,
+        _ if config.pin_flags => next.flagged,
+        _ => Objects::first(config.objects),
+    };
+    if !config.has(PinFlagsTakenAfterHandshakeTwo) {
+        next.flagged = Objects::NONE;
+    }
+    let mut violation = unswept.each().next().map(Violation::Unswept);
+    if config.has(RootsWalkedBeforeHandshakeOne) {
+        violation = violation.or(next.root.and_then(|object| visit(next, object)));
+    }
+    if config.has(PinsWalkedBeforeHandshakeOne) {
+        for object in next.pinned.each() {
+            violation = violation.or(walk_pin(config, next, object));
+        }
+        next.to_visit = Objects::NONE;
+    }
+    enter(next, Stage::AwaitArm);
+    violation
+}
+
+fn after_arm(config: &Config) -> Stage {
+    if config.has(NoSecondHandshake) {
+        after_mark(config)
+    } else if config.has(RootsWalkedBeforeHandshakeTwo) {
+        Stage::MarkRoot
+    } else if config.has(PinsWalkedBeforeHandshakeTwo) {
+        Stage::ListPins
+    } else {
+        Stage::AwaitMark
+    }
+}
+
+fn after_mark(config: &Config) -> Stage {
+    if !config.has(RootsWalkedBeforeHandshakeTwo) && !config.has(RootsWalkedBeforeHandshakeOne) {
+        Stage::MarkRoot
+    } else if !config.has(PinsWalkedBeforeHandshakeTwo) && !config.has(PinsWalkedBeforeHandshakeOne) {
+        Stage::ListPins
+    } else {
+        Stage::Trace
+    }
+}
+
+fn after_root(config: &Config) -> Stage {
+    match (config.has(RootsWalkedBeforeHandshakeTwo), config.has(PinsWalkedBeforeHandshakeTwo)) {
+        (false, false) if config.has(PinsWalkedBeforeHandshakeOne) => Stage::Trace,
+        (false, false) | (true, true) => Stage::ListPins,
+        (true, false) => Stage::AwaitMark,
+        (false, true) => Stage::Trace,
+    }
+}
+
+fn after_pins(config: &Config) -> Stage {
+    if config.has(PinsWalkedBeforeHandshakeTwo) { Stage::AwaitMark } else { Stage::Trace }
+}
+
+/// What was flagged before the cycle, and what is flagged now.
+fn list_pins(config: &Config, next: &mut State) {
+    if config.has(PinFlagsTakenAfterHandshakeTwo) {
+        next.to_visit = next.flagged;
+        next.flagged = Objects::NONE;
+    } else if !config.has(PinFlagsNotReadAgain) {
+        next.to_visit = next.to_visit.and(next.flagged);
+    }
+    let stage = if next.to_visit.is_empty() { after_pins(config) } else { Stage::WalkPins };
+    enter(next, stage);
+}
+
+/// Looks at one counter.
+fn walk_pin(config: &Config, next: &mut State, object: Object) -> Option<Violation> {
+    next.to_visit.remove(object);
+    if next.to_visit.is_empty() {
+        enter(next, after_pins(config));
+    }
+    if !next.pinned.has(object) {
+        return None;
+    }
+    if config.pin_flags && !config.has(PinFlagNotRaisedByWalk) {
+        next.flagged.add(object);
+    }
+    visit(next, object)
+}
+
+/// Marks an object; one that was white is grey now.
+fn visit(next: &mut State, object: Object) -> Option<Violation> {
+    match next.colour_of(object) {
+        Colour::Free => return Some(Violation::FreeSlotMarked(object)),
+        Colour::White => {
+            next.colour[object as usize] = Colour::Black;
+            next.queue.add(object);
+        }
+        Colour::Black => {}
+    }
+    None
+}
+
+fn trace(next: &mut State, object: Object) -> Option<Violation> {
+    next.queue.remove(object);
+    next.field[object as usize].and_then(|child| visit(next, child))
+}
+
+/// Ends the mark and asks for `Off`. This is where the promise is due.
+fn end_mark(config: &Config, next: &mut State) -> Option<Violation> {
+    let live = next.reachable_from(next.held());
+    let lost = live.each().find(|&object| next.colour_of(object) == Colour::White);
+    next.to_visit = Objects::first(config.objects);
+    enter(next, Stage::AwaitOff);
+    let grey = next.processors.iter().fold(next.queue, |set, each| set.and(each.buffer).and(each.born));
+    let left = grey.each().next().filter(|_| config.grey_at_end_counts);
+    lost.map(Violation::WhiteAtEnd).or(left.map(Violation::GreyAtEnd))
+}
+
+/// Writes back what the sweeper has read; free, if that was white.
+fn write_byte(next: &mut State, object: Object) -> Option<Violation> {
+    next.to_visit.remove(object);
+    next.sweeping = None;
+    next.colour[object as usize] = match std::mem::take(&mut next.byte_read) {
+        Colour::White | Colour::Free => Colour::Free,
+        Colour::Black => Colour::Black,
+    };
+    if next.colour_of(object) == Colour::Free {
+        // Of an empty span only.
+        next.flagged.remove(object);
+    }
+    None
+}

@@ -1,0 +1,327 @@
+//! What threads do: mutations, their barriers, and their answers to handshakes.
+//!
+//! A mutation is a sequence of atomic steps on one processor. A store in a mode with a barrier is several: the swap,
+//! then a step for each object to shade. A root or pin that is dropped outside any mutation is a mutation that does
+//! nothing else.
+
+use crate::config::{Config, Violation};
+use crate::fault::Fault::*;
+use crate::object::{Colour, Object, Objects};
+use crate::processor::{Mode, Processor, Then};
+use crate::report::{MutatorStep, Step};
+use crate::search::Successor;
+use crate::state::{Stage, State};
+
+/// Adds every step that a processor can do in `state`.
+pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Successor>) {
+    for index in 0..config.processors {
+        let mut mutation = Mutation { config, state, index, successors };
+        mutation.steps();
+    }
+}
+
+struct Mutation<'a> {
+    config: &'a Config,
+    state: &'a State,
+    index: usize,
+    successors: &'a mut Vec<Successor>,
+}
+
+impl Mutation<'_> {
+    fn me(&self) -> &Processor {
+        &self.state.processors[self.index]
+    }
+
+    /// Adds a step that makes `change`.
+    fn add(&mut self, step: MutatorStep, change: impl FnOnce(&mut State, usize) -> Option<Violation>) {
+        let mut next = *self.state;
+        let violation = change(&mut next, self.index);
+        self.successors.push(Successor { step: Step::Mutator(self.index, step), state: next, violation });
+    }
+
+    /// Adds a step that changes this processor, and the rest by `change`.
+    fn add_sound(&mut self, step: MutatorStep, change: impl FnOnce(&mut State, &mut Processor)) {
+        self.add(step, |next, index| {
+            let mut me = next.processors[index];
+            change(next, &mut me);
+            next.processors[index] = me;
+            None
+        });
+    }
+
+    fn steps(&mut self) {
+        let me = *self.me();
+        let may_answer = !me.running || self.config.has(AnswerInsideMutation);
+        if !me.answered && may_answer {
+            let keep_buffer = !me.running && self.config.has(IdleBufferLeftBehind);
+            self.add_sound(MutatorStep::Answer(self.state.stage.asked_mode(self.config.faults)), |next, me| {
+                answer(next, me, keep_buffer, self.config);
+            });
+        }
+        if !me.running {
+            self.add_sound(MutatorStep::Begin(me.mode), |_, me| me.running = true);
+        } else if !me.to_shade.is_empty() {
+            for object in me.to_shade.each() {
+                self.shade(object);
+            }
+        } else if me.then != Then::Anything {
+            self.finish(me.then);
+        } else {
+            self.add_sound(MutatorStep::End, |_, me| {
+                me.running = false;
+                me.hand = Objects::NONE;
+            });
+            self.store();
+            self.allocate();
+            self.use_root();
+            self.use_pins();
+        }
+    }
+
+    /// Shades an object; the buffer may be full by that, and is handed over then.
+    fn shade(&mut self, object: Object) {
+        let was = self.state.colour_of(object);
+        for is_full in [false, true] {
+            if is_full && (was != Colour::White || !self.config.full_buffers) {
+                continue;
+            }
+            self.add(MutatorStep::Shade { object, was, is_full }, |next, index| {
+                let me = &mut next.processors[index];
+                me.to_shade.remove(object);
+                match was {
+                    Colour::Black => return None,
+                    Colour::Free => return Some(Violation::FreeSlotShaded(object)),
+                    Colour::White => next.colour[object as usize] = Colour::Black,
+                }
+                me.buffer.add(object);
+                if is_full {
+                    next.queue = next.queue.and(std::mem::take(&mut me.buffer));
+                }
+                (!next.stage.is_marking()).then_some(Violation::ShadedAfterMark(object))
+            });
+        }
+    }
+
+    /// What follows the barrier of the step before.
+    fn finish(&mut self, then: Then) {
+        let config = self.config;
+        let flags = config.pin_flags;
+        let held = match then {
+            Then::SetRoot(_) => self.state.root,
+            Then::Overwrite(object, _) => self.state.field[object as usize],
+            _ => None,
+        };
+        if held.is_some_and(|held| self.state.colour_of(held) == Colour::White) && !config.has(PlainStoreAfterShade) {
+            self.add_sound(MutatorStep::FindsOther(held), |_, me| owe(me, true, held));
+            return;
+        }
+        self.add_sound(MutatorStep::Finish(then), |next, me| {
+            me.then = Then::Anything;
+            match then {
+                Then::Anything => {}
+                Then::DropRoot => next.root = None,
+                Then::MakeRoot(object) => next.root = next.root.or(Some(object)),
+                Then::RaiseFlag(object) if flags => {
+                    next.flagged.add(object);
+                    me.then = Then::CountPin(object);
+                }
+                Then::RaiseFlag(object) | Then::CountPin(object) => next.pinned.add(object),
+                Then::Unpin(object) => next.pinned.remove(object),
+                Then::SetRoot(_) | Then::Overwrite(..) => put(config, next, me, then),
+            }
+        });
+    }
+
+    fn store(&mut self) {
+        let me = *self.me();
+        for object in me.hand.each() {
+            let old = self.state.field[object as usize];
+            for value in null_or(me.hand) {
+                if value == old && (old.is_none() || me.mode == Mode::Off) {
+                    continue;
+                }
+                let deletion = match me.mode {
+                    Mode::Off => false,
+                    Mode::Arm => !self.config.has(NoDeletionBarrierInArm),
+                    Mode::Mark | Mode::Close => !self.config.has(NoDeletionBarrierInMark),
+                };
+                self.replace(Then::Overwrite(object, value), old, deletion);
+            }
+        }
+    }
+
+    /// Begins to replace `old` as `then` says.
+    fn replace(&mut self, then: Then, old: Option<Object>, deletion: bool) {
+        let white = old.is_some_and(|old| self.state.colour_of(old) == Colour::White);
+        let config = self.config;
+        let shade_first = deletion && white && !config.has(ShadeAfterSwap);
+        self.add_sound(MutatorStep::Replace { then, old, shade_first }, |next, me| {
+            if shade_first {
+                owe(me, true, old);
+                me.then = then;
+            } else {
+                put(config, next, me, then);
+                owe(me, deletion, old);
+            }
+        });
+    }
+
+    fn allocate(&mut self) {
+        let me = *self.me();
+        let white = match me.mode {
+            // The colour of the last cycle, which is white from the flip on.
+            Mode::Off => self.state.stage.is_marking(),
+            Mode::Arm => self.config.has(AllocateWhiteInArm),
+            Mode::Mark | Mode::Close => self.config.has(AllocateWhiteInMark),
+        };
+        let colour = if white { Colour::White } else { Colour::Black };
+        let noted = me.mode == Mode::Arm && !white && !self.config.has(NewbornsNotTracedInArm);
+        // From the end of the mark on, a processor in `Off` takes slots of swept spans and fresh ones. A fresh span
+        // has nothing to sweep.
+        let in_fresh_span = me.mode == Mode::Off && !self.config.has(RunsKeptOverOff);
+        for object in self.state.coloured(Colour::Free).each().filter(|&object| (object as usize) < self.config.objects)
+        {
+            if in_fresh_span && self.state.sweeping == Some(object) {
+                continue;
+            }
+            for value in null_or(me.hand) {
+                self.add_sound(MutatorStep::Allocate { object, value, colour, noted }, |next, me| {
+                    next.colour[object as usize] = colour;
+                    next.field[object as usize] = value;
+                    me.hand.add(object);
+                    if noted {
+                        me.born.add(object);
+                    }
+                    if in_fresh_span && !next.stage.is_marking() {
+                        next.to_visit.remove(object);
+                    }
+                });
+            }
+        }
+    }
+
+    fn use_root(&mut self) {
+        let me = *self.me();
+        if self.state.processors.iter().any(|each| each.then == Then::DropRoot) {
+            // Who drops a root has it alone; below, nobody drops it while somebody sets it.
+            return;
+        }
+        let insertion = me.mode == Mode::Arm && !self.config.has(RootMadeInArmNotShaded);
+        let Some(old) = self.state.root else {
+            for object in me.hand.each() {
+                self.add_sound(MutatorStep::MakeRoot(object), |next, me| {
+                    if insertion {
+                        owe(me, true, Some(object));
+                        me.then = Then::MakeRoot(object);
+                    } else {
+                        next.root = Some(object);
+                    }
+                });
+            }
+            return;
+        };
+        if !self.state.processors.iter().any(|each| matches!(each.then, Then::SetRoot(_))) {
+            let deletion = me.mode != Mode::Off && !self.config.has(RootDropNotShaded);
+            self.add_sound(MutatorStep::DropRoot(old), |next, me| {
+                if deletion {
+                    owe(me, true, Some(old));
+                    me.then = Then::DropRoot;
+                } else {
+                    next.root = None;
+                }
+            });
+        }
+        let deletion = me.mode != Mode::Off && !self.config.has(RootSetNotShaded);
+        for object in me.hand.each().filter(|&object| object != old) {
+            self.replace(Then::SetRoot(object), Some(old), deletion);
+        }
+    }
+
+    fn use_pins(&mut self) {
+        let me = *self.me();
+        // Pins that are being made take part in the bound; who unpins has the pinner alone.
+        let busy = self.state.processors.iter().fold(Objects::NONE, |set, each| match each.then {
+            Then::RaiseFlag(object) | Then::CountPin(object) | Then::Unpin(object) => {
+                set.and(Objects::of(Some(object)))
+            }
+            _ => set,
+        });
+        let shade = me.mode == Mode::Arm && !self.config.has(PinMadeInArmNotShaded);
+        let taken = self.state.pinned.and(busy);
+        for object in me.hand.each().filter(|&object| taken.len() < self.config.pins && !taken.has(object)) {
+            let flags = self.config.pin_flags;
+            self.add_sound(MutatorStep::Pin(object), |next, me| {
+                owe(me, shade, Some(object));
+                if shade {
+                    me.then = Then::RaiseFlag(object);
+                } else if flags {
+                    next.flagged.add(object);
+                    me.then = Then::CountPin(object);
+                } else {
+                    next.pinned.add(object);
+                }
+            });
+        }
+        let shade = me.mode != Mode::Off && !self.config.has(UnpinNotShaded);
+        for object in self.state.pinned.each().filter(|&object| !busy.has(object)) {
+            self.add_sound(MutatorStep::Unpin(object), |next, me| {
+                if shade {
+                    owe(me, true, Some(object));
+                    me.then = Then::Unpin(object);
+                } else {
+                    next.pinned.remove(object);
+                }
+            });
+        }
+    }
+}
+
+/// Null, and each object of a set.
+fn null_or(set: Objects) -> impl Iterator<Item = Option<Object>> {
+    std::iter::once(None).chain(set.each().map(Some))
+}
+
+/// Replaces a pointer; in `Arm`, what was put there is to be shaded.
+fn put(config: &Config, next: &mut State, me: &mut Processor, then: Then) {
+    match then {
+        Then::SetRoot(object) => {
+            next.root = Some(object);
+            owe(me, me.mode == Mode::Arm && !config.has(RootMadeInArmNotShaded), Some(object));
+        }
+        Then::Overwrite(object, value) => {
+            next.field[object as usize] = value;
+            owe(me, me.mode == Mode::Arm && !config.has(NoInsertionBarrierInArm), value);
+        }
+        _ => {}
+    }
+}
+
+/// Notes what a barrier has to shade.
+fn owe(me: &mut Processor, applies: bool, object: Option<Object>) {
+    if applies {
+        me.to_shade = me.to_shade.and(Objects::of(object));
+    }
+}
+
+/// Adopts the newest phase: in every handshake the buffer and the newborns are handed over.
+fn answer(next: &mut State, me: &mut Processor, keep_buffer: bool, config: &Config) {
+    me.mode = next.stage.asked_mode(config.faults);
+    me.answered = true;
+    if keep_buffer {
+        return;
+    }
+    next.queue = next.queue.and(std::mem::take(&mut me.buffer)).and(std::mem::take(&mut me.born));
+}
+
+impl Stage {
+    /// The mode that processors which have not answered are asked for.
+    fn asked_mode(self, faults: crate::fault::Faults) -> Mode {
+        match self {
+            Self::Rest | Self::AwaitOff | Self::Sweep => Mode::Off,
+            Self::AwaitArm if faults.has(NoSecondHandshake) => Mode::Mark,
+            Self::AwaitArm => Mode::Arm,
+            Self::AwaitMark | Self::MarkRoot | Self::ListPins | Self::WalkPins | Self::Trace => Mode::Mark,
+            Self::AwaitClose | Self::AwaitCloseAgain => Mode::Close,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The barrier: what a mutation does when it changes a pointer while a cycle marks.
+//!
+//! The old value is shaded *before* it is replaced, and the replacement is a compare-and-swap that begins again if
+//! another thread was faster. Both matter, and `linchpin-model` shows how (`ShadeAfterSwap`, `PlainStoreAfterShade`):
+//!
+//! * Shaded after it was replaced, the value is in nobody's buffer for a moment though nothing leads to it any more. If
+//!   a mutation that has answered the closing round already comes across it in that moment, it is shaded into a
+//!   buffer that is not looked at again, and the mark ends with something grey.
+//! * Replaced by a plain store, the value removed need not be the one that was shaded.
+
+use std::ptr::NonNull;
+
+use crate::mutator::Mutator;
+use crate::processor::phase::Mode;
+use crate::sync::{AtomicPtr, Ordering};
+
+impl Mutator<'_> {
+    /// Replaces `expected` in a pointer field or a root of this heap, with the barrier; like `compare_exchange`.
+    ///
+    /// # Safety
+    /// A cycle marks, and the mutation has `new` and `expected` in hand (where they are not null): `expected` was
+    /// loaded from `field` in this mutation, or is something else it may name.
+    pub(crate) unsafe fn replace_marking(
+        &self,
+        field: &AtomicPtr<u8>,
+        expected: *mut u8,
+        new: *mut u8,
+    ) -> Result<*mut u8, *mut u8> {
+        if let Some(old) = NonNull::new(expected) {
+            // SAFETY: the caller's promise.
+            unsafe { self.shade(old) };
+        }
+        // Acquire and release: pairs with the changes of the field before and the loads after.
+        let outcome = field.compare_exchange(expected, new, Ordering::AcqRel, Ordering::Acquire);
+        if outcome.is_ok()
+            && self.mode() == Mode::Arm
+            && let Some(new) = NonNull::new(new)
+        {
+            // SAFETY: the caller's promise.
+            unsafe { self.shade(new) };
+        }
+        outcome
+    }
+
+    /// Puts `new` into a pointer field or a root of this heap, with the barrier; returns what it replaced.
+    ///
+    /// # Safety
+    /// A cycle marks, and the mutation has `new` in hand (if it is not null).
+    pub(crate) unsafe fn swap_marking(&self, field: &AtomicPtr<u8>, new: *mut u8) -> *mut u8 {
+        // Acquire: pairs with the release of the change that put it there.
+        let mut expected = field.load(Ordering::Acquire);
+        loop {
+            // SAFETY: the caller's promise; what was loaded from a field is in hand.
+            match unsafe { self.replace_marking(field, expected, new) } {
+                Ok(old) => return old,
+                Err(held) => expected = held,
+            }
+        }
+    }
+}
