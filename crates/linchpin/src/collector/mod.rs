@@ -32,6 +32,8 @@ pub(crate) mod barrier;
 pub(crate) mod cycle;
 pub(crate) mod mark;
 pub(crate) mod pacer;
+#[cfg(test)]
+mod protocol_tests;
 pub(crate) mod queue;
 pub(crate) mod workers;
 

@@ -1,0 +1,70 @@
+//! Interleavings that a test from outside cannot arrange, because it does not see the mode it is in.
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::processor::phase::Mode;
+use crate::{Gc, GcCell, Heap, Mutator, Root};
+
+/// Enters mutations until one is in `mode`, and runs `work` in that one. Ends because the collector has been asked for a
+/// cycle and waits for nobody but the caller's threads.
+fn mutate_in<R>(heap: &Heap, mode: Mode, mut work: impl for<'gc> FnMut(&Mutator<'gc>) -> R) -> R {
+    loop {
+        let outcome = heap.mutate(|mu| (mu.mode() == mode).then(|| work(mu)));
+        if let Some(outcome) = outcome {
+            return outcome;
+        }
+        thread::yield_now();
+    }
+}
+
+type Slot<'gc> = GcCell<'gc, Arc<()>>;
+
+/// A mutation in `Arm` has in hand what a mutation still in `Off` has unlinked, and puts it into an object that a mutation
+/// in `Mark` has made: black, and never traced. Only the insertion barrier tells the collector of it.
+#[test]
+fn what_arm_stores_into_an_object_born_in_mark_survives() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let witness = Arc::clone(&alive);
+    let only_root: Mutex<Option<Root<Arc<()>>>> = Mutex::new(Some(heap.mutate(|mu| mu.root(mu.alloc(witness)))));
+    let made: Mutex<Option<Root<Slot<'static>>>> = Mutex::new(None);
+    let (in_off, off_entered) = channel();
+    let (in_arm, arm_entered) = channel();
+    let (in_mark, mark_entered) = channel();
+    thread::scope(|scope| {
+        let (heap, only_root, made) = (&heap, &only_root, &made);
+        // The first processor: in Off until the second is in Arm, then in Mark.
+        scope.spawn(move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Off);
+                in_off.send(()).unwrap();
+                arm_entered.recv().unwrap();
+                // In Off, so without a shade.
+                drop(only_root.lock().unwrap().take());
+            });
+            mutate_in(heap, Mode::Mark, |mu| {
+                *made.lock().unwrap() = Some(mu.root(mu.alloc(Slot::null())));
+            });
+            in_mark.send(()).unwrap();
+        });
+        // The second: in Arm all the while, with the object in hand.
+        scope.spawn(move || {
+            off_entered.recv().unwrap();
+            scope.spawn(move || heap.collect());
+            mutate_in(heap, Mode::Arm, |mu| {
+                let in_hand: Gc<'_, Arc<()>> = only_root.lock().unwrap().as_ref().unwrap().get(mu);
+                in_arm.send(()).unwrap();
+                mark_entered.recv().unwrap();
+                made.lock().unwrap().as_ref().unwrap().get(mu).store(mu, in_hand);
+            });
+        });
+    });
+    assert_eq!(Arc::strong_count(&alive), 2, "the value was dropped while a field leads to it");
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 2);
+    drop(made);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1, "now nothing leads to it");
+}
