@@ -31,6 +31,8 @@ enum Task {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Search the large configurations of the protocol's model (some minutes, 4 GB of memory).
+    Model,
     /// Run the library's tests, the stress program and the C job under the address sanitizer (nightly toolchain).
     Asan,
 }
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match task {
         Task::Smoke => smoke(),
         Task::Stress { minutes, seed } => stress(minutes, seed),
+        Task::Model => model(),
         Task::Asan => asan(),
     };
     match outcome {
@@ -127,6 +130,11 @@ fn stress(minutes: u64, first_seed: u64) -> Result<String> {
         runs += 1;
     }
     Ok(format!("{runs} runs of stress, seeds {first_seed} to {}", first_seed + runs.saturating_sub(1)))
+}
+
+fn model() -> Result<String> {
+    run(Command::new(env!("CARGO")).args(["run", "--release", "--package", "linchpin-model", "--", "--full"]))?;
+    Ok("the protocol holds in every configuration, each fault is found".to_owned())
 }
 
 /// Runs tests, stress and the C job under the address sanitizer of the nightly toolchain. The standard library is not
