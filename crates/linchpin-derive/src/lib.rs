@@ -3,6 +3,7 @@
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::quote;
+use syn::ext::IdentExt;
 use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
 use syn::{
@@ -36,16 +37,25 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let branded = branded_arguments(&input.generics);
 
-    // Pointers come in through the brand or through a type parameter; a field that mentions neither has none, even
-    // where its type contains itself.
-    let mut needs_trace = Vec::new();
-    for field in &fields {
-        match mentions(field, brand.as_ref(), &type_parameters) {
-            Mentioned::Brand => needs_trace.push(quote!(true)),
-            Mentioned::Parameter => needs_trace.push(quote!(<#field as ::linchpin::Trace>::NEEDS_TRACE)),
-            Mentioned::Nothing => {}
-        }
-    }
+    // With the brand, a value may hold pointers, whatever its fields look like. Without it they come in through the type
+    // parameters, or through what a parameter's traits lead to, so each parameter and each field is asked. A field that
+    // contains the type itself cannot be asked (the answer would depend on itself): it counts as a yes, as does one whose
+    // tokens do not tell.
+    let needs_trace: Vec<Tokens> = if brand.is_some() {
+        vec![quote!(true)]
+    } else if type_parameters.is_empty() {
+        Vec::new()
+    } else {
+        let of_field = |field: &&Type| {
+            if may_contain_itself(field, name) {
+                quote!(true)
+            } else {
+                quote!(<#field as ::linchpin::Trace>::NEEDS_TRACE)
+            }
+        };
+        let of_parameter = |parameter: &&Ident| quote!(<#parameter as ::linchpin::Trace>::NEEDS_TRACE);
+        type_parameters.iter().map(of_parameter).chain(fields.iter().map(of_field)).collect()
+    };
     let body = trace_body(&input.data);
     let no_drop = (brand.is_some() || !type_parameters.is_empty()).then(|| {
         quote! {
@@ -185,40 +195,28 @@ impl VisitMut for Rebrand<'_> {
     }
 }
 
-enum Mentioned {
-    Brand,
-    Parameter,
-    Nothing,
-}
-
-fn mentions(field: &Type, brand: Option<&Lifetime>, parameters: &[&Ident]) -> Mentioned {
-    struct Search<'a> {
-        brand: Option<&'a Lifetime>,
-        parameters: &'a [&'a Ident],
-        found_brand: bool,
-        found_parameter: bool,
+/// Whether a field's type names the type it is part of, or could without its tokens showing it.
+fn may_contain_itself(field: &Type, name: &Ident) -> bool {
+    struct Search {
+        name: Ident,
+        found: bool,
     }
-    impl<'ast> Visit<'ast> for Search<'_> {
-        fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
-            self.found_brand |= self.brand == Some(lifetime);
-        }
+    impl<'ast> Visit<'ast> for Search {
         fn visit_ident(&mut self, ident: &'ast Ident) {
-            self.found_parameter |= self.parameters.contains(&ident);
+            let ident = ident.unraw();
+            self.found |= ident == self.name || ident == "Self";
         }
         fn visit_macro(&mut self, _: &'ast syn::Macro) {
-            // What a macro expands to is not known: better trace in vain.
-            self.found_brand = true;
+            self.found = true;
+        }
+        fn visit_type(&mut self, node: &'ast Type) {
+            self.found |= matches!(node, Type::Verbatim(_));
+            syn::visit::visit_type(self, node);
         }
     }
-    let mut search = Search { brand, parameters, found_brand: false, found_parameter: false };
+    let mut search = Search { name: name.unraw(), found: false };
     search.visit_type(field);
-    if search.found_brand {
-        Mentioned::Brand
-    } else if search.found_parameter {
-        Mentioned::Parameter
-    } else {
-        Mentioned::Nothing
-    }
+    search.found
 }
 
 /// The body of `trace`: a match that binds and traces every field.

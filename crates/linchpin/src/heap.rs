@@ -180,6 +180,12 @@ impl Heap {
         self.core.memory.region.contains(address.addr())
     }
 
+    /// What the heap is made of, for tests that look inside.
+    #[cfg(test)]
+    pub(crate) fn core_for_tests(&self) -> &Core {
+        &self.core
+    }
+
     /// The heap's number, which no other heap of the process has or will have.
     #[must_use]
     pub fn id(&self) -> u64 {

@@ -183,8 +183,8 @@ impl<'gc> Mutator<'gc> {
         }
     }
 
-    /// A fresh slot. It carries the colour of new objects already; nobody looks into it before a pointer to it is
-    /// published, or this mutation has ended.
+    /// A fresh slot. It carries the colour of new objects already. Nobody looks into it before a pointer to it is published,
+    /// a pin of it is seen, or this mutation has ended; the first two are releases, after it was initialised.
     #[inline(always)]
     fn reserve(&self, place: Place) -> Option<NonNull<u8>> {
         if place.large {
@@ -206,23 +206,26 @@ impl<'gc> Mutator<'gc> {
         let local = self.local();
         let armed = local.mode() == Mode::Arm;
         let memory = &self.core().memory;
-        let start = local.runs.next_slow(memory, info, slot_bytes, !armed);
+        let start = local.runs.next_slow(memory, info, slot_bytes, !armed, local.mode());
+        // Before the object is noted or coloured, since it may unwind.
+        self.report_allocated(start.is_none());
         if armed && let Some(start) = start {
             local.note_newborn(start);
         }
-        self.report_allocated(start.is_none());
         start
     }
 
     #[cold]
     #[inline(never)]
     fn reserve_large(&self, info: &'static TypeInfo, bytes: usize) -> Option<NonNull<u8>> {
+        // First, since it may unwind, which nothing may do once the object has its colour.
+        self.report_allocated(false);
         let local = self.local();
         let memory = &self.core().memory;
         // Slot size 0 stands for "one object a span".
         let class = memory.classes.class(info, 0);
         let units = bytes.div_ceil(SPAN_BYTES);
-        let Some(unit) = memory.open_span(class, units) else {
+        let Some(unit) = memory.take_large_span(class, units, local.mode()) else {
             self.report_allocated(true);
             return None;
         };
@@ -234,7 +237,6 @@ impl<'gc> Mutator<'gc> {
             local.note_newborn(start);
         }
         local.runs.count_large(units * SPAN_BYTES);
-        self.report_allocated(false);
         Some(start)
     }
 
@@ -271,6 +273,9 @@ impl<'gc> Mutator<'gc> {
     ///
     /// # Errors
     /// If the region is full.
+    ///
+    /// # Panics
+    /// As [`try_alloc`](Self::try_alloc).
     pub fn try_alloc_slice_copy<T: Allocate<'gc> + Copy>(&self, source: &[T]) -> Result<Gc<'gc, [T]>, OutOfMemory> {
         let start = self.reserve_slice::<T>(source.len())?;
         // SAFETY: a fresh slice object with room for so many elements, which `T: Copy` lets us copy bytewise.
@@ -304,6 +309,9 @@ impl<'gc> Mutator<'gc> {
     ///
     /// # Errors
     /// If the region is full; `make` is not called then.
+    ///
+    /// # Panics
+    /// As [`try_alloc`](Self::try_alloc).
     pub fn try_alloc_slice_with<T: Allocate<'gc>>(
         &self,
         length: usize,
@@ -367,6 +375,9 @@ impl<'gc> Mutator<'gc> {
     ///
     /// # Errors
     /// If the region is full; `fill` is not called then.
+    ///
+    /// # Panics
+    /// As [`try_alloc`](Self::try_alloc).
     pub fn try_alloc_bytes_with<R>(
         &self,
         length: usize,

@@ -2,6 +2,7 @@
 //!
 //! See the head of [`collector`](super) for the protocol and for why each step is there.
 
+use super::AbortOnUnwind;
 use super::mark::{Marking, Tracer};
 use super::workers::Workers;
 use crate::heap::Core;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 /// Runs a whole cycle on this thread.
 pub(crate) fn run(core: &Core, workers: &Workers) {
+    let _abort = AbortOnUnwind;
     let cycle = core.memory.marked_cycle() + 1;
     core.cycle.store(cycle, Ordering::Relaxed);
     let black = colour_of_cycle(cycle);
@@ -46,7 +48,7 @@ pub(crate) fn run(core: &Core, workers: &Workers) {
     handshake(core, Mode::Off, black);
     core.memory.open_sweep(cycle);
     {
-        let _sweeping = Sweeping::begin();
+        let _sweeping = Sweeping::begin(core.id);
         core.memory.sweep_all(cycle);
     }
     core.pace.end_sweep(core.memory.swept.live_bytes.load(Ordering::Relaxed));
@@ -79,7 +81,11 @@ fn handshake(core: &Core, mode: Mode, colour: u8) {
             }
             match processor.try_take(Status::Held) {
                 // A resize may have changed the number since; the newest phase answers this one too.
-                Some(holding) if must_retire => core.processors.retire(core, holding),
+                Some(holding) if must_retire => {
+                    core.processors.retire(core, holding);
+                    // It stays in use, without an answer, if the limit has been raised meanwhile: look again.
+                    all_answered = false;
+                }
                 Some(holding) => holding.answer_held(core, core.processors.phase()),
                 None => all_answered &= answered,
             }

@@ -169,7 +169,6 @@ impl Control {
 /// The collector's thread.
 fn serve(core: Arc<Core>) {
     this_thread::set_collector_of(core.id);
-    let _abort = AbortOnUnwind;
     let workers = Workers::start(mark_helpers(core.processors.limit()), core.id);
     while let Some(number) = core.control.next_cycle() {
         cycle::run(&core, &workers);
@@ -191,8 +190,8 @@ pub(crate) fn mark_helpers(processors: usize) -> usize {
     processors.div_ceil(4) - 1
 }
 
-/// A collector that unwinds has lost objects it was to trace; going on would free what is in use.
-struct AbortOnUnwind;
+/// A marker that unwinds has lost objects it was to trace; going on would free what is in use.
+pub(crate) struct AbortOnUnwind;
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {

@@ -1,5 +1,6 @@
 //! Interleavings that a test from outside cannot arrange, because it does not see the mode it is in.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -67,4 +68,37 @@ fn what_arm_stores_into_an_object_born_in_mark_survives() {
     drop(made);
     heap.collect();
     assert_eq!(Arc::strong_count(&alive), 1, "now nothing leads to it");
+}
+
+/// Between the end of a mark and its sweep every span counts as unswept. A mutation that still runs in `Close` may allocate
+/// all the same, in the spans there are: the region has no fresh one here.
+#[test]
+fn there_is_room_while_a_mark_ends() {
+    let heap = Heap::builder().processors(1).region_size(1 << 20).build().unwrap();
+    let half: Vec<Root<[u64; 8]>> = heap.mutate(|mu| {
+        let all: Vec<_> = std::iter::from_fn(|| mu.try_alloc([7_u64; 8]).ok()).collect();
+        all.into_iter().step_by(2).map(|object| mu.root(object)).collect()
+    });
+    heap.collect();
+    let marked = || heap.core_for_tests().memory.marked_cycle();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                heap.collect();
+            }
+        });
+        mutate_in(&heap, Mode::Close, |mu| {
+            // The processor is in Close, so its round ends the mark, and the handshake to Off waits for this mutation.
+            let before = heap.core_for_tests().cycle.load(Ordering::Relaxed);
+            while marked() != before {
+                thread::yield_now();
+            }
+            for _ in 0..1000 {
+                mu.try_alloc([8_u64; 8]).expect("half of the region is free");
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(heap.mutate(|mu| half.iter().all(|root| *root.get(mu) == [7; 8])));
 }

@@ -32,7 +32,8 @@ use crate::sync::{Arc, Ordering};
 pub struct Root<T: ?Sized + 'static> {
     core: Arc<Core>,
     slot: NonNull<Slot>,
-    target: PhantomData<NonNull<T>>,
+    // Invariant in `T`: `set` takes what `get` of another handle of the same root hands out.
+    target: PhantomData<fn(NonNull<T>) -> NonNull<T>>,
 }
 
 // SAFETY: a root gives shared access to an object on any thread, which needs `T: Send + Sync`, as every object in a

@@ -57,12 +57,20 @@ impl Class {
     /// A span with room; one that still has to be swept only if `sweeping` allows it and no value in it
     /// could need dropping (values are never dropped inside an allocation).
     ///
-    /// `cycle` is the last cycle whose mark has ended, as the asking processor knows it.
-    pub(crate) fn take(&self, region: &Region, classes: &Classes, cycle: u64, sweeping: bool) -> Option<Supply> {
+    /// `cycle` is the last cycle whose mark has ended, as the asking processor knows it; with `stale`, a span that was not
+    /// swept of its dead will do.
+    pub(crate) fn take(
+        &self,
+        region: &Region,
+        classes: &Classes,
+        cycle: u64,
+        sweeping: bool,
+        stale: bool,
+    ) -> Option<Supply> {
         let lists = &mut *self.lists.lock();
         // A stale span here was given back around the end of a mark and waits for `gather_unswept`.
         if let Some(position) =
-            lists.available.iter().rposition(|&unit| region.span(unit as usize).swept_cycle() == cycle)
+            lists.available.iter().rposition(|&unit| stale || region.span(unit as usize).swept_cycle() == cycle)
         {
             return Some(Supply::Swept(lists.available.swap_remove(position) as usize));
         }

@@ -9,13 +9,20 @@
 //! thread, which sweeps all the rest before the next cycle may start.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::time::Duration;
 
 use super::class::{Class, Classes, Supply};
 use super::free_spans::FreeSpans;
 use super::region::Region;
 use super::{PIN_FLAG_CLEAR, SPAN_BYTES, SPAN_GRANULES};
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::processor::phase::Mode;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, thread};
 use crate::trace::TypeInfo;
+
+/// How long a processor that finds the region full waits, while a sweep is pending, before it looks again, and how often.
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
+const PATIENCE: u32 = 200;
 
 /// The heap's memory: the region, its free units and the classes.
 pub(crate) struct Memory {
@@ -26,6 +33,8 @@ pub(crate) struct Memory {
     marked_cycle: AtomicU64,
     /// The last cycle whose dead may be swept: `marked_cycle`, as soon as no barrier is active any more.
     sweepable_cycle: AtomicU64,
+    /// The last cycle whose dead are all swept.
+    swept_cycle: AtomicU64,
     /// Figures, for the pacer and the statistics.
     pub(crate) swept: SweptFigures,
 }
@@ -61,6 +70,7 @@ impl Memory {
             free: Mutex::new(FreeSpans::new(units)),
             marked_cycle: AtomicU64::new(0),
             sweepable_cycle: AtomicU64::new(0),
+            swept_cycle: AtomicU64::new(0),
             swept: SweptFigures::default(),
         }
     }
@@ -88,6 +98,23 @@ impl Memory {
         self.sweepable_cycle.store(cycle, Ordering::Release);
     }
 
+    /// Whether `object`, which a mutation in `Off` of a processor with this colour has a reference into, is dead: being
+    /// dropped by a sweep right now.
+    ///
+    /// While a sweep is pending no cycle can begin, so whatever lives carries the colour of the last one.
+    pub(crate) fn is_being_dropped(&self, object: NonNull<u8>, mode: Mode, colour: u8) -> bool {
+        mode == Mode::Off
+            && self.region.mark(object.addr().get()).load(Ordering::Relaxed) != colour
+            && self.is_sweep_pending_exactly()
+    }
+
+    /// Read-modify-writes, since they see the newest value: the bytes of live objects change colour as soon as the next
+    /// cycle has begun, after the end of this sweep.
+    #[cold]
+    fn is_sweep_pending_exactly(&self) -> bool {
+        self.swept_cycle.fetch_max(0, Ordering::AcqRel) != self.marked_cycle.fetch_max(0, Ordering::AcqRel)
+    }
+
     /// Units below which everything in use lies.
     pub(crate) fn frontier(&self) -> usize {
         self.free.lock().frontier()
@@ -98,12 +125,42 @@ impl Memory {
         self.free.lock().in_use()
     }
 
-    /// A span for a processor to allocate in: one with room, else a fresh one. `None` if the region is full.
-    pub(crate) fn take_span(&self, class: &Class) -> Option<Taken> {
+    /// A span for a processor in `mode` to allocate in: one with room, else a fresh one. `None` if the region is full.
+    pub(crate) fn take_span(&self, class: &Class, mode: Mode) -> Option<Taken> {
+        self.patiently(mode, || self.try_take_span(class, mode))
+    }
+
+    /// A span of `units` fresh units for one object, asked for by a processor in `mode`.
+    pub(crate) fn take_large_span(&self, class: &Class, units: usize, mode: Mode) -> Option<usize> {
+        self.patiently(mode, || self.open_span(class, units))
+    }
+
+    /// Tries until there is room, for a bounded time, while a sweep is pending that may find some: to say "full" at once would
+    /// be worse. (In other modes than `Off` the sweep waits for the asking processor.)
+    fn patiently<R>(&self, mode: Mode, attempt: impl Fn() -> Option<R>) -> Option<R> {
+        for _ in 0..PATIENCE {
+            let taken = attempt();
+            if taken.is_some() || mode != Mode::Off || !self.is_sweep_pending() {
+                return taken;
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        attempt()
+    }
+
+    /// Whether a mark has ended whose dead are not swept yet.
+    fn is_sweep_pending(&self) -> bool {
+        self.swept_cycle.load(Ordering::Acquire) != self.marked_cycle()
+    }
+
+    fn try_take_span(&self, class: &Class, mode: Mode) -> Option<Taken> {
         let cycle = self.marked_cycle();
         // Acquire: pairs with the release in `open_sweep`.
         let sweeping = self.sweepable_cycle.load(Ordering::Acquire) == cycle;
-        while let Some(supply) = class.take(&self.region, &self.classes, cycle, sweeping) {
+        // A processor that has not answered the handshake to `Off` may allocate in a span whose dead are not swept yet: its
+        // free slots are free, and the span is given back in that answer, before the unswept ones are gathered.
+        let stale = mode != Mode::Off;
+        while let Some(supply) = class.take(&self.region, &self.classes, cycle, sweeping, stale) {
             match supply {
                 Supply::Swept(unit) => return Some(Taken { unit, fresh: false }),
                 Supply::Unswept(unit) => {
@@ -137,7 +194,7 @@ impl Memory {
     }
 
     /// A span of `units` fresh units for `class`; `None` if the region has no such run.
-    pub(crate) fn open_span(&self, class: &Class, units: usize) -> Option<usize> {
+    fn open_span(&self, class: &Class, units: usize) -> Option<usize> {
         let start = self.free.lock().take(units)?;
         for back in 1..units {
             self.region.span(start + back).continue_span(back);
@@ -169,6 +226,8 @@ impl Memory {
         while self.classes.sweeps_in_flight() != 0 {
             backoff.snooze();
         }
+        // Release: pairs with the acquire in `is_sweep_pending`.
+        self.swept_cycle.store(cycle, Ordering::Release);
     }
 
     fn sweep_and_return(&self, unit: usize, class: &Class, cycle: u64) {
@@ -234,14 +293,17 @@ impl Memory {
                 continue;
             }
             let value = self.region.pointer(address);
-            // SAFETY: the slot carries a colour, so it holds an initialised value of the span's type; it is
-            // dead, so nobody reaches it; its byte is cleared below, so it is dropped once.
+            // Cleared first: whatever the value's `Drop` does, it is dropped once.
+            mark.store(0, Ordering::Relaxed);
+            // SAFETY: the slot carried a colour, so it holds an initialised value of the span's type; it is dead, so
+            // nobody reaches it; its byte is cleared, so it is dropped once.
             let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { drop_value(value) }));
-            if outcome.is_err() {
-                // The panic hook has told; the value counts as dropped, like a local's at unwinding.
+            if let Err(payload) = outcome {
+                // The panic hook has told; the value counts as dropped, like a local's at unwinding. The payload may
+                // have a `Drop` that panics, too, so it is left alone.
+                std::mem::forget(payload);
                 self.swept.drop_panics.fetch_add(1, Ordering::Relaxed);
             }
-            mark.store(0, Ordering::Relaxed);
             freed += 1;
         }
         self.swept.dropped_values.fetch_add(freed as u64, Ordering::Relaxed);

@@ -11,6 +11,10 @@
 //! Nobody takes a counter away from its owner while the object lives; the sweeper, which owns a dead slot alone,
 //! resets both halves.
 //!
+//! **Orderings.** Every change is a release, and readers acquire. So who sees a pin sees the object it was made for (the
+//! collector's walk needs that for an object that was born and pinned while it marks), and who sees one of two changes that
+//! are ordered sees the earlier one too.
+//!
 //! **Exactness.** The halves cannot be loaded at one instant, so a reader loads the shared half before and after the
 //! local one, and again if it has changed; then the sum is the count at the instant of the local load. The
 //! shared half carries the low bits of a version, so that a change there and back is noticed, unless the reader is
@@ -62,11 +66,10 @@ impl PinCounter {
     /// Counts a pin, as the holder of the processor with this bias.
     #[inline(always)]
     pub(crate) fn pin(&self, bias: Bias) -> Result<(), TooManyPins> {
-        // Relaxed, here and below: a count orders nothing by itself. Between processors it is ordered by what orders
-        // the processors: the state words and the handshakes.
+        // Relaxed: only the processor's holder changes a half that it owns; for anybody else's any value will do.
         let local = self.local.load(Ordering::Relaxed);
         if local.wrapping_sub(bias.0) < MOST_LOCAL_PINS {
-            self.local.store(local + 1, Ordering::Relaxed);
+            self.local.store(local + 1, Ordering::Release);
             return Ok(());
         }
         self.pin_slow(bias)
@@ -76,11 +79,11 @@ impl PinCounter {
     fn pin_slow(&self, bias: Bias) -> Result<(), TooManyPins> {
         // A look first, since a compare-and-swap costs the same when it fails.
         if self.local.load(Ordering::Relaxed) == 0
-            && self.local.compare_exchange(0, bias.0 + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && self.local.compare_exchange(0, bias.0 + 1, Ordering::Release, Ordering::Relaxed).is_ok()
         {
             return Ok(());
         }
-        let before = self.shared.fetch_add(ONE_VERSION.wrapping_add(1), Ordering::Relaxed);
+        let before = self.shared.fetch_add(ONE_VERSION.wrapping_add(1), Ordering::Release);
         if signed(before) >= MOST_SHARED_PINS as i32 {
             self.unpin_shared();
             return Err(TooManyPins);
@@ -94,7 +97,7 @@ impl PinCounter {
         let local = self.local.load(Ordering::Relaxed);
         // A local half of ours that counts one at least.
         if local.wrapping_sub(bias.0).wrapping_sub(1) < MOST_LOCAL_PINS {
-            self.local.store(local - 1, Ordering::Relaxed);
+            self.local.store(local - 1, Ordering::Release);
         } else {
             self.unpin_shared();
         }
@@ -103,7 +106,7 @@ impl PinCounter {
     #[cold]
     fn unpin_shared(&self) {
         // One version up, one pin down.
-        self.shared.fetch_add(ONE_VERSION.wrapping_sub(1), Ordering::Relaxed);
+        self.shared.fetch_add(ONE_VERSION.wrapping_sub(1), Ordering::Release);
     }
 
     /// How many pins there are.
@@ -122,7 +125,7 @@ impl PinCounter {
 
     #[inline(always)]
     fn sum(&self) -> i32 {
-        // Acquire, on the first two: keeps the three loads in their order.
+        // Acquire, on the first two: pairs with the releases of the changes, and keeps the three loads in their order.
         let shared = self.shared.load(Ordering::Acquire);
         let local = self.local.load(Ordering::Acquire);
         if self.shared.load(Ordering::Relaxed) == shared {

@@ -11,7 +11,7 @@ use super::counter::PinCounter;
 use crate::heap::Core;
 use crate::processor::Local;
 use crate::processor::phase::Mode;
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 
 /// How many records an emptied list may keep room for.
 const KEEP_RECORDS: usize = 4096;
@@ -34,7 +34,7 @@ impl PinRecord {
 pub(crate) struct Inner {
     core: Arc<Core>,
     pub(super) pins: Vec<PinRecord>,
-    /// The type of the first pin, and the cycle it was made in.
+    /// The type of the first pin, and the last cycle whose mark had ended when it was made.
     pub(super) first_type: fn() -> &'static str,
     pub(super) first_cycle: u64,
     /// The position in the registry; touched only under its lock.
@@ -68,9 +68,13 @@ impl Inner {
         Arc::as_ptr(unsafe { &(*this.as_ptr()).core })
     }
 
-    /// The number of the heap.
-    pub(super) fn heap_id(&self) -> u64 {
-        self.core.id
+    /// The last cycle whose mark had ended when the first pin was made.
+    ///
+    /// # Safety
+    /// `this` is alive and belongs to the caller.
+    pub(super) unsafe fn first_cycle(this: NonNull<Self>) -> u64 {
+        // SAFETY: the caller's promise.
+        unsafe { (*this.as_ptr()).first_cycle }
     }
 
     /// How many pins it records.
@@ -79,7 +83,7 @@ impl Inner {
     /// `this` is alive and belongs to the caller.
     pub(super) unsafe fn len(this: NonNull<Self>) -> usize {
         // SAFETY: the caller's promise.
-        unsafe { (*this.as_ptr()).pins.len() }
+        unsafe { &(*this.as_ptr()).pins }.len()
     }
 
     /// Records a pin.
@@ -88,14 +92,17 @@ impl Inner {
     /// `this` is alive and belongs to the caller; `core` is its heap.
     #[inline(always)]
     pub(super) unsafe fn record(this: NonNull<Self>, core: &Core, record: PinRecord, type_name: fn() -> &'static str) {
-        // SAFETY: the caller's promise; the reference ends with this function.
-        let inner = unsafe { &mut *this.as_ptr() };
-        if inner.pins.is_empty() {
-            inner.first_type = type_name;
-            // Relaxed: for a report.
-            inner.first_cycle = core.cycle.load(Ordering::Relaxed);
+        // Fields only, never the whole: `position` is not the owner's.
+        // SAFETY: the caller's promise; the references end with this function.
+        let (pins, first_type, first_cycle) = unsafe {
+            let this = this.as_ptr();
+            (&mut (*this).pins, &mut (*this).first_type, &mut (*this).first_cycle)
+        };
+        if pins.is_empty() {
+            *first_type = type_name;
+            *first_cycle = core.memory.marked_cycle();
         }
-        inner.pins.push(record);
+        pins.push(record);
     }
 
     /// Undoes every pin and forgets it.
@@ -105,13 +112,14 @@ impl Inner {
     /// holds.
     #[inline(always)]
     pub(super) unsafe fn unpin_all(this: NonNull<Self>, local: &Local) {
-        // SAFETY: the caller's promise; the reference ends with this function.
-        let inner = unsafe { &mut *this.as_ptr() };
+        // Fields only, as in `record`.
+        // SAFETY: the caller's promise; the references end with this function.
+        let (core, pins) = unsafe { (&(*this.as_ptr()).core, &mut (*this.as_ptr()).pins) };
         if local.mode() != Mode::Off {
-            inner.shade_all(local);
+            shade_all(core, pins, local);
         }
         let bias = local.bias();
-        for pin in &inner.pins {
+        for pin in &*pins {
             // SAFETY: the counter is part of the region's metadata, which `core` keeps mapped.
             let counter = unsafe { pin.counter.as_ref() };
             debug_assert_ne!(counter.count(), 0, "a record stands for one pin");
@@ -119,21 +127,20 @@ impl Inner {
         }
         // Records hold nothing to drop.
         // SAFETY: a length of 0 is always valid.
-        unsafe { inner.pins.set_len(0) };
-        if inner.pins.capacity() > KEEP_RECORDS {
-            inner.pins = Vec::new();
+        unsafe { pins.set_len(0) };
+        if pins.capacity() > KEEP_RECORDS {
+            *pins = Vec::new();
         }
     }
+}
 
-    /// The deletion barrier of every pin, before any is undone.
-    #[cold]
-    fn shade_all(&self, local: &Local) {
-        let core = &*self.core;
-        for pin in &self.pins {
-            let object = core.memory.region.granule_of_counter(pin.counter);
-            // SAFETY: the counter belongs to the granule an object starts at, which its pin keeps alive.
-            unsafe { local.shade(core, object) };
-        }
+/// The deletion barrier of every pin, before any is undone.
+#[cold]
+fn shade_all(core: &Core, pins: &[PinRecord], local: &Local) {
+    for pin in pins {
+        let object = core.memory.region.granule_of_counter(pin.counter);
+        // SAFETY: the counter belongs to the granule an object starts at, which its pin keeps alive.
+        unsafe { local.shade(core, object) };
     }
 }
 

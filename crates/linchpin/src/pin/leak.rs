@@ -40,10 +40,19 @@ impl PinLeak {
     /// # Safety
     /// The inner pinner is alive, and nobody uses it meanwhile.
     pub(super) unsafe fn of(inner: NonNull<Inner>, cause: PinLeakCause) -> Self {
+        // Fields only: another one is the registry's.
         // SAFETY: the caller's promise.
-        let inner = unsafe { inner.as_ref() };
+        let (pins, heap, first_type, first_cycle) = unsafe {
+            let inner = inner.as_ptr();
+            (
+                &(*inner).pins,
+                (*Inner::core(NonNull::new_unchecked(inner))).id,
+                (*inner).first_type,
+                (*inner).first_cycle,
+            )
+        };
         let mut sites: Vec<(&'static Location<'static>, usize)> = Vec::new();
-        for pin in &inner.pins {
+        for pin in pins {
             match sites.iter_mut().find(|(location, _)| *location == pin.location) {
                 Some((_, count)) => *count += 1,
                 None => sites.push((pin.location, 1)),
@@ -51,11 +60,11 @@ impl PinLeak {
         }
         Self {
             cause,
-            heap: inner.heap_id(),
-            pins: inner.pins.len(),
-            type_name: (inner.first_type)(),
+            heap,
+            pins: pins.len(),
+            type_name: first_type(),
             location: sites.first().map_or_else(Location::caller, |(location, _)| location),
-            cycle: inner.first_cycle,
+            cycle: first_cycle,
             sites,
         }
     }
@@ -90,7 +99,7 @@ impl PinLeak {
         self.location
     }
 
-    /// The cycle that ran, or had run last, when the first one was made.
+    /// The last cycle whose mark had ended when the first one was made.
     #[must_use]
     pub fn cycle(&self) -> u64 {
         self.cycle
@@ -114,7 +123,7 @@ impl fmt::Display for PinLeak {
                 write!(f, "heap {heap} was dropped with {pins} pins of one Pinner outstanding")?;
             }
         }
-        write!(f, " First: {type_name}, pinned at {location} in cycle {cycle}")?;
+        write!(f, " First: {type_name}, pinned at {location} after cycle {cycle}")?;
         for (location, count) in self.sites.iter().skip(1) {
             write!(f, "; {count} at {location}")?;
         }

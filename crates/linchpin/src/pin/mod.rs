@@ -85,7 +85,8 @@ impl Pinner {
     /// Pins an object and returns the address of its value (of the first element, for a slice).
     ///
     /// The address is good until [`unpin`](Self::unpin), or until the pinner is dropped. It may leave the mutation, so its
-    /// type is under the brand `'static`; who follows pointers in the object through it must be in a mutation.
+    /// type is under the brand `'static`. Who looks through it at pointers in the object must be in a mutation of the heap, and
+    /// must not keep any of those pointers: their brand is not one that the compiler would hold back.
     ///
     /// # Panics
     /// If the pinner has pins in another heap, or the object has four million pins already.
@@ -101,17 +102,29 @@ impl Pinner {
 
     /// Pins the object that a reference leads into, be it to the whole object, a field or an element, and returns the
     /// address. For a reference to anything outside the heap (a static, a local) it does nothing but that: such
-    /// memory is not the collector's.
+    /// memory is not the collector's. The same goes for a reference to nothing, of size zero; and for memory that an object
+    /// *owns* elsewhere, such as a `Vec`'s elements or a `String`'s bytes, which is freed with the object: pin the object
+    /// itself for that.
     ///
     /// # Panics
-    /// As [`pin`](Self::pin).
+    /// As [`pin`](Self::pin); or if the object is being dropped by the collector, as in a `Drop` that pins its own value.
     #[track_caller]
     pub fn pin_ref<T: ?Sized>(&mut self, mu: &Mutator<'_>, reference: &T) -> NonNull<T> {
         let target = NonNull::from(reference);
         let core = mu.core();
+        // A reference to nothing may point behind the object it came from, at one that nobody has in hand.
+        if size_of_val(reference) == 0 {
+            return target;
+        }
         if let Some(object) = core.object_at(target.addr().get()) {
-            let inner = self.inner_of(mu);
             let object = core.memory.region.pointer(object);
+            let local = mu.local();
+            assert!(
+                !core.memory.is_being_dropped(object, local.mode(), local.colour()),
+                "linchpin: Pinner::pin_ref was asked to pin an object that the collector is dropping; a Drop cannot keep \
+                 its own value"
+            );
+            let inner = self.inner_of(mu);
             // SAFETY: a reference into the region leads into an object that is alive during the mutation; `inner`
             // belongs to this pinner and is of this heap.
             unsafe { pin_object(inner, mu, object, std::any::type_name::<T>, Location::caller()) };
@@ -263,7 +276,7 @@ impl Pinner {
     #[cold]
     #[inline(never)]
     fn drop_slow(&mut self) {
-        let leaked = (!self.is_empty() && this_thread::is_sweeping()).then_some(self.inner).flatten().map(|inner| {
+        let leaked = self.inner.filter(|&inner| is_swept_with_pins(inner)).map(|inner| {
             // SAFETY: the inner pinner belongs to this pinner; its core is kept for the call of the hook below.
             let core = unsafe { &*Inner::core(inner) }.shared();
             // SAFETY: nobody else uses the inner.
@@ -280,6 +293,17 @@ impl Pinner {
             hook(&report);
         }
     }
+}
+
+/// Whether the pinner of this inner has pins and is dropped because the value it is part of was swept.
+///
+/// A pinner that a value's `Drop` has made and pinned with is dropped during the sweep, too, but its pins were made after the
+/// end of the mark. Those of a swept pinner were made before the snapshot that found it unreachable.
+fn is_swept_with_pins(inner: NonNull<Inner>) -> bool {
+    // SAFETY: the caller's pinner, which is being dropped, owns the inner.
+    let (pins, core, first_cycle) = unsafe { (Inner::len(inner), &*Inner::core(inner), Inner::first_cycle(inner)) };
+    pins != 0
+        && this_thread::sweeping_heap().is_some_and(|heap| heap != core.id || first_cycle != core.memory.marked_cycle())
 }
 
 impl fmt::Debug for Pinner {

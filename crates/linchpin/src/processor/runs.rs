@@ -14,6 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ptr::NonNull;
 
+use super::phase::Mode;
 use crate::memory::class::Class;
 use crate::memory::sweep::{Memory, Taken};
 use crate::memory::{GRANULE, SPAN_BYTES};
@@ -146,6 +147,7 @@ impl Runs {
         info: &'static TypeInfo,
         slot_bytes: usize,
         install: bool,
+        mode: Mode,
     ) -> Option<NonNull<u8>> {
         let key = (std::ptr::from_ref(info).addr(), slot_bytes);
         let place = self.place(info, slot_bytes);
@@ -156,7 +158,7 @@ impl Runs {
         } else {
             self.more.borrow_mut().remove(&key).unwrap_or(Run { info, slot_bytes, ..Run::EMPTY })
         };
-        let slot = self.advance(memory, &mut run);
+        let slot = self.advance(memory, &mut run, mode);
         if install {
             let displaced = place.replace(run);
             if !displaced.info.is_null() {
@@ -169,11 +171,11 @@ impl Runs {
         slot
     }
 
-    fn advance(&self, memory: &Memory, run: &mut Run) -> Option<NonNull<u8>> {
+    fn advance(&self, memory: &Memory, run: &mut Run, mode: Mode) -> Option<NonNull<u8>> {
         while run.cursor == run.end {
             self.finish(run);
             if run.class.is_null() || !find_run(memory, run) {
-                self.next_span(memory, run)?;
+                self.next_span(memory, run, mode)?;
             }
         }
         let slot = run.cursor;
@@ -190,7 +192,7 @@ impl Runs {
     }
 
     /// Gives the used-up span back and takes another one.
-    fn next_span(&self, memory: &Memory, run: &mut Run) -> Option<()> {
+    fn next_span(&self, memory: &Memory, run: &mut Run, mode: Mode) -> Option<()> {
         if let Some(span) = held_span(run) {
             span.give_back();
         }
@@ -198,7 +200,7 @@ impl Runs {
         let info: &'static TypeInfo = unsafe { &*run.info };
         *run = Run { info, slot_bytes: run.slot_bytes, ..Run::EMPTY };
         let class = memory.classes.class(info, run.slot_bytes);
-        let Taken { unit, fresh } = memory.take_span(class)?;
+        let Taken { unit, fresh } = memory.take_span(class, mode)?;
         let start = memory.region.unit_start(unit).as_ptr();
         run.class = class;
         run.unit = unit;

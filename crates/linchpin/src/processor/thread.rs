@@ -24,8 +24,8 @@ struct ThreadState {
     last_processor: Cell<*const Processor>,
     /// The heap whose collector this thread is.
     collector_of: Cell<u64>,
-    /// Set while values are dropped by a sweep: the innermost mutation at that time.
-    sweeping: Cell<bool>,
+    /// The heap whose sweep drops values on this thread (0: none), and the innermost mutation at that time.
+    sweeping: Cell<u64>,
     sweeping_within: Cell<*const Frame>,
 }
 
@@ -36,7 +36,7 @@ thread_local! {
             last_heap: Cell::new(0),
             last_processor: Cell::new(ptr::null()),
             collector_of: Cell::new(0),
-            sweeping: Cell::new(false),
+            sweeping: Cell::new(0),
             sweeping_within: Cell::new(ptr::null()),
         }
     };
@@ -112,14 +112,14 @@ pub(crate) fn is_collector_of(id: u64) -> bool {
 
 /// While it lives, values dropped on this thread count as dropped by a sweep.
 pub(crate) struct Sweeping {
-    was: bool,
+    was: u64,
     was_within: *const Frame,
 }
 
 impl Sweeping {
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn begin(heap: u64) -> Self {
         THREAD.with(|thread| Self {
-            was: thread.sweeping.replace(true),
+            was: thread.sweeping.replace(heap),
             was_within: thread.sweeping_within.replace(thread.innermost.get()),
         })
     }
@@ -134,8 +134,11 @@ impl Drop for Sweeping {
     }
 }
 
-/// Whether a value that is dropped here and now is dropped by a sweep, and not by a mutation that the value's own
-/// `Drop` has begun.
-pub(crate) fn is_sweeping() -> bool {
-    THREAD.with(|thread| thread.sweeping.get() && ptr::eq(thread.innermost.get(), thread.sweeping_within.get()))
+/// The heap by whose sweep a value that is dropped here and now is dropped; `None` if it is not, or by a mutation that such
+/// a value's own `Drop` has begun.
+pub(crate) fn sweeping_heap() -> Option<u64> {
+    THREAD.with(|thread| {
+        let heap = thread.sweeping.get();
+        (heap != 0 && ptr::eq(thread.innermost.get(), thread.sweeping_within.get())).then_some(heap)
+    })
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Holding, Processor};
-use crate::sync::{Arc, AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, thread};
+use crate::sync::{Arc, AtomicPtr, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering};
 
 /// How long a waiting thread sleeps before it looks again by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -34,9 +34,27 @@ struct Queue {
 }
 
 struct Waiter {
-    thread: thread::Thread,
+    /// Set to wake it up. (Not `park`, whose one token a thread the program owns may be keeping for itself.)
+    woken: Mutex<bool>,
+    wake: Condvar,
     /// The processor it was given.
     granted: AtomicPtr<Processor>,
+}
+
+impl Waiter {
+    /// Sleeps until it is woken, or it is time to look again.
+    fn sleep(&self) {
+        let mut woken = self.woken.lock();
+        if !*woken {
+            self.wake.wait_for(&mut woken, LOOK_AGAIN);
+        }
+        *woken = false;
+    }
+
+    fn wake_up(&self) {
+        *self.woken.lock() = true;
+        self.wake.notify_one();
+    }
 }
 
 impl Waiting {
@@ -55,7 +73,11 @@ impl Waiting {
     pub(crate) fn wait_for<'a>(&self, mut try_take: impl FnMut() -> Option<Holding<'a>>) -> Holding<'a> {
         self.waits.fetch_add(1, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::SeqCst);
-        let waiter = Arc::new(Waiter { thread: thread::current(), granted: AtomicPtr::new(std::ptr::null_mut()) });
+        let waiter = Arc::new(Waiter {
+            woken: Mutex::new(false),
+            wake: Condvar::new(),
+            granted: AtomicPtr::new(std::ptr::null_mut()),
+        });
         self.queue.lock().fresh.push_back(Arc::clone(&waiter));
         let mut starving = false;
         let holding = loop {
@@ -69,7 +91,7 @@ impl Waiting {
                 }
                 break holding;
             }
-            thread::park_timeout(LOOK_AGAIN);
+            waiter.sleep();
             if !starving {
                 starving = true;
                 let queue = &mut *self.queue.lock();
@@ -106,12 +128,12 @@ impl Waiting {
             // Release: pairs with the acquire in `granted_to`. The queue's lock is held, so that `withdraw`
             // sees the grant.
             waiter.granted.store(processor, Ordering::Release);
-            waiter.thread.unpark();
+            waiter.wake_up();
             return;
         }
         drop(holding);
         if let Some(waiter) = queue.fresh.front() {
-            waiter.thread.unpark();
+            waiter.wake_up();
         }
     }
 }
