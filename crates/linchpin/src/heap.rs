@@ -124,7 +124,8 @@ impl Heap {
     ///
     /// # Panics
     /// Inside a mutation of this heap, or in a `Drop` that the collector runs: the cycle would wait for its own
-    /// caller. Also if the collector's thread cannot be started.
+    /// caller. Also if the collector's thread cannot be started. (That a `Drop` collects another heap, one of whose `Drop`s
+    /// collects this one, is not noticed: both wait for ever.)
     pub fn collect(&self) {
         assert!(
             this_thread::current_processor(&*self.core).is_none(),
