@@ -20,6 +20,15 @@ fn mutate_in<R>(heap: &Heap, mode: Mode, mut work: impl for<'gc> FnMut(&Mutator<
     }
 }
 
+/// Tells a thread to stop when it goes away.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 type Slot<'gc> = GcCell<'gc, Arc<()>>;
 
 /// A mutation in `Arm` has in hand what a mutation still in `Off` has unlinked, and puts it into an object that a mutation
@@ -80,25 +89,28 @@ fn there_is_room_while_a_mark_ends() {
         all.into_iter().step_by(2).map(|object| mu.root(object)).collect()
     });
     heap.collect();
-    let marked = || heap.core_for_tests().memory.marked_cycle();
+    let memory = &heap.core_for_tests().memory;
+    assert!(!memory.is_sweep_pending(), "a cycle ends when everything is swept");
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        // Set on unwinding, too, so that a failure does not hang.
+        let stop = StopOnDrop(&stop);
         scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
+            while !stop.0.load(Ordering::Relaxed) {
                 heap.collect();
             }
         });
         mutate_in(&heap, Mode::Close, |mu| {
             // The processor is in Close, so its round ends the mark, and the handshake to Off waits for this mutation.
-            let before = heap.core_for_tests().cycle.load(Ordering::Relaxed);
-            while marked() != before {
+            let running = heap.core_for_tests().cycle.load(Ordering::Relaxed);
+            while memory.marked_cycle() != running {
                 thread::yield_now();
             }
+            assert!(memory.is_sweep_pending());
             for _ in 0..1000 {
                 mu.try_alloc([8_u64; 8]).expect("half of the region is free");
             }
         });
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(heap.mutate(|mu| half.iter().all(|root| *root.get(mu) == [7; 8])));
 }

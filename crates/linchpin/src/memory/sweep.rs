@@ -149,7 +149,7 @@ impl Memory {
     }
 
     /// Whether a mark has ended whose dead are not swept yet.
-    fn is_sweep_pending(&self) -> bool {
+    pub(crate) fn is_sweep_pending(&self) -> bool {
         self.swept_cycle.load(Ordering::Acquire) != self.marked_cycle()
     }
 
