@@ -120,7 +120,14 @@ impl PinCounter {
     /// Whether there are any pins.
     #[inline(always)]
     pub(crate) fn is_pinned(&self) -> bool {
-        self.sum() > 0
+        // Acquire: as in `sum`.
+        let shared = self.shared.load(Ordering::Acquire);
+        let local = self.local.load(Ordering::Acquire);
+        if shared | self.shared.load(Ordering::Relaxed) == 0 {
+            // Nobody but the owner has ever counted here: no need to add the halves up.
+            return local & MOST_LOCAL_PINS != 0;
+        }
+        self.sum_again() > 0
     }
 
     #[inline(always)]

@@ -129,9 +129,16 @@ impl Inner {
         // SAFETY: a length of 0 is always valid.
         unsafe { pins.set_len(0) };
         if pins.capacity() > KEEP_RECORDS {
-            *pins = Vec::new();
+            give_up(pins);
         }
     }
+}
+
+/// Gives an outsized list back.
+#[cold]
+#[inline(never)]
+fn give_up(pins: &mut Vec<PinRecord>) {
+    *pins = Vec::new();
 }
 
 /// The deletion barrier of every pin, before any is undone.

@@ -90,7 +90,7 @@ impl Pinner {
     ///
     /// # Panics
     /// If the pinner has pins in another heap, or the object has four million pins already.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn pin<'gc, T: ?Sized + Object>(&mut self, mu: &Mutator<'gc>, gc: Gc<'gc, T>) -> NonNull<T::Branded<'static>> {
         let inner = self.inner_of(mu);
@@ -135,7 +135,7 @@ impl Pinner {
     /// Undoes all pins. The pinner is empty then and can be used again.
     ///
     /// May be called anywhere: inside or outside mutations, on any thread.
-    #[inline]
+    #[inline(always)]
     pub fn unpin(&mut self) {
         let Some(inner) = self.inner else { return };
         // SAFETY: the inner pinner belongs to this pinner.
