@@ -26,6 +26,10 @@ pub(crate) struct Region {
     marks: NonNull<AtomicU8>,
     pin_counters: NonNull<PinCounter>,
     pin_flags: NonNull<AtomicU8>,
+    /// `marks` and `pin_counters` less the number of the region's first granule, so that an address finds its metadata by
+    /// a shift and an add. Outside the mapping by themselves; made and used by wrapping arithmetic, which keeps provenance.
+    marks_origin: *const AtomicU8,
+    pin_counters_origin: *const PinCounter,
     spans: NonNull<Span>,
 }
 
@@ -87,6 +91,8 @@ impl Region {
             mapping_bytes,
             base,
             bytes,
+            marks_origin: marks.as_ptr().cast::<AtomicU8>().wrapping_sub(base.addr().get() / GRANULE),
+            pin_counters_origin: pin_counters.as_ptr().cast::<PinCounter>().wrapping_sub(base.addr().get() / GRANULE),
             marks: marks.cast(),
             pin_counters: pin_counters.cast(),
             pin_flags: pin_flags.cast(),
@@ -139,17 +145,18 @@ impl Region {
         self.span(self.unit_of(object.addr().get()))
     }
 
+    /// The number of a granule, counted from address 0.
     #[inline(always)]
-    fn granule_of(&self, address: usize) -> usize {
+    fn granule_number(&self, address: usize) -> usize {
         debug_assert!(self.contains(address));
-        (address - self.base.addr().get()) / GRANULE
+        address / GRANULE
     }
 
     /// The mark byte of the granule at `address`, which lies in the region.
     #[inline(always)]
     pub(crate) fn mark(&self, address: usize) -> &AtomicU8 {
         // SAFETY: there is a mark byte for each granule of the region, mapped as long as `self`.
-        unsafe { self.marks.add(self.granule_of(address)).as_ref() }
+        unsafe { &*self.marks_origin.wrapping_add(self.granule_number(address)) }
     }
 
     /// The mark bytes of one unit. Who reads or writes through the pointer plainly must own the span, with no barrier
@@ -166,7 +173,7 @@ impl Region {
     #[inline(always)]
     pub(crate) fn pin_counter(&self, address: usize) -> &PinCounter {
         // SAFETY: there is a counter for each granule of the region, mapped as long as `self`.
-        unsafe { self.pin_counters.add(self.granule_of(address)).as_ref() }
+        unsafe { &*self.pin_counters_origin.wrapping_add(self.granule_number(address)) }
     }
 
     /// The start of the granule a pin counter belongs to.
