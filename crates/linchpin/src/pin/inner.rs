@@ -167,9 +167,8 @@ unsafe impl Send for InnerBox {}
 
 impl Drop for InnerBox {
     fn drop(&mut self) {
-        // SAFETY: it belongs to nobody else.
-        let core = unsafe { &*Inner::core(self.0) }.shared();
-        core.pinners.remove(self.0);
+        // SAFETY: it belongs to nobody else, and owns the core until the end of this function.
+        unsafe { &*Inner::core(self.0) }.pinners.remove(self.0);
         // SAFETY: it was made by `Box::leak`, and the registry has let go of it.
         let inner = unsafe { Box::from_raw(self.0.as_ptr()) };
         debug_assert!(inner.pins.is_empty(), "pins are undone before their record goes away");
