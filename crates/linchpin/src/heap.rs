@@ -255,8 +255,8 @@ impl Core {
 
     /// Whether the object at or around `address` is pinned; true for an address outside the region.
     ///
-    /// Only the granule that an object starts at has a mark byte or pins. So an address there, which is what one mostly
-    /// asks about, needs no look at the span.
+    /// Only the granule that an object starts at has pins. So an address there that is pinned, which is what one mostly asks
+    /// about, needs no look at the span.
     #[inline(always)]
     fn is_pinned_at(&self, address: usize) -> bool {
         let region = &self.memory.region;
@@ -266,11 +266,7 @@ impl Core {
         if region.pin_counter(address).is_pinned() {
             return true;
         }
-        // Relaxed: the byte of an object that the caller knows to be alive is not 0, whatever its colour.
-        if region.mark(address).load(Ordering::Relaxed) != 0 {
-            return false;
-        }
-        self.pin_count_around(address) != 0
+        self.object_at(address).is_some_and(|start| region.pin_counter(start).is_pinned())
     }
 
     /// How many pins the object at or around `address` has; 0 for an address outside the region.

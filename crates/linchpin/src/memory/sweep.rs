@@ -104,6 +104,9 @@ impl Memory {
     /// While a sweep is pending no cycle can begin, so whatever lives carries the colour of the last one.
     pub(crate) fn is_being_dropped(&self, object: NonNull<u8>, mode: Mode, colour: u8) -> bool {
         mode == Mode::Off
+            // Only values with drop glue are dropped. And only their mark bytes may be read here: those of other types are
+            // being swept plainly, for all this mutation knows.
+            && self.region.span_of(object).info().is_some_and(|info| info.drop.is_some())
             && self.region.mark(object.addr().get()).load(Ordering::Relaxed) != colour
             && self.is_sweep_pending_exactly()
     }
