@@ -303,8 +303,10 @@ impl Memory {
             let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { drop_value(value) }));
             if let Err(payload) = outcome {
                 // The panic hook has told; the value counts as dropped, like a local's at unwinding. The payload may
-                // have a `Drop` that panics, too, so it is left alone.
-                std::mem::forget(payload);
+                // have a `Drop` that panics, too; what comes of that is left alone.
+                if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                    std::mem::forget(another);
+                }
                 self.swept.drop_panics.fetch_add(1, Ordering::Relaxed);
             }
             freed += 1;
