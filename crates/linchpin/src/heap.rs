@@ -47,8 +47,6 @@ pub(crate) struct Core {
     pub(crate) pinners: Registry,
     pub(crate) pace: Pace,
     pub(crate) control: Control,
-    /// The cycle that runs, or ran last.
-    pub(crate) cycle: AtomicU64,
     /// The `Heap` is gone, and the collector's thread with it.
     ended: AtomicBool,
     /// After the end: something was let go of since the last cycle began.
@@ -87,7 +85,6 @@ impl Heap {
             roots: RootTable::default(),
             pinners: Registry::default(),
             control: Control::default(),
-            cycle: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             unsettled: AtomicBool::new(false),
             settling: Mutex::new(()),
@@ -304,7 +301,7 @@ impl Core {
         self.settle_if_ended();
         // A cached inner pinner owns the core: left alone, it would keep the core for ever.
         for processor in self.processors.all() {
-            if let Some(holding) = leak::hold(processor) {
+            if let Some(holding) = processor.hold() {
                 holding.local().drop_pinner_cache();
             }
         }

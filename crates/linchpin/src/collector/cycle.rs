@@ -6,7 +6,7 @@ use super::AbortOnUnwind;
 use super::mark::{Marking, Tracer};
 use super::workers::Workers;
 use crate::heap::Core;
-use crate::memory::{PIN_FLAG_RAISED, PIN_FLAG_TOUCHED, SPAN_BYTES};
+use crate::memory::{PIN_FLAG_RAISED, PIN_FLAG_TOUCHED};
 use crate::processor::phase::{Mode, Status, colour_of_cycle};
 use crate::processor::thread::Sweeping;
 use crate::sync::{Ordering, thread};
@@ -16,7 +16,6 @@ use std::time::Duration;
 pub(crate) fn run(core: &Core, workers: &Workers) {
     let _abort = AbortOnUnwind;
     let cycle = core.memory.marked_cycle() + 1;
-    core.cycle.store(cycle, Ordering::Relaxed);
     let black = colour_of_cycle(cycle);
     core.pace.begin_mark();
     let may_hold_pins = take_pin_flags(core);
@@ -57,10 +56,10 @@ pub(crate) fn run(core: &Core, workers: &Workers) {
 /// Traces until the queue is empty.
 fn mark(core: &Core, workers: &Workers, tracer: &mut Tracer<'_>) {
     let marking = Marking::new(workers.count() + 1);
+    let black = tracer.black();
     workers.with_helpers(
         &|| {
-            let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(core.cycle.load(Ordering::Relaxed)));
-            marking.drain(&core.queue, &mut tracer);
+            marking.drain(&core.queue, &mut Tracer::new(&core.memory.region, black));
         },
         || marking.drain(&core.queue, tracer),
     );
@@ -137,15 +136,7 @@ fn visit_pins(core: &Core, taken: Vec<usize>, tracer: &mut Tracer<'_>) {
     units.sort_unstable();
     units.dedup();
     for unit in units {
-        let span = region.span(unit);
-        let slot_bytes = span.slot_bytes();
-        if slot_bytes == 0 {
-            continue;
-        }
-        let start = region.unit_start(unit).addr().get();
-        let slots = span.units() * SPAN_BYTES / slot_bytes;
-        for slot in 0..slots {
-            let address = start + slot * slot_bytes;
+        for address in region.slots(unit) {
             // Pins made before the snapshot are seen by way of the handshakes; later ones were shaded,
             // or their objects are part of the snapshot or black.
             if region.pin_counter(address).is_pinned() {

@@ -30,6 +30,11 @@ impl<'a> Tracer<'a> {
         Self { region, black, stack: Vec::new(), marker: PhantomData }
     }
 
+    /// The colour it marks with.
+    pub(crate) fn black(&self) -> u8 {
+        self.black
+    }
+
     /// Reports a pointer.
     #[inline(always)]
     pub fn visit<T: ?Sized + Object>(&mut self, gc: Gc<'_, T>) {
@@ -78,7 +83,7 @@ impl Marking {
         Self { markers, idle: AtomicUsize::new(0) }
     }
 
-    /// Traces until every marker has run out of work. `seed` is what this marker begins with.
+    /// Traces until every marker has run out of work, beginning with what is on the tracer's stack.
     pub(crate) fn drain(&self, queue: &GreyQueue, tracer: &mut Tracer<'_>) {
         loop {
             while let Some(grey) = tracer.stack.pop() {

@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::processor::phase::Mode;
+use crate::processor::phase::{Mode, colour_of_cycle};
 use crate::{Gc, GcCell, Heap, Mutator, Root};
 
 /// Enters mutations until one is in `mode`, and runs `work` in that one. Ends because the collector has been asked for a
@@ -102,8 +102,7 @@ fn there_is_room_while_a_mark_ends() {
         });
         mutate_in(&heap, Mode::Close, |mu| {
             // The processor is in Close, so its round ends the mark, and the handshake to Off waits for this mutation.
-            let running = heap.core_for_tests().cycle.load(Ordering::Relaxed);
-            while memory.marked_cycle() != running {
+            while colour_of_cycle(memory.marked_cycle()) != mu.local().colour() {
                 thread::yield_now();
             }
             assert!(memory.is_sweep_pending());

@@ -139,6 +139,14 @@ impl Region {
         unsafe { self.spans.add(unit).as_ref() }
     }
 
+    /// The addresses at which the objects of a span may start; none for a free unit.
+    pub(crate) fn slots(&self, unit: usize) -> impl Iterator<Item = usize> {
+        let span = self.span(unit);
+        let slot_bytes = span.slot_bytes();
+        let start = self.unit_start(unit).addr().get();
+        (0..span.slots()).map(move |slot| start + slot * slot_bytes)
+    }
+
     /// The record of the span an object lies in, for the start of an object.
     #[inline(always)]
     pub(crate) fn span_of(&self, object: NonNull<u8>) -> &Span {

@@ -73,6 +73,11 @@ impl Span {
         self.slot_bytes.load(Ordering::Relaxed)
     }
 
+    /// How many objects the span has room for; 0 while free.
+    pub(crate) fn slots(&self) -> usize {
+        (self.units() * SPAN_BYTES).checked_div(self.slot_bytes()).unwrap_or(0)
+    }
+
     /// Where in the span the slot begins that holds the byte at `offset`, in bytes. For a free span, 0.
     ///
     /// The product is exact enough: `offset` is below 2^16 wherever the reciprocal is not 0, so the error of the

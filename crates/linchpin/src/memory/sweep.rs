@@ -248,15 +248,13 @@ impl Memory {
         let span = self.region.span(unit);
         debug_assert_ne!(span.swept_cycle(), cycle, "a span is swept once a cycle");
         let dead = crate::processor::phase::colour_of_cycle(cycle - 1);
-        let slot_bytes = span.slot_bytes();
-        let slots = (span.units() * SPAN_BYTES) / slot_bytes;
         // Relaxed: pins of live objects may raise it at any time; what is done here concerns dead ones.
         let pins_touched = self.region.pin_flag(unit).load(Ordering::Relaxed) != PIN_FLAG_CLEAR;
         if pins_touched {
-            self.reset_dead_counters(unit, slot_bytes, slots, dead);
+            self.reset_dead_counters(unit, dead);
         }
         let freed = if class.info().drop.is_some() {
-            self.drop_dead(unit, class.info(), slot_bytes, slots, dead)
+            self.drop_dead(unit, class.info(), dead)
         } else {
             // SAFETY: the caller owns the span, and sweeps only run while no barrier and no marker does.
             clear_dead(unsafe { self.region.marks_of_unit(unit).as_mut() }, dead)
@@ -268,16 +266,15 @@ impl Memory {
             self.region.pin_flag(unit).store(PIN_FLAG_CLEAR, Ordering::Relaxed);
         }
         span.set_swept_cycle(cycle);
-        self.swept.live_bytes.fetch_add(live * slot_bytes, Ordering::Relaxed);
+        self.swept.live_bytes.fetch_add(live * span.slot_bytes(), Ordering::Relaxed);
         self.swept.live_objects.fetch_add(live, Ordering::Relaxed);
         self.swept.freed_objects.fetch_add(freed as u64, Ordering::Relaxed);
-        Outcome { live, free: slots - live }
+        Outcome { live, free: span.slots() - live }
     }
 
     /// Lets go of the owners of dead objects' pin counters, so that the next objects there start without one.
-    fn reset_dead_counters(&self, unit: usize, slot_bytes: usize, slots: usize, dead: u8) {
-        let start = self.region.unit_start(unit).addr().get();
-        for address in (0..slots).map(|slot| start + slot * slot_bytes) {
+    fn reset_dead_counters(&self, unit: usize, dead: u8) {
+        for address in self.region.slots(unit) {
             if self.region.mark(address).load(Ordering::Relaxed) == dead {
                 self.region.pin_counter(address).reset();
             }
@@ -285,12 +282,10 @@ impl Memory {
     }
 
     /// Drops the dead values of a span and clears their mark bytes.
-    fn drop_dead(&self, unit: usize, info: &'static TypeInfo, slot_bytes: usize, slots: usize, dead: u8) -> usize {
+    fn drop_dead(&self, unit: usize, info: &'static TypeInfo, dead: u8) -> usize {
         let Some(drop_value) = info.drop else { return 0 };
-        let start = self.region.unit_start(unit).addr().get();
         let mut freed = 0;
-        for slot in 0..slots {
-            let address = start + slot * slot_bytes;
+        for address in self.region.slots(unit) {
             let mark = self.region.mark(address);
             if mark.load(Ordering::Relaxed) != dead {
                 continue;

@@ -6,9 +6,8 @@ use std::ptr::NonNull;
 
 use super::inner::Inner;
 use crate::heap::Core;
-use crate::processor::Holding;
-use crate::processor::phase::Status;
-use crate::sync::{Arc, thread};
+use crate::processor::{Holding, Processor};
+use crate::sync::Arc;
 
 /// How pins came to be leaked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -145,7 +144,7 @@ pub(crate) fn report_outstanding(core: &Core, cause: PinLeakCause) {
     let mut leaks = Vec::new();
     {
         // Who unpins holds a processor; with all of them held, every inner pinner stands still.
-        let _all: Vec<Holding<'_>> = core.processors.all().filter_map(hold).collect();
+        let _all: Vec<Holding<'_>> = core.processors.all().filter_map(Processor::hold).collect();
         core.pinners.for_each(|inner| {
             // SAFETY: what is registered is alive and, with all processors held, not used by anybody.
             unsafe {
@@ -158,18 +157,5 @@ pub(crate) fn report_outstanding(core: &Core, cause: PinLeakCause) {
     let hook = Arc::clone(&core.config.leak_hook);
     for leak in &leaks {
         hook(leak);
-    }
-}
-
-/// Holds a processor, which nobody keeps for longer than a moment any more; `None` if it is retired.
-pub(crate) fn hold(processor: &crate::processor::Processor) -> Option<Holding<'_>> {
-    loop {
-        if let Some(holding) = processor.try_take(Status::Held) {
-            return Some(holding);
-        }
-        if processor.state().status() == Status::Retired {
-            return None;
-        }
-        thread::yield_now();
     }
 }

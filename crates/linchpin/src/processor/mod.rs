@@ -131,6 +131,20 @@ impl Processor {
             .then(|| Holding { processor: self })
     }
 
+    /// Holds the processor of a heap that has ended, which nobody keeps for longer than a moment any more; `None` if it is
+    /// retired.
+    pub(crate) fn hold(&self) -> Option<Holding<'_>> {
+        loop {
+            if let Some(holding) = self.try_take(Status::Held) {
+                return Some(holding);
+            }
+            if self.state().status() == Status::Retired {
+                return None;
+            }
+            crate::sync::thread::yield_now();
+        }
+    }
+
     /// What only the holder may touch.
     ///
     /// # Safety

@@ -1,6 +1,6 @@
 //! Threads that found no free processor.
 //!
-//! This is the one place where a thread waits for others: as many mutations run as there are processors, and one
+//! This is where a thread waits for others: as many mutations run as there are processors, and one
 //! more must wait until one ends. Leaving a mutation is a store and a look at a counter, with no fence between, so
 //! a thread that is about to sleep may be overlooked; it therefore looks again by itself after a short while. One
 //! that has looked in vain then stands in a queue, and whoever leaves next hands his processor to the
