@@ -147,11 +147,7 @@ fn a_lock_free_stack_gives_back_every_node_once() {
     };
     thread::scope(|scope| {
         let at_end = stop.on_drop();
-        scope.spawn(|| {
-            while !stop.is_set() {
-                heap.collect();
-            }
-        });
+        scope.spawn(|| stop.until(|| heap.collect()));
         let workers: Vec<_> = (0..THREADS)
             .map(|thread| {
                 let (heap, ledger, top, pop) = (&heap, &ledger, &top, &pop);
@@ -213,16 +209,8 @@ fn a_chain_survives_cycles_while_it_is_rewired() {
     let stop = Stop::default();
     thread::scope(|scope| {
         let at_end = stop.on_drop();
-        scope.spawn(|| {
-            while !stop.is_set() {
-                heap.collect();
-            }
-        });
-        scope.spawn(|| {
-            while !stop.is_set() {
-                churn(&heap, 1000);
-            }
-        });
+        scope.spawn(|| stop.until(|| heap.collect()));
+        scope.spawn(|| stop.until(|| churn(&heap, 1000)));
         for rotation in 0..ROTATIONS {
             heap.mutate(|mu| {
                 // The second link is taken out and put in again somewhere else, so that for a
@@ -272,11 +260,7 @@ fn objects_that_wander_between_slots_survive() {
     let stop = Stop::default();
     thread::scope(|scope| {
         let at_end = stop.on_drop();
-        scope.spawn(|| {
-            while !stop.is_set() {
-                heap.collect();
-            }
-        });
+        scope.spawn(|| stop.until(|| heap.collect()));
         for step in 0..MOVES {
             heap.mutate(|mu| {
                 let slots = slots.get(mu);

@@ -249,11 +249,7 @@ fn pinned_content_stays_readable_under_churn() {
     let stop = Stop::default();
     thread::scope(|scope| {
         let at_end = stop.on_drop();
-        scope.spawn(|| {
-            while !stop.is_set() {
-                churn(&heap, 1000);
-            }
-        });
+        scope.spawn(|| stop.until(|| churn(&heap, 1000)));
         for _ in 0..20 {
             heap.collect();
             for (seed, address) in addresses.iter().enumerate() {

@@ -278,16 +278,8 @@ fn an_object_handed_around_survives() {
     let root = thread::scope(|scope| {
         let mut root = root;
         let at_end = stop.on_drop();
-        scope.spawn(|| {
-            while !stop.is_set() {
-                heap.collect();
-            }
-        });
-        scope.spawn(|| {
-            while !stop.is_set() {
-                churn(&heap, 500);
-            }
-        });
+        scope.spawn(|| stop.until(|| heap.collect()));
+        scope.spawn(|| stop.until(|| churn(&heap, 500)));
         for round in 0..ROUNDS {
             // From a root to another one, outside any mutation.
             root = root.clone();

@@ -32,10 +32,9 @@ impl<T: ?Sized> Address<T> {
     /// What is there. `pinner` must be the one beside the address, and is borrowed so that nobody
     /// gives its pins back meanwhile.
     fn get<'pin>(&self, _pinner: &'pin Pinner) -> &'pin T {
-        // SAFETY: the object is pinned by the pinner in the same `Held`, so it is alive and in
-        // place: addresses are made by `Held::pin` only, read with the pinner beside them by this
-        // module only, and gone when `Held::release` gives the pins back. Objects in the heap
-        // change through cells and atomics only.
+        // SAFETY: the object is pinned by the pinner in the same `Held`, so it is alive and in place: this module alone makes
+        // addresses (`Held::pin`), reads them with the pinner beside them, and lets both go together (`Held::release`).
+        // Objects in the heap change through cells and atomics only.
         unsafe { self.0.as_ref() }
     }
 }

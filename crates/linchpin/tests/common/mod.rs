@@ -89,6 +89,13 @@ impl Stop {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Does `work` over and over until the helpers are to stop.
+    pub(crate) fn until(&self, mut work: impl FnMut()) {
+        while !self.is_set() {
+            work();
+        }
+    }
+
     /// A value that sets the flag when it is dropped.
     pub(crate) fn on_drop(&self) -> impl Drop {
         StopOnDrop(self)
