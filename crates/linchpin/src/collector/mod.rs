@@ -70,14 +70,15 @@ struct ControlState {
 impl Control {
     /// Asks for a cycle because the heap has grown. Never waits for one.
     #[cold]
-    pub(crate) fn ask_for_growth(&self, core: &Core) {
+    pub(crate) fn ask_for_growth(&self, core: &Core) -> Result<(), NoThread> {
         if self.growth_asked.swap(true, Ordering::Relaxed) {
-            return;
+            return Ok(());
         }
         let mut state = self.state.lock();
         state.wanted = state.wanted.max(state.started + 1);
-        self.ensure_thread(core, &mut state);
+        self.ensure_thread(core, &mut state)?;
         self.asked.notify_one();
+        Ok(())
     }
 
     /// Asks for a cycle that starts from now on and waits until it has ended.
@@ -85,7 +86,10 @@ impl Control {
         let mut state = self.state.lock();
         let target = state.started + 1;
         state.wanted = state.wanted.max(target);
-        self.ensure_thread(core, &mut state);
+        if let Err(refused) = self.ensure_thread(core, &mut state) {
+            drop(state);
+            refused.panic();
+        }
         self.asked.notify_one();
         while state.ended < target {
             self.ended.wait(&mut state);
@@ -97,22 +101,21 @@ impl Control {
         self.state.lock().ended
     }
 
-    fn ensure_thread(&self, core: &Core, state: &mut ControlState) {
+    fn ensure_thread(&self, core: &Core, state: &mut ControlState) -> Result<(), NoThread> {
         if state.thread.is_some() || state.stop {
-            return;
+            return Ok(());
         }
         let shared = core.shared();
         let spawned = thread::Builder::new().name(format!("linchpin-{}", core.id)).spawn(move || serve(shared));
         match spawned {
-            Ok(handle) => state.thread = Some(handle),
-            // Without a collector the heap would grow without end; there is nobody to return an error to.
+            Ok(handle) => {
+                state.thread = Some(handle);
+                Ok(())
+            }
             Err(error) => {
                 // The next allocation or `collect` tries again.
                 self.growth_asked.store(false, Ordering::Relaxed);
-                panic!(
-                    "linchpin: the thread of the collector could not be started ({error}); raise the limit of \
-                     threads (ulimit -u) or free memory"
-                )
+                Err(NoThread(error))
             }
         }
     }
@@ -166,6 +169,23 @@ impl Control {
     }
 }
 
+/// The collector's thread could not be started.
+#[must_use]
+pub(crate) struct NoThread(std::io::Error);
+
+impl NoThread {
+    /// Without a collector the heap would grow without end, and there is nobody to return an error to. Called without a lock:
+    /// the program's panic hook may use the heap.
+    #[cold]
+    pub(crate) fn panic(self) -> ! {
+        let Self(error) = self;
+        panic!(
+            "linchpin: the thread of the collector could not be started ({error}); raise the limit of threads \
+             (ulimit -u) or of address space (ulimit -v), or free memory"
+        )
+    }
+}
+
 /// The collector's thread.
 fn serve(core: Arc<Core>) {
     this_thread::set_collector_of(core.id);
@@ -174,7 +194,8 @@ fn serve(core: Arc<Core>) {
         cycle::run(&core, &workers);
         core.control.end_cycle(number);
         if core.pace.allocated(0) {
-            core.control.ask_for_growth(&core);
+            // It has been started: this is it.
+            let _ = core.control.ask_for_growth(&core);
         }
     }
     drop(workers);
@@ -191,13 +212,20 @@ pub(crate) fn mark_helpers(processors: usize) -> usize {
 }
 
 /// A marker that unwinds has lost objects it was to trace; going on would free what is in use.
+///
+/// Whether it does is not to be asked of `thread::panicking`: a heap may be dropped, and its last cycle run, by a thread
+/// that unwinds already. So whoever has come to its end says so.
 pub(crate) struct AbortOnUnwind;
+
+impl AbortOnUnwind {
+    /// Nothing has unwound.
+    pub(crate) fn disarm(self) {
+        std::mem::forget(self);
+    }
+}
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        if !thread::panicking() {
-            return;
-        }
         eprintln!("linchpin: the collector panicked (a hand-written Trace must not panic); aborting");
         std::process::abort();
     }
