@@ -38,8 +38,9 @@ pub(crate) mod queue;
 pub(crate) mod workers;
 
 use crate::heap::Core;
+use crate::panics::discard;
 use crate::processor::thread as this_thread;
-use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, thread};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
 use workers::Workers;
 
 /// What the collector's thread and those who ask it for cycles share.
@@ -52,6 +53,8 @@ pub(crate) struct Control {
     ended: Condvar,
     /// Set while a cycle asked for by growth has not started, so that asking again costs one load.
     growth_asked: AtomicBool,
+    /// Threads that mark: the collector's and its helpers; 0 before they are started.
+    markers: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -99,6 +102,14 @@ impl Control {
     /// Cycles that have ended.
     pub(crate) fn cycles(&self) -> u64 {
         self.state.lock().ended
+    }
+
+    /// Threads that mark, or, before they are started, that are to mark.
+    pub(crate) fn markers(&self, processors: usize) -> usize {
+        match self.markers.load(Ordering::Relaxed) {
+            0 => mark_helpers(processors) + 1,
+            markers => markers,
+        }
     }
 
     fn ensure_thread(&self, core: &Core, state: &mut ControlState) -> Result<(), NoThread> {
@@ -190,6 +201,7 @@ impl NoThread {
 fn serve(core: Arc<Core>) {
     this_thread::set_collector_of(core.id);
     let workers = Workers::start(mark_helpers(core.processors.limit()), core.id);
+    core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
     while let Some(number) = core.control.next_cycle() {
         cycle::run(&core, &workers);
         core.control.end_cycle(number);
@@ -200,8 +212,9 @@ fn serve(core: Arc<Core>) {
     }
     drop(workers);
     let end_heap = std::mem::take(&mut core.control.state.lock().end_heap_on_exit);
-    if end_heap {
-        core.end();
+    if end_heap && let Err(payload) = core.end() {
+        // Nobody waits for this thread; the panic hook has told, and so have we.
+        discard(payload);
     }
     this_thread::set_collector_of(0);
 }
