@@ -6,4 +6,6 @@ mod common;
 
 mod panics;
 mod process;
+mod refused_memory;
+mod refused_threads;
 mod trace;
