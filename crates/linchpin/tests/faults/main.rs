@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod leak_hook;
 mod panics;
 mod process;
 mod refused_memory;
