@@ -81,6 +81,11 @@ impl HeapBuilder {
     /// a [`Pinner`](crate::Pinner) that was swept with pins outstanding aborts the process.
     ///
     /// The hook may be called on the collector's thread; it must not call [`Heap::collect`].
+    ///
+    /// If it panics, the leak is printed instead. For a swept pinner the panic ends there, and is counted in
+    /// [`HeapStats::drop_panics`](crate::HeapStats::drop_panics): there is no caller whom it would reach. When the heap is
+    /// dropped, the hook is told of all the leaks, and then the first panic goes on out of the drop (unless that thread
+    /// unwinds already, or is the collector's).
     pub fn on_pin_leak(mut self, hook: impl Fn(&PinLeak) + Send + Sync + 'static) -> Self {
         self.leak_hook = Some(Arc::new(hook));
         self

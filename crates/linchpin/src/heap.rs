@@ -1,6 +1,7 @@
 //! The heap: making one, mutating it, asking it for cycles and figures.
 
 use std::fmt;
+use std::panic::resume_unwind;
 
 use crate::builder::{Config, HeapBuilder};
 use crate::collector::pacer::Pace;
@@ -12,13 +13,14 @@ use crate::gc::root_table::RootTable;
 use crate::memory::region::Region;
 use crate::memory::sweep::Memory;
 use crate::mutator::Mutator;
+use crate::panics::Payload;
 use crate::pin::leak::{self, PinLeakCause};
 use crate::pin::registry::Registry;
 use crate::processor::acquire::Processors;
 use crate::processor::thread as this_thread;
 use crate::processor::{Holding, Local};
 use crate::stats::HeapStats;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, Weak};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, Weak, thread};
 
 /// The number of the next heap; a number is never used again.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -31,6 +33,19 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// Dropping the heap ends its collector and drops every value in it. Roots and pins that are still there keep what they
 /// lead to, and the region with it, until the last of them is gone; the heap says so when it is dropped (pins by the
 /// hook of [`HeapBuilder::on_pin_leak`]).
+///
+/// # Fork
+///
+/// A heap belongs to the process that made it. A child forked from it has a copy of the heap's memory but none of its
+/// threads, and that copy may be in the middle of anything: other threads' mutations and a cycle stand still in it for ever.
+/// All that the child may do is read what it had in hand, and what is pinned, until it execs or exits. In particular
+///
+/// * dropping the `Heap` there does nothing, and [`collect`](Self::collect) panics;
+/// * to mutate, and to drop a [`Root`](crate::Root) or a [`Pinner`](crate::Pinner) with pins, may wait for ever for one of
+///   the parent's threads; leave with `_exit` rather than by returning through the parent's frames;
+/// * a heap that the child makes itself is one like any other.
+///
+/// The parent notices nothing.
 pub struct Heap {
     core: Arc<Core>,
 }
@@ -39,6 +54,8 @@ pub struct Heap {
 pub(crate) struct Core {
     this: Weak<Self>,
     pub(crate) id: u64,
+    /// The process that made the heap. A forked child has a copy of the memory, but none of the threads.
+    process: u32,
     pub(crate) config: Config,
     pub(crate) processors: Processors,
     pub(crate) memory: Memory,
@@ -74,13 +91,15 @@ impl Heap {
     }
 
     pub(crate) fn from_parts(config: Config, processors: usize, region: Region) -> Self {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let core = Arc::new_cyclic(|this| Core {
             this: Weak::clone(this),
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id,
+            process: std::process::id(),
             pace: Pace::new(config.growth_percent, region.bytes()),
             config,
             processors: Processors::new(processors),
-            memory: Memory::new(region),
+            memory: Memory::new(id, region),
             queue: GreyQueue::new(),
             roots: RootTable::default(),
             pinners: Registry::default(),
@@ -121,7 +140,7 @@ impl Heap {
     ///
     /// # Panics
     /// Inside a mutation of this heap, or in a `Drop` that the collector runs: the cycle would wait for its own
-    /// caller. Also if the collector's thread cannot be started. (That a `Drop` collects another heap, one of whose `Drop`s
+    /// caller. Also if the collector's thread cannot be started, and in a forked child. (That a `Drop` collects another heap, one of whose `Drop`s
     /// collects this one, is not noticed: both wait for ever.)
     pub fn collect(&self) {
         assert!(
@@ -132,6 +151,11 @@ impl Heap {
         assert!(
             !this_thread::is_collector_of(self.core.id),
             "linchpin: Heap::collect was called by a Drop that the collector runs; the cycle would wait for itself"
+        );
+        assert!(
+            self.core.is_of_this_process(),
+            "linchpin: Heap::collect was called in a forked child, where the heap's threads do not exist; make a heap of its \
+             own there, or exec"
         );
         self.core.control.collect(&self.core);
     }
@@ -211,6 +235,11 @@ impl Drop for Leave<'_, '_> {
 }
 
 impl Core {
+    /// False in a child that was forked after the heap was made.
+    fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
+    }
+
     /// Another owner of the heap's parts. The caller is reached through an owner, so there is one.
     pub(crate) fn shared(&self) -> Arc<Self> {
         self.this.upgrade().expect("a core is only used while somebody owns it")
@@ -295,7 +324,9 @@ impl Core {
     ///
     /// A last cycle runs on this thread. Whatever no root or pin from outside holds is dropped in it; the rest stays
     /// until the last root or pinner lets go of the core.
-    pub(crate) fn end(&self) {
+    ///
+    /// An error is the panic of the program's leak hook.
+    pub(crate) fn end(&self) -> Result<(), Payload> {
         // Release: pairs with the acquire in `settle_if_ended`.
         self.ended.store(true, Ordering::Release);
         self.settle_if_ended();
@@ -313,7 +344,7 @@ impl Core {
                 self.id
             );
         }
-        leak::report_outstanding(self, PinLeakCause::HeapDropped);
+        leak::report_outstanding(self, PinLeakCause::HeapDropped)
     }
 }
 
@@ -328,8 +359,16 @@ impl Drop for Core {
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        if self.core.control.stop(&self.core) {
-            self.core.end();
+        if !self.core.is_of_this_process() {
+            // To end it is to wait for threads that are the parent's, as the heap is.
+            std::mem::forget(Arc::clone(&self.core));
+            return;
+        }
+        if self.core.control.stop(&self.core)
+            && let Err(payload) = self.core.end()
+            && !thread::panicking()
+        {
+            resume_unwind(payload);
         }
     }
 }

@@ -59,6 +59,7 @@ mod heap;
 mod memory;
 mod mutator;
 mod opaque;
+mod panics;
 mod pin;
 mod processor;
 mod stats;

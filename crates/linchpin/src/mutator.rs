@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
 
+use crate::collector::NoThread;
 use crate::error::{AllocError, OutOfMemory};
 use crate::gc::{Brand, Gc, Object, Root, slice};
 use crate::heap::Core;
@@ -208,7 +209,11 @@ impl<'gc> Mutator<'gc> {
         let memory = &self.core().memory;
         let start = local.runs.next_slow(memory, info, slot_bytes, !armed, local.mode());
         // Before the object is noted or coloured, since it may unwind.
-        self.report_allocated(start.is_none());
+        if let Err(refused) = self.report_allocated(start.is_none()) {
+            // The slot stays free, as its mark byte says; the run has counted it as allocated.
+            memory.swept.freed_objects.fetch_add(u64::from(start.is_some()), Ordering::Relaxed);
+            refused.panic();
+        }
         if armed && let Some(start) = start {
             local.note_newborn(start);
         }
@@ -219,14 +224,14 @@ impl<'gc> Mutator<'gc> {
     #[inline(never)]
     fn reserve_large(&self, info: &'static TypeInfo, bytes: usize) -> Option<NonNull<u8>> {
         // First, since it may unwind, which nothing may do once the object has its colour.
-        self.report_allocated(false);
+        self.report_allocated(false).unwrap_or_else(|refused| refused.panic());
         let local = self.local();
         let memory = &self.core().memory;
         // Slot size 0 stands for "one object a span".
         let class = memory.classes.class(info, 0);
         let units = bytes.div_ceil(SPAN_BYTES);
         let Some(unit) = memory.take_large_span(class, units, local.mode()) else {
-            self.report_allocated(true);
+            self.report_allocated(true).unwrap_or_else(|refused| refused.panic());
             return None;
         };
         let start = memory.region.unit_start(unit);
@@ -241,12 +246,13 @@ impl<'gc> Mutator<'gc> {
     }
 
     /// Tells the pacer what was allocated, and asks for a cycle if it is time or the region is full.
-    fn report_allocated(&self, region_is_full: bool) {
+    fn report_allocated(&self, region_is_full: bool) -> Result<(), NoThread> {
         let core = self.core();
         let bytes = self.local().unreported_bytes();
         if (core.pace.allocated(bytes) && self.mode() == Mode::Off) || region_is_full {
-            core.control.ask_for_growth(core);
+            return core.control.ask_for_growth(core);
         }
+        Ok(())
     }
 
     #[cold]

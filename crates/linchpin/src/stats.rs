@@ -1,6 +1,5 @@
 //! Figures of a heap.
 
-use crate::collector::mark_helpers;
 use crate::heap::Core;
 use crate::memory::SPAN_BYTES;
 use crate::processor::phase::Status;
@@ -41,7 +40,8 @@ pub struct HeapStats {
     pub pinners_freed: u64,
     /// Processors: how many mutations may run at once.
     pub processors: usize,
-    /// Threads that mark in the background.
+    /// Threads that mark in the background: a quarter of the processors when the first cycle starts (fewer if the system
+    /// refuses some).
     pub mark_workers: usize,
     /// How often a thread found no free processor and had to wait.
     pub waits: u64,
@@ -73,7 +73,7 @@ impl HeapStats {
             pinners_created,
             pinners_freed,
             processors,
-            mark_workers: mark_helpers(processors) + 1,
+            mark_workers: core.control.markers(processors),
             waits: core.processors.waiting.waits(),
         }
     }

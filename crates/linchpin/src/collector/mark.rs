@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 
 use crossbeam_utils::Backoff;
 
+use super::AbortOnUnwind;
 use super::queue::{Grey, GreyQueue};
 use crate::gc::{Gc, Object};
 use crate::memory::region::Region;
@@ -85,6 +86,8 @@ impl Marking {
 
     /// Traces until every marker has run out of work, beginning with what is on the tracer's stack.
     pub(crate) fn drain(&self, queue: &GreyQueue, tracer: &mut Tracer<'_>) {
+        // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
+        let abort = AbortOnUnwind;
         loop {
             while let Some(grey) = tracer.stack.pop() {
                 tracer.scan(grey);
@@ -100,7 +103,7 @@ impl Marking {
             match queue.take() {
                 Some(batch) => tracer.stack.extend(batch),
                 None if self.wait_for_work(queue) => {}
-                None => return,
+                None => return abort.disarm(),
             }
         }
     }

@@ -38,8 +38,9 @@ pub(crate) mod queue;
 pub(crate) mod workers;
 
 use crate::heap::Core;
+use crate::panics::discard;
 use crate::processor::thread as this_thread;
-use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, thread};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
 use workers::Workers;
 
 /// What the collector's thread and those who ask it for cycles share.
@@ -52,6 +53,8 @@ pub(crate) struct Control {
     ended: Condvar,
     /// Set while a cycle asked for by growth has not started, so that asking again costs one load.
     growth_asked: AtomicBool,
+    /// Threads that mark: the collector's and its helpers; 0 before they are started.
+    markers: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -70,14 +73,15 @@ struct ControlState {
 impl Control {
     /// Asks for a cycle because the heap has grown. Never waits for one.
     #[cold]
-    pub(crate) fn ask_for_growth(&self, core: &Core) {
+    pub(crate) fn ask_for_growth(&self, core: &Core) -> Result<(), NoThread> {
         if self.growth_asked.swap(true, Ordering::Relaxed) {
-            return;
+            return Ok(());
         }
         let mut state = self.state.lock();
         state.wanted = state.wanted.max(state.started + 1);
-        self.ensure_thread(core, &mut state);
+        self.ensure_thread(core, &mut state)?;
         self.asked.notify_one();
+        Ok(())
     }
 
     /// Asks for a cycle that starts from now on and waits until it has ended.
@@ -85,7 +89,10 @@ impl Control {
         let mut state = self.state.lock();
         let target = state.started + 1;
         state.wanted = state.wanted.max(target);
-        self.ensure_thread(core, &mut state);
+        if let Err(refused) = self.ensure_thread(core, &mut state) {
+            drop(state);
+            refused.panic();
+        }
         self.asked.notify_one();
         while state.ended < target {
             self.ended.wait(&mut state);
@@ -97,22 +104,29 @@ impl Control {
         self.state.lock().ended
     }
 
-    fn ensure_thread(&self, core: &Core, state: &mut ControlState) {
+    /// Threads that mark, or, before they are started, that are to mark.
+    pub(crate) fn markers(&self, processors: usize) -> usize {
+        match self.markers.load(Ordering::Relaxed) {
+            0 => mark_helpers(processors) + 1,
+            markers => markers,
+        }
+    }
+
+    fn ensure_thread(&self, core: &Core, state: &mut ControlState) -> Result<(), NoThread> {
         if state.thread.is_some() || state.stop {
-            return;
+            return Ok(());
         }
         let shared = core.shared();
         let spawned = thread::Builder::new().name(format!("linchpin-{}", core.id)).spawn(move || serve(shared));
         match spawned {
-            Ok(handle) => state.thread = Some(handle),
-            // Without a collector the heap would grow without end; there is nobody to return an error to.
+            Ok(handle) => {
+                state.thread = Some(handle);
+                Ok(())
+            }
             Err(error) => {
                 // The next allocation or `collect` tries again.
                 self.growth_asked.store(false, Ordering::Relaxed);
-                panic!(
-                    "linchpin: the thread of the collector could not be started ({error}); raise the limit of \
-                     threads (ulimit -u) or free memory"
-                )
+                Err(NoThread(error))
             }
         }
     }
@@ -166,21 +180,41 @@ impl Control {
     }
 }
 
+/// The collector's thread could not be started.
+#[must_use]
+pub(crate) struct NoThread(std::io::Error);
+
+impl NoThread {
+    /// Without a collector the heap would grow without end, and there is nobody to return an error to. Called without a lock:
+    /// the program's panic hook may use the heap.
+    #[cold]
+    pub(crate) fn panic(self) -> ! {
+        let Self(error) = self;
+        panic!(
+            "linchpin: the thread of the collector could not be started ({error}); raise the limit of threads \
+             (ulimit -u) or of address space (ulimit -v), or free memory"
+        )
+    }
+}
+
 /// The collector's thread.
 fn serve(core: Arc<Core>) {
     this_thread::set_collector_of(core.id);
     let workers = Workers::start(mark_helpers(core.processors.limit()), core.id);
+    core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
     while let Some(number) = core.control.next_cycle() {
         cycle::run(&core, &workers);
         core.control.end_cycle(number);
         if core.pace.allocated(0) {
-            core.control.ask_for_growth(&core);
+            // It has been started: this is it.
+            let _ = core.control.ask_for_growth(&core);
         }
     }
     drop(workers);
     let end_heap = std::mem::take(&mut core.control.state.lock().end_heap_on_exit);
-    if end_heap {
-        core.end();
+    if end_heap && let Err(payload) = core.end() {
+        // Nobody waits for this thread; the panic hook has told, and so have we.
+        discard(payload);
     }
     this_thread::set_collector_of(0);
 }
@@ -191,13 +225,20 @@ pub(crate) fn mark_helpers(processors: usize) -> usize {
 }
 
 /// A marker that unwinds has lost objects it was to trace; going on would free what is in use.
+///
+/// Whether it does is not to be asked of `thread::panicking`: a heap may be dropped, and its last cycle run, by a thread
+/// that unwinds already. So whoever has come to its end says so.
 pub(crate) struct AbortOnUnwind;
+
+impl AbortOnUnwind {
+    /// Nothing has unwound.
+    pub(crate) fn disarm(self) {
+        std::mem::forget(self);
+    }
+}
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        if !thread::panicking() {
-            return;
-        }
         eprintln!("linchpin: the collector panicked (a hand-written Trace must not panic); aborting");
         std::process::abort();
     }

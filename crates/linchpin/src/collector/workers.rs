@@ -35,15 +35,24 @@ struct Job(*const (dyn Fn() + Sync));
 unsafe impl Send for Job {}
 
 impl Workers {
-    /// Starts `count` helpers; fewer if the system refuses a thread.
+    /// Starts `count` helpers; fewer, with a word, if the system refuses a thread: cycles take longer then, no more.
     pub(crate) fn start(count: usize, heap: u64) -> Self {
         let shared = Arc::new(Shared::default());
-        let threads = (0..count)
-            .map_while(|index| {
-                let shared = Arc::clone(&shared);
-                thread::Builder::new().name(format!("linchpin-{heap}-mark-{index}")).spawn(move || shared.serve()).ok()
-            })
-            .collect();
+        let mut threads = Vec::new();
+        for index in 0..count {
+            let shared = Arc::clone(&shared);
+            let builder = thread::Builder::new().name(format!("linchpin-{heap}-mark-{index}"));
+            match builder.spawn(move || shared.serve()) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    eprintln!(
+                        "linchpin: only {index} of the {count} threads that help heap {heap} to mark could be started \
+                         ({error}); its cycles take longer"
+                    );
+                    break;
+                }
+            }
+        }
         Self { shared, threads }
     }
 
@@ -91,12 +100,12 @@ impl Drop for WaitForHelpers<'_> {
 
 impl Shared {
     fn serve(&self) {
-        let _abort = super::AbortOnUnwind;
+        let abort = super::AbortOnUnwind;
         let mut done = 0;
         let mut state = self.state.lock();
         loop {
             if state.stop {
-                return;
+                return abort.disarm();
             }
             match state.job {
                 Some(job) if state.number != done => {

@@ -6,9 +6,11 @@
 
 use std::alloc::Layout;
 use std::mem::offset_of;
+use std::panic::resume_unwind;
 use std::ptr::NonNull;
 
 use super::Object;
+use crate::panics::{caught, discard};
 use crate::trace::{Trace, Tracer, TypeInfo};
 
 #[repr(C)]
@@ -106,8 +108,30 @@ pub(crate) unsafe fn trace_elements<T: Trace>(start: NonNull<u8>, tracer: &mut T
     }
 }
 
-/// Drops a slice object's elements.
+/// Drops a slice object's elements, each of them once. If some panic, the first of the panics goes on when all are dropped;
+/// to drop the slice as a whole would end the process at the second.
 pub(crate) unsafe fn drop_elements<T>(start: NonNull<u8>) {
     // SAFETY: the sweeper calls this once for a dead, initialised slice object of `T`s.
-    unsafe { slice_at::<T>(start).drop_in_place() }
+    let slice = unsafe { slice_at::<T>(start) };
+    let mut next = 0;
+    let mut first_panic = None;
+    while next != slice.len() {
+        let outcome = caught(|| {
+            while next != slice.len() {
+                let element = next;
+                next += 1;
+                // SAFETY: an initialised element, which nobody reaches; each index comes once.
+                unsafe { slice.cast::<T>().add(element).drop_in_place() };
+            }
+        });
+        if let Err(payload) = outcome {
+            match first_panic {
+                None => first_panic = Some(payload),
+                Some(_) => discard(payload),
+            }
+        }
+    }
+    if let Some(payload) = first_panic {
+        resume_unwind(payload);
+    }
 }

@@ -18,6 +18,14 @@ pub(crate) const MAX_REGION: usize = 1 << 45;
 /// One mapping: the region and, behind it, its side metadata.
 ///
 /// The mapping lives exactly as long as this value.
+///
+/// Making it is the one step that can fail. All of it is readable and writable from then on, and the kernel commits a page
+/// when it is first written to, so no later call could be refused. Where the kernel promises memory only as far as it has
+/// some (`vm.overcommit_memory` 2, `RLIMIT_AS`, `RLIMIT_DATA`), it counts the whole mapping when it is made, and a region
+/// that is too large is refused then. Where it promises more, running out is its own affair: it ends a process by a signal,
+/// whatever call had come before. To commit span by span (`mprotect`) would cost a call a span and an entry in the kernel's
+/// table of mappings for each change, and would bring an error in the first case only. So there is no such step, and none
+/// to inject a failure into.
 pub(crate) struct Region {
     mapping: NonNull<u8>,
     mapping_bytes: usize,
@@ -213,6 +221,14 @@ impl Drop for Region {
         // SAFETY: the range is the one mapped in `reserve`; whoever drops the region has made sure that
         // nothing points into it any more.
         let outcome = unsafe { munmap(self.mapping.as_ptr().cast(), self.mapping_bytes) };
-        debug_assert!(outcome.is_ok(), "munmap of a whole mapping cannot fail");
+        let Err(error) = outcome else { return };
+        // The kernel may have merged it with a neighbour, and may have no entry left for the two halves of that.
+        // SAFETY: as above; the memory goes back, and only the addresses stay.
+        let emptied = unsafe { madvise(self.mapping.as_ptr().cast(), self.mapping_bytes, Advice::LinuxDontNeed) };
+        eprintln!(
+            "linchpin: the operating system refused to unmap a region ({error}); {} bytes of address space stay reserved{}",
+            self.mapping_bytes,
+            if emptied.is_ok() { "" } else { ", and their memory in use" }
+        );
     }
 }

@@ -8,7 +8,6 @@
 //! Spans are swept by a processor that needs room (types without drop glue only), or by the collector's
 //! thread, which sweeps all the rest before the next cycle may start.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -16,7 +15,9 @@ use super::class::{Class, Classes, Supply};
 use super::free_spans::FreeSpans;
 use super::region::Region;
 use super::{PIN_FLAG_CLEAR, SPAN_BYTES, SPAN_GRANULES};
+use crate::panics::contained;
 use crate::processor::phase::Mode;
+use crate::processor::thread as this_thread;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, thread};
 use crate::trace::TypeInfo;
 
@@ -26,6 +27,8 @@ const PATIENCE: u32 = 200;
 
 /// The heap's memory: the region, its free units and the classes.
 pub(crate) struct Memory {
+    /// The heap's number.
+    heap: u64,
     pub(crate) region: Region,
     pub(crate) classes: Classes,
     free: Mutex<FreeSpans>,
@@ -62,9 +65,10 @@ pub(crate) struct Taken {
 }
 
 impl Memory {
-    pub(crate) fn new(region: Region) -> Self {
+    pub(crate) fn new(heap: u64, region: Region) -> Self {
         let units = region.units();
         Self {
+            heap,
             region,
             classes: Classes::new(),
             free: Mutex::new(FreeSpans::new(units)),
@@ -139,11 +143,12 @@ impl Memory {
     }
 
     /// Tries until there is room, for a bounded time, while a sweep is pending that may find some: to say "full" at once would
-    /// be worse. (In other modes than `Off` the sweep waits for the asking processor.)
+    /// be worse. (In other modes than `Off` the sweep waits for the asking processor; and a `Drop` that the sweep runs would
+    /// wait for its own thread.)
     fn patiently<R>(&self, mode: Mode, attempt: impl Fn() -> Option<R>) -> Option<R> {
         for _ in 0..PATIENCE {
             let taken = attempt();
-            if taken.is_some() || mode != Mode::Off || !self.is_sweep_pending() {
+            if taken.is_some() || mode != Mode::Off || !self.is_sweep_pending() || this_thread::is_sweeping(self.heap) {
                 return taken;
             }
             thread::sleep(LOOK_AGAIN);
@@ -295,13 +300,9 @@ impl Memory {
             mark.store(0, Ordering::Relaxed);
             // SAFETY: the slot carried a colour, so it holds an initialised value of the span's type; it is dead, so
             // nobody reaches it; its byte is cleared, so it is dropped once.
-            let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { drop_value(value) }));
-            if let Err(payload) = outcome {
-                // The panic hook has told; the value counts as dropped, like a local's at unwinding. The payload may
-                // have a `Drop` that panics, too; what comes of that is left alone.
-                if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                    std::mem::forget(another);
-                }
+            let panicked = contained(|| unsafe { drop_value(value) });
+            if panicked {
+                // The value counts as dropped, like a local's at unwinding.
                 self.swept.drop_panics.fetch_add(1, Ordering::Relaxed);
             }
             freed += 1;

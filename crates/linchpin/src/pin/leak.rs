@@ -6,8 +6,9 @@ use std::ptr::NonNull;
 
 use super::inner::Inner;
 use crate::heap::Core;
+use crate::panics::{Payload, caught, discard};
 use crate::processor::{Holding, Processor};
-use crate::sync::Arc;
+use crate::sync::{Arc, Ordering};
 
 /// How pins came to be leaked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,8 +140,25 @@ pub(crate) fn default_hook(leak: &PinLeak) {
     }
 }
 
-/// Reports every pinner with pins, when the heap ends.
-pub(crate) fn report_outstanding(core: &Core, cause: PinLeakCause) {
+/// Tells the heap's hook of a leak. If that panics, the leak is not lost: it is printed, and the panic is the caller's.
+fn tell(core: &Core, leak: &PinLeak) -> Result<(), Payload> {
+    let hook = Arc::clone(&core.config.leak_hook);
+    caught(|| hook(leak)).inspect_err(|_| {
+        eprintln!("linchpin: the hook of HeapBuilder::on_pin_leak panicked when it was told this: {leak}");
+    })
+}
+
+/// Tells of a pinner that was swept, within that sweep. A panic of the hook ends here, and counts as one of the `Drop` that a
+/// pinner has.
+pub(super) fn tell_of_swept(core: &Core, leak: &PinLeak) {
+    if let Err(payload) = tell(core, leak) {
+        discard(payload);
+        core.memory.swept.drop_panics.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Reports every pinner with pins, when the heap ends. An error is the hook's first panic, after all have been told.
+pub(crate) fn report_outstanding(core: &Core, cause: PinLeakCause) -> Result<(), Payload> {
     let mut leaks = Vec::new();
     {
         // Who unpins holds a processor; with all of them held, every inner pinner stands still.
@@ -154,8 +172,14 @@ pub(crate) fn report_outstanding(core: &Core, cause: PinLeakCause) {
             }
         });
     }
-    let hook = Arc::clone(&core.config.leak_hook);
+    let mut outcome = Ok(());
     for leak in &leaks {
-        hook(leak);
+        if let Err(payload) = tell(core, leak) {
+            match outcome {
+                Ok(()) => outcome = Err(payload),
+                Err(_) => discard(payload),
+            }
+        }
     }
+    outcome
 }

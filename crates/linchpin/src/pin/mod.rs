@@ -35,7 +35,7 @@ use crate::memory::PIN_FLAG_RAISED;
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
 use crate::processor::thread as this_thread;
-use crate::sync::{Arc, Ordering};
+use crate::sync::Ordering;
 use inner::{Inner, InnerBox, PinRecord};
 
 /// A set of pins; dropping it unpins.
@@ -289,8 +289,7 @@ impl Pinner {
             drop(unsafe { InnerBox::from_raw(inner) });
         }
         if let Some((core, report)) = leaked {
-            let hook = Arc::clone(&core.config.leak_hook);
-            hook(&report);
+            leak::tell_of_swept(&core, &report);
         }
     }
 }

@@ -134,6 +134,11 @@ impl Drop for Sweeping {
     }
 }
 
+/// Whether this thread runs the sweep of the heap.
+pub(crate) fn is_sweeping(heap: u64) -> bool {
+    THREAD.with(|thread| thread.sweeping.get() == heap)
+}
+
 /// The heap by whose sweep a value that is dropped here and now is dropped; `None` if it is not, or by a mutation that such
 /// a value's own `Drop` has begun.
 pub(crate) fn sweeping_heap() -> Option<u64> {

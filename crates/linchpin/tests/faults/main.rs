@@ -1,0 +1,12 @@
+//! Faults: what the system refuses, what the program's own code does at the worst moment, and threads, heaps and processes
+//! that end anywhere. Each ends in a clear error or carries on, and nothing is lost without a word.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod leak_hook;
+mod panics;
+mod process;
+mod refused_memory;
+mod refused_threads;
+mod trace;
