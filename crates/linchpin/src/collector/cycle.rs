@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Runs a whole cycle on this thread.
 pub(crate) fn run(core: &Core, workers: &Workers) {
-    let _abort = AbortOnUnwind;
+    let abort = AbortOnUnwind::armed();
     let cycle = core.memory.marked_cycle() + 1;
     let black = colour_of_cycle(cycle);
     core.pace.begin_mark();
@@ -51,6 +51,7 @@ pub(crate) fn run(core: &Core, workers: &Workers) {
         core.memory.sweep_all(cycle);
     }
     core.pace.end_sweep(core.memory.swept.live_bytes.load(Ordering::Relaxed));
+    abort.disarm();
 }
 
 /// Traces until the queue is empty.

@@ -191,13 +191,24 @@ pub(crate) fn mark_helpers(processors: usize) -> usize {
 }
 
 /// A marker that unwinds has lost objects it was to trace; going on would free what is in use.
-pub(crate) struct AbortOnUnwind;
+///
+/// Armed until it is told that all went well: whether the thread is panicking says nothing here, since a heap may be
+/// dropped, and run its last cycle, by a panic of its user.
+pub(crate) struct AbortOnUnwind(());
+
+impl AbortOnUnwind {
+    pub(crate) fn armed() -> Self {
+        Self(())
+    }
+
+    /// All went well.
+    pub(crate) fn disarm(self) {
+        std::mem::forget(self);
+    }
+}
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        if !thread::panicking() {
-            return;
-        }
         eprintln!("linchpin: the collector panicked (a hand-written Trace must not panic); aborting");
         std::process::abort();
     }

@@ -91,12 +91,12 @@ impl Drop for WaitForHelpers<'_> {
 
 impl Shared {
     fn serve(&self) {
-        let _abort = super::AbortOnUnwind;
+        let abort = super::AbortOnUnwind::armed();
         let mut done = 0;
         let mut state = self.state.lock();
         loop {
             if state.stop {
-                return;
+                return abort.disarm();
             }
             match state.job {
                 Some(job) if state.number != done => {
