@@ -82,11 +82,14 @@ impl Span {
     ///
     /// The product is exact enough: `offset` is below 2^16 wherever the reciprocal is not 0, so the error of the
     /// rounded reciprocal stays below one slot's share.
+    ///
+    /// Never more than `offset`, whatever the record says: who asks by raw address, without an object in hand, may read
+    /// the reciprocal of one span and the slot size of the next one there, whose product can lie far outside the region.
     #[inline(always)]
     pub(crate) fn slot_offset(&self, offset: usize) -> usize {
         let reciprocal = u64::from(self.reciprocal.load(Ordering::Relaxed));
         let slot = (offset as u64 * reciprocal) >> 32;
-        slot as usize * self.slot_bytes()
+        (slot as usize * self.slot_bytes()).min(offset)
     }
 
     /// Units of the span; 0 unless this is its first unit.
@@ -127,6 +130,19 @@ mod tests {
                 assert_eq!(span.slot_offset(start), start);
                 assert_eq!(span.slot_offset(start + slot_bytes - 1), start);
             }
+        }
+    }
+
+    /// What `Heap::is_pinned` of any address may come across: half of a record is that of small objects, half already that
+    /// of a large one.
+    #[test]
+    fn a_torn_record_leads_nowhere_else() {
+        // SAFETY: all-zero memory is the record of a free unit.
+        let span: Span = unsafe { std::mem::zeroed() };
+        span.reciprocal.store(reciprocal_of(GRANULE), Ordering::Relaxed);
+        span.slot_bytes.store(1 << 40, Ordering::Relaxed);
+        for offset in 0..SPAN_BYTES {
+            assert!(span.slot_offset(offset) <= offset);
         }
     }
 }
