@@ -43,8 +43,11 @@ struct Node<'gc> {
     next: GcCell<'gc, Node<'gc>>,
 }
 
-/// Tries to allocate in one way; gives the bytes asked for if refused.
+/// Tries to allocate in one way.
 type Way = for<'gc> fn(&Mutator<'gc>) -> Result<(), OutOfMemory>;
+
+/// Allocates in one way, or panics.
+type PanickingWay = for<'gc> fn(&Mutator<'gc>);
 
 /// Every way that returns an error.
 const TRIED: [(&str, Way); 12] = [
@@ -63,7 +66,7 @@ const TRIED: [(&str, Way); 12] = [
 ];
 
 /// Every way that panics instead.
-const TOLD: [(&str, for<'gc> fn(&Mutator<'gc>)); 12] = [
+const TOLD: [(&str, PanickingWay); 12] = [
     ("plain", |mu| _ = mu.alloc(Triple::of(1))),
     ("with a drop", |mu| _ = mu.alloc(String::from("a string"))),
     ("with pointers", |mu| _ = mu.alloc(Node { next: GcCell::null() })),
@@ -85,13 +88,13 @@ fn refused<T>(outcome: Result<Gc<'_, T>, linchpin::AllocError<T>>) -> Result<(),
 #[track_caller]
 fn assert_every_way_is_refused(heap: &Heap) {
     for (name, way) in TRIED {
-        let error = heap.mutate(|mu| way(mu)).expect_err(name);
+        let error = heap.mutate(way).expect_err(name);
         assert_eq!(error.region_bytes, SPANS * SPAN, "{name}");
         let text = error.to_string();
         assert!(text.contains(&error.requested_bytes.to_string()) && text.contains("region_size"), "{name}: {text}");
     }
     for (name, way) in TOLD {
-        let text = panic_text(|| heap.mutate(|mu| way(mu)));
+        let text = panic_text(|| heap.mutate(way));
         assert!(text.starts_with("linchpin: the heap's region of 1048576 bytes has no room"), "{name}: {text}");
     }
 }
@@ -100,12 +103,12 @@ fn assert_every_way_is_refused(heap: &Heap) {
 #[track_caller]
 fn assert_every_way_works(heap: &Heap) {
     for (name, way) in TRIED {
-        assert!(heap.mutate(|mu| way(mu)).is_ok(), "{name}");
+        assert!(heap.mutate(way).is_ok(), "{name}");
         heap.collect();
         assert_nothing_live(heap);
     }
     for (_, way) in TOLD {
-        heap.mutate(|mu| way(mu));
+        heap.mutate(way);
         heap.collect();
         assert_nothing_live(heap);
     }
@@ -214,7 +217,7 @@ fn a_drop_in_a_full_region_is_refused_and_the_sweep_goes_on() {
                     assert!(error.value.0.iter().all(|&word| word == 3));
                     GIVEN_BACK.fetch_add(1, Ordering::SeqCst);
                 }
-                if self.counted.entry() % 100 == 0 {
+                if self.counted.entry().is_multiple_of(100) {
                     PANICKED.fetch_add(1, Ordering::SeqCst);
                     mu.alloc_slice_with(SPAN, |_| 1_u8);
                     PANICKED.fetch_sub(1, Ordering::SeqCst);
