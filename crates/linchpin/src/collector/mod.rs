@@ -30,6 +30,8 @@
 
 pub(crate) mod barrier;
 pub(crate) mod cycle;
+#[cfg(test)]
+mod full_region_tests;
 pub(crate) mod mark;
 pub(crate) mod pacer;
 #[cfg(test)]

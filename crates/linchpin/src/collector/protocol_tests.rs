@@ -10,7 +10,7 @@ use crate::{Gc, GcCell, Heap, Mutator, Root};
 
 /// Enters mutations until one is in `mode`, and runs `work` in that one. Ends because the collector has been asked for a
 /// cycle and waits for nobody but the caller's threads.
-fn mutate_in<R>(heap: &Heap, mode: Mode, mut work: impl for<'gc> FnMut(&Mutator<'gc>) -> R) -> R {
+pub(super) fn mutate_in<R>(heap: &Heap, mode: Mode, mut work: impl for<'gc> FnMut(&Mutator<'gc>) -> R) -> R {
     loop {
         let outcome = heap.mutate(|mu| (mu.mode() == mode).then(|| work(mu)));
         if let Some(outcome) = outcome {
@@ -21,7 +21,7 @@ fn mutate_in<R>(heap: &Heap, mode: Mode, mut work: impl for<'gc> FnMut(&Mutator<
 }
 
 /// Tells a thread to stop when it goes away.
-struct StopOnDrop<'a>(&'a AtomicBool);
+pub(super) struct StopOnDrop<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {

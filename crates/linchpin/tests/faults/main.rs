@@ -4,9 +4,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod fork;
+mod full_region;
 mod leak_hook;
+mod many_heaps;
 mod panics;
 mod process;
 mod refused_memory;
 mod refused_threads;
+mod thread_ends;
 mod trace;

@@ -8,7 +8,7 @@ const SCENARIO: &str = "LINCHPIN_TEST_SCENARIO";
 /// What a scenario that came to its end has said last.
 const CAME_TO_ITS_END: &str = "the scenario came to its end";
 /// A scenario that hangs is killed after so many seconds, so that its test fails instead of hanging, too.
-const KILLED_AFTER: u32 = 300;
+const KILLED_AFTER: u32 = 600;
 
 /// How the process of a scenario ended.
 pub(crate) struct Ended {
