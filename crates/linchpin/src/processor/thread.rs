@@ -60,10 +60,24 @@ impl Frame {
     #[inline(always)]
     pub(crate) fn leave(&self) {
         THREAD.with(|thread| {
-            debug_assert!(ptr::eq(thread.innermost.get(), self), "mutations end inside out");
+            if !ptr::eq(thread.innermost.get(), self) {
+                ended_out_of_order();
+            }
             thread.innermost.set(self.previous.get());
         });
     }
+}
+
+/// Only a second stack on the thread lets a mutation end before one begun inside it: a coroutine suspended in `mutate`. The
+/// inner one may be using the outer one's processor, which would be given back under its hands.
+#[cold]
+#[inline(never)]
+fn ended_out_of_order() -> ! {
+    eprintln!(
+        "linchpin: a mutation ended before another one that this thread began inside it; a coroutine must not be \
+         suspended inside Heap::mutate while its thread begins or ends other mutations; aborting"
+    );
+    std::process::abort();
 }
 
 /// The processor this thread had last, if it was of the heap `id`.

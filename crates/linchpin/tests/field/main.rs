@@ -1,0 +1,34 @@
+//! The soundness bugs that other collectors and memory managers have had, tried here. `README.md` beside this file is the
+//! table: each bug, what went wrong there, and why it does not here, or which test or compile-fail case shows it.
+//!
+//! Everything but [`tracing`], which has `Trace` implementations by hand, is safe code: what it reaches, any program can.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod brands;
+mod drops;
+mod layout;
+mod pins;
+mod threads;
+mod tracing;
+
+use std::env;
+use std::process::{Command, Output};
+
+/// Set in a child process: the name of the test that is to do in it what may end a process.
+const CHILD: &str = "LINCHPIN_FIELD_TEST_CHILD";
+
+/// Runs `act` in a child process that runs nothing but the test `name`, and gives what became of it. In the child, `None`.
+fn in_child(name: &str, act: impl FnOnce()) -> Option<Output> {
+    if env::var(CHILD).is_ok_and(|child| child == name) {
+        act();
+        return None;
+    }
+    let child = Command::new(env::current_exe().expect("a test knows its program"))
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(CHILD, name)
+        .output()
+        .expect("the test program starts again");
+    Some(child)
+}
