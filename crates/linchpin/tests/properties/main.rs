@@ -1,0 +1,47 @@
+//! Properties that hold for every program: random calls of the API against a naive model, on one thread and on several;
+//! random shapes of objects; random settings of the builder. `proptest` shrinks what fails to a short program and
+//! keeps its seed in `proptest-regressions`, which is tried first in every later run.
+//!
+//! * `PROPTEST_CASES=100000 cargo test --release -p linchpin --test properties` for long.
+//! * `PROPTEST_FORK=true` shrinks a program that ends the process, too.
+//!
+//! | module | idea |
+//! | --- | --- |
+//! | `program` | a random program: what it may do, and how it is made up |
+//! | `objects`, `token`, `contents` | what it allocates, each value recognisable and its drop booked once |
+//! | `model` | what must be there: ids, edges, reachability computed naively |
+//! | `state` | the program's names (roots, pinners) beside the model, and the comparison of both |
+//! | `mutation`, `shared` | runs the steps of a program inside a mutation |
+//! | `world`, `helpers` | runs a program; a second mutation, and cycles that run meanwhile |
+//! | `single`, `concurrent`, `shapes`, `sizes`, `builder` | the properties |
+
+mod builder;
+mod concurrent;
+mod contents;
+mod helpers;
+mod model;
+mod mutation;
+mod objects;
+mod program;
+mod shapes;
+mod shared;
+mod single;
+mod sizes;
+mod state;
+mod token;
+mod world;
+
+use proptest::test_runner::{Config, FileFailurePersistence};
+
+/// So many cases unless `PROPTEST_CASES` says otherwise; what failed once is kept beside the tests.
+fn cases(usual: u32) -> Config {
+    let mut config = Config::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = usual;
+    }
+    config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/properties/proptest-regressions/seeds.txt"
+    ))));
+    config
+}

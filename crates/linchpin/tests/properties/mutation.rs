@@ -1,0 +1,371 @@
+//! Runs the steps of a program inside a mutation, on the heap and on the model side by side.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use linchpin::{Gc, GcCell, Heap, Mutator, Object};
+use parking_lot::Mutex;
+
+use crate::contents::{byte_of, large_words, number_of, text_of};
+use crate::helpers::Beside;
+use crate::model::{Id, Keeps, Thing};
+use crate::objects::{Aligned, Any, Keepers, LINKS, Large, Node, Page, Plain, Vault};
+use crate::program::{By, Change, Kind, LOCALS, NAMES, Pick, Step};
+use crate::shared::{self, Common, Stranger};
+use crate::state::State;
+
+/// The payload of a panic that is part of the program.
+pub(crate) struct Planned;
+
+/// Runs `action`; a planned panic ends it, any other goes on.
+pub(crate) fn contain(action: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(action))
+        && !payload.is::<Planned>()
+    {
+        resume_unwind(payload);
+    }
+}
+
+/// Who runs steps: the program itself (0) or the mutation beside (1).
+pub(crate) struct Actor<'a> {
+    pub(crate) index: usize,
+    pub(crate) heap: &'a Heap,
+    pub(crate) state: &'a Mutex<State>,
+    pub(crate) beside: Option<&'a Beside>,
+    pub(crate) common: Option<&'a Common>,
+}
+
+/// What a mutation has in hand, the newest last.
+#[derive(Default)]
+pub(crate) struct Locals<'gc> {
+    named: Vec<(Any<'gc>, Id)>,
+    pub(crate) stranger: Option<Gc<'gc, Stranger<'gc>>>,
+}
+
+impl<'gc> Locals<'gc> {
+    fn pick(&self, pick: Pick) -> Option<(Any<'gc>, Id)> {
+        (!self.named.is_empty()).then(|| self.named[usize::from(pick) % self.named.len()])
+    }
+
+    /// One that `of` accepts.
+    fn pick_of<R>(&self, pick: Option<Pick>, of: impl Fn(Any<'gc>) -> Option<R>) -> Option<(R, Id)> {
+        let fitting: Vec<(R, Id)> = self.named.iter().filter_map(|&(any, id)| Some((of(any)?, id))).collect();
+        let at = usize::from(pick?) % fitting.len().max(1);
+        fitting.into_iter().nth(at)
+    }
+}
+
+impl Actor<'_> {
+    pub(crate) fn run<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, steps: &[Step]) {
+        for step in steps {
+            self.step(mu, locals, step);
+            self.state.lock().compare_drops();
+        }
+    }
+
+    fn step<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, step: &Step) {
+        match step {
+            Step::Alloc(kind) => self.alloc(mu, locals, kind),
+            &Step::Get(name) => {
+                let state = self.state.lock();
+                if let Some((root, id)) = state.pick_root(name).and_then(|name| state.roots[name].as_ref()) {
+                    let (any, id) = (root.get(mu), *id);
+                    drop(state);
+                    self.take(locals, any, id);
+                }
+            }
+            &Step::Follow { from, field } => {
+                let Some((any, id)) = locals.pick(from) else { return };
+                let pointers = self.state.lock().model.things[id].pointers();
+                if pointers != 0 {
+                    let index = usize::from(field) % pointers;
+                    let expected = self.state.lock().model.things[id].pointer(index);
+                    self.take_expected(locals, any.follow(index), expected);
+                }
+            }
+            &Step::Change { of, field, how, to } => self.change(mu, locals, of, field, how, to),
+            &Step::Root { local, name } => {
+                if let Some((any, id)) = locals.pick(local) {
+                    self.state.lock().roots[usize::from(name) % NAMES] = Some((any.root(mu), id));
+                }
+            }
+            &Step::SetRoot { local, name } => {
+                let mut state = self.state.lock();
+                if let Some((any, id)) = locals.pick(local)
+                    && let Some(name) = state.pick_root(name)
+                    && let Some((root, held)) = &mut state.roots[name]
+                    && root.set(mu, any)
+                {
+                    *held = id;
+                }
+            }
+            &Step::Pin { pinner, local, by } => self.pin(mu, locals, pinner, local, by),
+            &Step::Enclose { pinner, root } => self.enclose(mu, locals, pinner, root),
+            &Step::OpenVault(pick) => {
+                let vault = |any| if let Any::Vault(gc) = any { Some(gc) } else { None };
+                if let Some((vault, id)) = locals.pick_of(Some(pick), vault) {
+                    let mut state = self.state.lock();
+                    vault.keepers.lock().pinner.unpin();
+                    state.model.things[id].keeps.as_mut().expect("a vault keeps something").pins.clear();
+                }
+            }
+            Step::Handle(handle) => self.state.lock().handle(handle),
+            // The pointers of the mutation around cannot be named in there; they stay in hand.
+            Step::Nested(steps) => contain(|| self.heap.mutate(|mu| self.run(mu, &mut Locals::default(), steps))),
+            Step::Beside(steps) => {
+                if let Some(beside) = self.beside {
+                    beside.run(steps);
+                }
+            }
+            &Step::PanicInElement { length, at } => self.panic_in_element(mu, length, at),
+            Step::Panic => resume_unwind(Box::new(Planned)),
+            Step::Shared(step) => {
+                if let Some(common) = self.common {
+                    shared::step(common, &mut self.state.lock(), mu, &mut locals.stranger, step);
+                }
+            }
+        }
+    }
+
+    /// What was made or loaded is in hand until the mutation ends.
+    fn take<'gc>(&self, locals: &mut Locals<'gc>, any: Any<'gc>, id: Id) {
+        let mut state = self.state.lock();
+        state.model.in_hand[self.index].push(id);
+        state.compare(any, id);
+        if locals.named.len() == LOCALS {
+            locals.named.remove(0);
+        }
+        locals.named.push((any, id));
+    }
+
+    #[track_caller]
+    fn take_expected<'gc>(&self, locals: &mut Locals<'gc>, found: Option<Any<'gc>>, expected: Option<Id>) {
+        match (found, expected) {
+            (Some(any), Some(id)) => self.take(locals, any, id),
+            (found, expected) => {
+                assert!(found.is_none() && expected.is_none(), "a pointer field does not hold what was stored");
+            }
+        }
+    }
+
+    /// Notes a new object in the model; `describe` adds what is not usual about it.
+    fn born<'gc>(&self, locals: &mut Locals<'gc>, any: Any<'gc>, describe: impl FnOnce(&mut Thing)) {
+        let mut state = self.state.lock();
+        let id = state.model.things.len();
+        let end = state.ledger.next_entry();
+        let mut thing = Thing { id, address: any.address(), bytes: any.bytes(), tokens: end..end, ..Thing::default() };
+        describe(&mut thing);
+        state.model.things.push(thing);
+        drop(state);
+        self.take(locals, any, id);
+    }
+
+    fn alloc<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, kind: &Kind) {
+        let (id, first) = {
+            let state = self.state.lock();
+            (state.model.things.len(), state.ledger.next_entry())
+        };
+        let token = || self.state.lock().ledger.token();
+        // All that have a `Drop` hold tokens, but for an empty slice of them.
+        let with_drop = |thing: &mut Thing| {
+            thing.tokens.start = first;
+            thing.has_drop = true;
+        };
+        match *kind {
+            Kind::Node { link, load } => {
+                let link = locals.pick_of(link, Any::node);
+                let load = load.and_then(|load| locals.pick(load));
+                let [gc, twin] = [link.map(|(gc, _)| gc), link.map(|(gc, _)| gc)];
+                let node = Node {
+                    number: number_of(id),
+                    links: [GcCell::new(gc), GcCell::null()],
+                    cells: GcCell::null(),
+                    bytes: GcCell::null(),
+                    twin,
+                    load: load.map(|(any, _)| any),
+                    token: token(),
+                };
+                self.born(locals, Any::Node(mu.alloc(node)), |thing| {
+                    with_drop(thing);
+                    let link = link.map(|(_, id)| id);
+                    thing.cells = vec![link, None, None, None];
+                    thing.fixed = vec![link, load.map(|(_, id)| id)];
+                });
+            }
+            Kind::Cells { length, fill } => {
+                let fill = locals.pick_of(fill, Any::node);
+                let cells = mu.alloc_slice_with(length, |_| GcCell::new(fill.map(|(gc, _)| gc)));
+                self.born(locals, Any::Cells(cells), |thing| {
+                    thing.length = length;
+                    thing.cells = vec![fill.map(|(_, id)| id); length];
+                });
+            }
+            Kind::Pointers { length } => {
+                let nodes: Vec<_> = locals.named.iter().filter_map(|&(any, id)| Some((any.node()?, id))).collect();
+                let nodes: Vec<_> = nodes.iter().cycle().take(length).collect();
+                let pointers = mu.alloc_slice_from_iter(nodes.iter().map(|(gc, _)| *gc));
+                self.born(locals, Any::Pointers(pointers), |thing| {
+                    thing.length = nodes.len();
+                    thing.fixed = nodes.iter().map(|(_, id)| Some(*id)).collect();
+                });
+            }
+            Kind::Tokens { length } => {
+                let tokens = mu.alloc_slice_with(length, |_| token());
+                self.born(locals, Any::Tokens(tokens), |thing| {
+                    with_drop(thing);
+                    thing.length = length;
+                });
+            }
+            Kind::Text { length } => {
+                let text = mu.alloc_str(&text_of(id, length));
+                self.born(locals, Any::Text(text), |thing| thing.length = length);
+            }
+            Kind::Bytes { length } => {
+                let fill = |bytes: &mut [u8]| {
+                    assert!(bytes.iter().all(|&byte| byte == 0), "a new buffer is not zero");
+                    bytes.iter_mut().enumerate().for_each(|(index, byte)| *byte = byte_of(id, index));
+                };
+                let (bytes, ()) = mu.alloc_bytes_with(length, fill);
+                self.born(locals, Any::Bytes(bytes), |thing| thing.length = length);
+            }
+            Kind::Plain => self.born(locals, Any::Plain(mu.alloc(Plain { words: [number_of(id); 3] })), |_| ()),
+            Kind::Large => {
+                let large = mu.alloc(Large { words: large_words(id), token: token() });
+                self.born(locals, Any::Large(large), with_drop);
+            }
+            Kind::Aligned => self.born(locals, Any::Aligned(mu.alloc(Aligned { token: token() })), with_drop),
+            Kind::Page => {
+                let page = mu.alloc(Page { token: token(), word: number_of(id) });
+                self.born(locals, Any::Page(page), with_drop);
+            }
+            Kind::Empty => self.born(locals, Any::Empty(mu.alloc(())), |_| ()),
+        }
+    }
+
+    /// A slice that is never finished: what was made of it is dropped by the collector.
+    fn panic_in_element(&self, mu: &Mutator<'_>, length: usize, at: usize) {
+        let first = self.state.lock().ledger.next_entry();
+        contain(|| {
+            mu.alloc_slice_with(length, |index| {
+                if index == at {
+                    resume_unwind(Box::new(Planned));
+                }
+                self.state.lock().ledger.token()
+            });
+        });
+        let model = &mut self.state.lock().model;
+        let id = model.things.len();
+        model.things.push(Thing { id, tokens: first..first + at, has_drop: true, ..Thing::default() });
+    }
+
+    fn change<'gc>(
+        &self,
+        mu: &Mutator<'gc>,
+        locals: &mut Locals<'gc>,
+        of: Pick,
+        field: Pick,
+        how: Change,
+        to: Option<Pick>,
+    ) {
+        let Some((any, id)) = locals.pick_of(Some(of), |any| (any.cells() != 0).then_some(any)) else { return };
+        let index = usize::from(field) % any.cells();
+        let change = Changing { actor: self, mu, id, index, how, to };
+        match any {
+            Any::Node(gc) => match index {
+                0..LINKS => change.run(locals, &gc.as_ref().links[index], Any::node, Any::Node),
+                LINKS => {
+                    let cells = |any| if let Any::Cells(gc) = any { Some(gc) } else { None };
+                    change.run(locals, &gc.as_ref().cells, cells, Any::Cells);
+                }
+                _ => {
+                    let bytes = |any| if let Any::Bytes(gc) = any { Some(gc) } else { None };
+                    change.run(locals, &gc.as_ref().bytes, bytes, Any::Bytes);
+                }
+            },
+            Any::Cells(gc) => change.run(locals, &gc.as_ref()[index], Any::node, Any::Node),
+            _ => unreachable!("only these have cells"),
+        }
+    }
+
+    fn pin<'gc>(&self, mu: &Mutator<'gc>, locals: &Locals<'gc>, pinner: Pick, local: Pick, by: By) {
+        let Some((any, id)) = locals.pick(local) else { return };
+        let mut state = self.state.lock();
+        let named = &mut state.pinners[usize::from(pinner) % NAMES];
+        let pin = match by {
+            By::Pointer => Some(any.pin(mu, &mut named.pinner, id)),
+            By::Reference => any.pin_whole(mu, &mut named.pinner, id),
+            By::ReferenceToPart => any.pin_part(mu, &mut named.pinner, id),
+        };
+        named.pins.extend(pin);
+        let (least, most) = state.pin_counts(&state.live())[id];
+        let count = any.pin_count(mu);
+        assert!((least..=most).contains(&count), "object {id} has {count} pins, not {least} to {most}");
+    }
+
+    fn enclose<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, pinner: Pick, root: Option<Pick>) {
+        let mut state = self.state.lock();
+        let named = std::mem::take(&mut state.pinners[usize::from(pinner) % NAMES]);
+        let root = root.and_then(|pick| state.pick_root(pick)).and_then(|name| state.roots[name].take());
+        let (root, root_id) = root.unzip();
+        let first = state.ledger.next_entry();
+        let keepers = Arc::new(Mutex::new(Keepers { pinner: named.pinner, root }));
+        state.vaults.push(Arc::downgrade(&keepers));
+        let vault = mu.alloc(Vault { keepers, token: state.ledger.token() });
+        drop(state);
+        self.born(locals, Any::Vault(vault), |thing| {
+            thing.tokens.start = first;
+            thing.has_drop = true;
+            thing.keeps = Some(Keeps { pins: named.pins, root: root_id });
+        });
+    }
+}
+
+/// A change of one pointer field.
+struct Changing<'a, 'gc> {
+    actor: &'a Actor<'a>,
+    mu: &'a Mutator<'gc>,
+    id: Id,
+    index: usize,
+    how: Change,
+    to: Option<Pick>,
+}
+
+impl<'gc> Changing<'_, 'gc> {
+    fn run<T: ?Sized + Object>(
+        self,
+        locals: &mut Locals<'gc>,
+        cell: &GcCell<'gc, T>,
+        of_type: impl Fn(Any<'gc>) -> Option<Gc<'gc, T>> + Copy,
+        any: impl Fn(Gc<'gc, T>) -> Any<'gc>,
+    ) {
+        let Self { actor, mu, id, index, how, to } = self;
+        let (new, new_id) = locals.pick_of(to, of_type).unzip();
+        let held = actor.state.lock().model.things[id].cells[index];
+        let mut stored = true;
+        match how {
+            Change::Store => match new {
+                Some(new) => cell.store(mu, new),
+                None => cell.clear(mu),
+            },
+            Change::Swap => actor.take_expected(locals, cell.swap(mu, new).map(any), held),
+            Change::Exchange => {
+                let current = cell.load();
+                let outcome = cell.compare_exchange(mu, current, new);
+                assert!(outcome.is_ok(), "nobody else changes this cell");
+                actor.take_expected(locals, current.map(any), held);
+            }
+            Change::ExchangeOther(other) => {
+                let (expected, expected_id) = locals.pick_of(Some(other), of_type).unzip();
+                let outcome = cell.compare_exchange(mu, expected, new);
+                stored = outcome.is_ok();
+                assert_eq!(stored, expected_id == held, "a comparison went wrong");
+                let (Ok(old) | Err(old)) = outcome;
+                actor.take_expected(locals, old.map(any), held);
+            }
+        }
+        if stored {
+            actor.state.lock().model.things[id].cells[index] = new_id;
+            assert_eq!(cell.load().map(|gc| Gc::as_ptr(gc).cast::<u8>()), new.map(|gc| Gc::as_ptr(gc).cast::<u8>()));
+        }
+    }
+}

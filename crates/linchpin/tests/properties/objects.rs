@@ -1,0 +1,248 @@
+//! What programs allocate: objects of every kind the API knows, and one type for a pointer to any of them.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use linchpin::{Gc, GcCell, Mutator, Pinner, Root, Trace};
+use parking_lot::Mutex;
+
+use crate::contents::Contents;
+use crate::model::{Pin, Thing};
+use crate::token::Token;
+
+/// Links of a [`Node`].
+pub(crate) const LINKS: usize = 2;
+
+pub(crate) type Cells<'gc> = [GcCell<'gc, Node<'gc>>];
+
+/// An object with pointers of every sort: fields that change, of several types, and two that do not.
+#[derive(Trace)]
+pub(crate) struct Node<'gc> {
+    pub(crate) number: u64,
+    pub(crate) links: [GcCell<'gc, Node<'gc>>; LINKS],
+    pub(crate) cells: GcCell<'gc, Cells<'gc>>,
+    pub(crate) bytes: GcCell<'gc, [u8]>,
+    pub(crate) twin: Option<Gc<'gc, Node<'gc>>>,
+    pub(crate) load: Option<Any<'gc>>,
+    pub(crate) token: Token,
+}
+
+/// Data without pointers and without `Drop`.
+#[derive(Trace, Clone, Copy)]
+pub(crate) struct Plain {
+    pub(crate) words: [u64; 3],
+}
+
+/// Larger than the largest slot.
+#[derive(Trace)]
+pub(crate) struct Large {
+    pub(crate) words: [u64; 5000],
+    pub(crate) token: Token,
+}
+
+#[derive(Trace)]
+#[repr(align(256))]
+pub(crate) struct Aligned {
+    pub(crate) token: Token,
+}
+
+#[derive(Trace)]
+#[repr(align(4096))]
+pub(crate) struct Page {
+    pub(crate) token: Token,
+    pub(crate) word: u64,
+}
+
+/// What an object owns that itself keeps objects alive.
+#[derive(Default)]
+pub(crate) struct Keepers {
+    pub(crate) pinner: Pinner,
+    pub(crate) root: Option<AnyRoot>,
+}
+
+/// An object that pins and roots others. The token comes last, so that once its drop is booked, its pins are undone.
+#[derive(Trace)]
+pub(crate) struct Vault {
+    pub(crate) keepers: Arc<Mutex<Keepers>>,
+    pub(crate) token: Token,
+}
+
+/// A pinned address that a program keeps.
+struct Held<T: ?Sized>(NonNull<T>);
+
+// SAFETY: objects are shared between threads; while it is pinned, any thread may read it.
+unsafe impl<T: ?Sized + Send + Sync> Send for Held<T> {}
+
+macro_rules! kinds {
+    ($($kind:ident: $branded:ty, $fixed:ty;)*) => {
+        /// A pointer to an object of any kind.
+        #[derive(Trace, Clone, Copy)]
+        pub(crate) enum Any<'gc> {
+            $($kind(Gc<'gc, $branded>),)*
+        }
+
+        /// A root of an object of any kind.
+        pub(crate) enum AnyRoot {
+            $($kind(Root<$fixed>),)*
+        }
+
+        impl<'gc> Any<'gc> {
+            pub(crate) fn root(self, mu: &Mutator<'gc>) -> AnyRoot {
+                match self {
+                    $(Self::$kind(gc) => AnyRoot::$kind(mu.root(gc)),)*
+                }
+            }
+
+            /// The address of its value.
+            pub(crate) fn address(self) -> usize {
+                match self {
+                    $(Self::$kind(gc) => Gc::as_ptr(gc).cast::<u8>().addr(),)*
+                }
+            }
+
+            /// The size of its value in bytes.
+            pub(crate) fn bytes(self) -> usize {
+                match self {
+                    $(Self::$kind(gc) => size_of_val(gc.as_ref()),)*
+                }
+            }
+
+            pub(crate) fn pin_count(self, mu: &Mutator<'gc>) -> u32 {
+                match self {
+                    $(Self::$kind(gc) => {
+                        assert_eq!(mu.is_pinned(gc), mu.pin_count(gc) != 0);
+                        mu.pin_count(gc)
+                    })*
+                }
+            }
+
+            /// Fails unless it holds what `thing` says; pointers are not looked at.
+            #[track_caller]
+            pub(crate) fn check(self, thing: &Thing) {
+                match self {
+                    $(Self::$kind(gc) => gc.as_ref().check(thing),)*
+                }
+            }
+
+            /// Pins it by its pointer.
+            pub(crate) fn pin(self, mu: &Mutator<'gc>, pinner: &mut Pinner, id: usize) -> Pin {
+                match self {
+                    $(Self::$kind(gc) => {
+                        let held: Held<$fixed> = Held(pinner.pin(mu, gc));
+                        assert_eq!(held.0.cast::<u8>().as_ptr().addr(), self.address());
+                        Pin::new(id, move |thing| {
+                            let held = &held;
+                            // SAFETY: this is called while the pin lasts.
+                            unsafe { held.0.as_ref() }.check(thing);
+                        })
+                    })*
+                }
+            }
+
+            /// Pins it by a reference to the whole; `None` if it is of size zero, which pins nothing.
+            pub(crate) fn pin_whole(self, mu: &Mutator<'gc>, pinner: &mut Pinner, id: usize) -> Option<Pin> {
+                match self {
+                    $(Self::$kind(gc) => {
+                        assert_eq!(pinner.pin_ref(mu, gc.as_ref()).cast::<u8>().as_ptr().addr(), self.address());
+                        (self.bytes() != 0).then(|| Pin::new(id, |_| ()))
+                    })*
+                }
+            }
+        }
+
+        impl AnyRoot {
+            pub(crate) fn get<'gc>(&self, mu: &Mutator<'gc>) -> Any<'gc> {
+                match self {
+                    $(Self::$kind(root) => Any::$kind(root.get(mu)),)*
+                }
+            }
+
+            /// Makes it keep another object if that is of the same kind; tells whether it was.
+            pub(crate) fn set<'gc>(&self, mu: &Mutator<'gc>, to: Any<'gc>) -> bool {
+                match (self, to) {
+                    $((Self::$kind(root), Any::$kind(gc)) => root.set(mu, gc),)*
+                    _ => return false,
+                }
+                true
+            }
+        }
+
+        impl Clone for AnyRoot {
+            fn clone(&self) -> Self {
+                match self {
+                    $(Self::$kind(root) => Self::$kind(root.clone()),)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Node: Node<'gc>, Node<'static>;
+    Cells: Cells<'gc>, Cells<'static>;
+    Pointers: [Gc<'gc, Node<'gc>>], [Gc<'static, Node<'static>>];
+    Tokens: [Token], [Token];
+    Text: str, str;
+    Bytes: [u8], [u8];
+    Plain: Plain, Plain;
+    Large: Large, Large;
+    Aligned: Aligned, Aligned;
+    Page: Page, Page;
+    Empty: (), ();
+    Vault: Vault, Vault;
+}
+
+impl<'gc> Any<'gc> {
+    /// Pins it by a reference to a part of it, where it has one worth trying; else to the whole.
+    pub(crate) fn pin_part(self, mu: &Mutator<'gc>, pinner: &mut Pinner, id: usize) -> Option<Pin> {
+        let pinned = match self {
+            Self::Bytes(gc) => {
+                let part = &gc.as_ref()[gc.len() / 2..];
+                pinner.pin_ref(mu, part);
+                !part.is_empty()
+            }
+            Self::Node(gc) => {
+                pinner.pin_ref(mu, &gc.as_ref().token);
+                true
+            }
+            Self::Large(gc) => {
+                pinner.pin_ref(mu, &gc.as_ref().words[4999]);
+                true
+            }
+            whole => return whole.pin_whole(mu, pinner, id),
+        };
+        pinned.then(|| Pin::new(id, |_| ()))
+    }
+
+    pub(crate) fn node(self) -> Option<Gc<'gc, Node<'gc>>> {
+        match self {
+            Self::Node(gc) => Some(gc),
+            _ => None,
+        }
+    }
+
+    /// What its `index`th pointer leads to: first those that change (see [`Self::cell`]), then the others.
+    pub(crate) fn follow(self, index: usize) -> Option<Any<'gc>> {
+        match self {
+            Self::Node(gc) => match index {
+                0..LINKS => gc.links[index].load().map(Any::Node),
+                LINKS => gc.cells.load().map(Any::Cells),
+                3 => gc.bytes.load().map(Any::Bytes),
+                4 => gc.twin.map(Any::Node),
+                _ => gc.load,
+            },
+            Self::Cells(gc) => gc[index].load().map(Any::Node),
+            Self::Pointers(gc) => Some(Any::Node(gc[index])),
+            _ => None,
+        }
+    }
+
+    /// How many pointer fields that change it has.
+    pub(crate) fn cells(self) -> usize {
+        match self {
+            Self::Node(_) => LINKS + 2,
+            Self::Cells(gc) => gc.len(),
+            _ => 0,
+        }
+    }
+}

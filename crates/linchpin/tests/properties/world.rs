@@ -1,0 +1,283 @@
+//! Runs a program: the actions outside mutations, and the end, at which everything must have been dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use linchpin::{Heap, PinLeak, PinLeakCause};
+use parking_lot::Mutex;
+
+use crate::helpers::{Aside, Beside, let_the_collector_move};
+use crate::mutation::{Actor, Locals, contain};
+use crate::program::{Action, Handle, NAMES, Pick, Settings};
+use crate::shared::Common;
+use crate::state::State;
+
+/// Leaked pins that the heap has reported.
+#[derive(Default)]
+pub(crate) struct Leaks {
+    swept: AtomicUsize,
+    outstanding: AtomicUsize,
+}
+
+impl Leaks {
+    fn note(&self, leak: &PinLeak) {
+        let pins = match leak.cause() {
+            PinLeakCause::PinnerSwept => &self.swept,
+            _ => &self.outstanding,
+        };
+        pins.fetch_add(leak.pins(), Ordering::SeqCst);
+    }
+}
+
+/// A heap as the settings say.
+pub(crate) fn heap_of(settings: &Settings) -> (Arc<Heap>, Arc<Leaks>) {
+    let leaks = Arc::<Leaks>::default();
+    let noted = Arc::clone(&leaks);
+    let heap = Heap::builder()
+        .processors(settings.processors)
+        .growth_percent(settings.growth_percent)
+        .pinner_cache(settings.pinner_cache)
+        .region_size(1 << 30)
+        .on_pin_leak(move |leak| noted.note(leak))
+        .build()
+        .expect("the settings are in range");
+    (Arc::new(heap), leaks)
+}
+
+/// A program on its way.
+pub(crate) struct World {
+    // In the order in which they must go if the program fails.
+    beside: Option<Beside>,
+    aside: Option<Aside>,
+    state: Arc<Mutex<State>>,
+    heap: Option<Arc<Heap>>,
+    /// What it shares with other threads; without it, it has the heap to itself.
+    common: Option<Arc<Common>>,
+    leaks: Arc<Leaks>,
+    /// No cycle starts but those it asks for.
+    only_own_cycles: bool,
+}
+
+impl World {
+    pub(crate) fn alone(settings: &Settings) -> Self {
+        let (heap, leaks) = heap_of(settings);
+        let state = Arc::new(Mutex::new(State::new()));
+        Self {
+            beside: Some(Beside::new(Arc::clone(&heap), Arc::clone(&state))),
+            aside: Some(Aside::new(Arc::clone(&heap))),
+            state,
+            heap: Some(heap),
+            common: None,
+            leaks,
+            only_own_cycles: settings.growth_percent == 100_000,
+        }
+    }
+
+    pub(crate) fn among(heap: Arc<Heap>, leaks: Arc<Leaks>, common: Arc<Common>) -> Self {
+        Self {
+            beside: None,
+            aside: None,
+            state: Arc::new(Mutex::new(State::new())),
+            heap: Some(heap),
+            common: Some(common),
+            leaks,
+            only_own_cycles: false,
+        }
+    }
+
+    pub(crate) fn run(&mut self, action: &Action) {
+        let Some(heap) = self.heap.clone() else {
+            if let Action::Handle(handle) = action {
+                self.handle_after_the_heap(handle);
+            }
+            return;
+        };
+        match action {
+            Action::Mutate(steps) => {
+                let actor = Actor {
+                    index: 0,
+                    heap: &heap,
+                    state: &self.state,
+                    beside: self.beside.as_ref(),
+                    common: self.common.as_deref(),
+                };
+                contain(|| heap.mutate(|mu| actor.run(mu, &mut Locals::default(), steps)));
+                self.state.lock().model.in_hand[0].clear();
+            }
+            Action::Handle(handle) => self.state.lock().handle(handle),
+            Action::Collect => self.collect(&heap),
+            &Action::SetProcessors(count) => {
+                if count < 2 {
+                    self.release();
+                }
+                heap.set_processors(count).expect("so many are allowed");
+            }
+            Action::DropHeap => {
+                drop(heap);
+                return self.drop_heap();
+            }
+            beside => self.run_beside(&heap, beside),
+        }
+        let mut state = self.state.lock();
+        state.compare_drops();
+        state.compare_pins(Some(&heap));
+    }
+
+    fn run_beside(&mut self, heap: &Heap, action: &Action) {
+        let (Some(beside), Some(aside)) = (&self.beside, &mut self.aside) else { return };
+        match action {
+            Action::Beside(steps) => return beside.run(steps),
+            // With one processor, this thread would have none.
+            Action::Hold if heap.processors() > 1 => beside.hold(),
+            Action::Advance => beside.advance(),
+            Action::Release => beside.release(),
+            Action::StartCycle => aside.start(),
+            _ => return,
+        }
+        let_the_collector_move();
+    }
+
+    /// No mutation and no cycle runs any more, unless other threads or the heap's growth want one.
+    fn release(&mut self) {
+        if let Some(beside) = &self.beside {
+            beside.release();
+        }
+        if let Some(aside) = &mut self.aside {
+            aside.wait();
+        }
+    }
+
+    fn collect(&mut self, heap: &Heap) {
+        self.release();
+        let kept = self.state.lock().kept();
+        heap.collect();
+        let mut state = self.state.lock();
+        state.compare_freed(&kept);
+        state.compare_contents(heap);
+        if self.common.is_none() {
+            self.compare_stats(&state, heap);
+        }
+    }
+
+    #[track_caller]
+    fn compare_stats(&self, state: &State, heap: &Heap) {
+        let stats = heap.stats();
+        let (live, things) = (state.live(), &state.model.things);
+        assert_eq!(stats.allocated_objects, things.len() as u64);
+        assert_eq!(stats.drop_panics, 0);
+        assert_eq!(stats.processors, heap.processors());
+        assert!(stats.cycles > 0 && stats.live_bytes <= stats.allocated_bytes);
+        assert!(stats.spans_in_use * 65536 == stats.span_bytes && stats.span_bytes <= stats.region_bytes);
+        let in_use = state.pinners.iter().filter(|named| !named.pinner.is_empty()).count() as u64;
+        assert!(stats.pinners_created - stats.pinners_freed >= in_use);
+        if things.iter().any(|thing| !live[thing.id] && !thing.gone) {
+            return; // What a vault kept that has been swept; the next cycle sees to it.
+        }
+        let alive = things.iter().filter(|thing| live[thing.id]);
+        let roots = state.roots.iter().flatten().count();
+        let roots_in_vaults = alive.clone().filter(|thing| thing.keeps.as_ref().is_some_and(|k| k.root.is_some()));
+        assert_eq!(stats.roots, roots + roots_in_vaults.count());
+        assert_eq!(stats.allocated_objects - stats.freed_objects, alive.clone().count() as u64);
+        let dropped = things.iter().filter(|thing| thing.gone && thing.has_drop).count();
+        assert_eq!(stats.dropped_values, dropped as u64);
+        if self.only_own_cycles {
+            assert_eq!(self.leaks.swept.load(Ordering::SeqCst), state.model.swept_pins);
+            assert_eq!(stats.live_objects, alive.clone().count() as u64);
+            assert!(stats.live_bytes >= alive.map(|thing| thing.bytes as u64).sum());
+            assert!(stats.span_bytes as u64 >= stats.live_bytes);
+        }
+    }
+
+    /// Drops the heap with whatever roots and pins are outstanding.
+    fn drop_heap(&mut self) {
+        self.release();
+        (self.beside, self.aside) = (None, None);
+        let heap = self.heap.take().and_then(Arc::into_inner).expect("nobody else has the heap");
+        drop(heap);
+        self.compare_settled();
+        let state = self.state.lock();
+        let outstanding: usize = state.pinners.iter().map(|named| named.pins.len()).sum();
+        let vaults = state.model.things.iter().filter(|thing| !thing.gone).flat_map(|thing| &thing.keeps);
+        let in_vaults: usize = vaults.map(|keeps| keeps.pins.len()).sum();
+        assert_eq!(self.leaks.outstanding.load(Ordering::SeqCst), outstanding + in_vaults);
+    }
+
+    fn handle_after_the_heap(&self, handle: &Handle) {
+        self.state.lock().handle(handle);
+        self.compare_settled();
+    }
+
+    /// Once the heap has gone, nothing is there that nothing leads to.
+    #[track_caller]
+    fn compare_settled(&self) {
+        let mut state = self.state.lock();
+        state.compare_drops();
+        let kept = state.kept();
+        state.compare_freed(&kept);
+        state.compare_pins(None);
+        if self.only_own_cycles {
+            assert_eq!(self.leaks.swept.load(Ordering::SeqCst), state.model.swept_pins);
+        }
+    }
+
+    /// The end of a program that has a heap to itself.
+    pub(crate) fn finish(mut self, heap_first: bool) {
+        if let Some(heap) = self.heap.clone() {
+            self.collect(&heap);
+            drop(heap);
+            if heap_first {
+                self.drop_heap();
+            }
+        }
+        self.let_go();
+        if let Some(heap) = self.heap.clone() {
+            self.collect(&heap);
+            self.state.lock().ledger.assert_each_once();
+            assert_eq!(heap.stats().allocated_objects, heap.stats().freed_objects);
+            drop(heap);
+            self.drop_heap();
+        }
+        self.state.lock().ledger.assert_each_once();
+    }
+
+    /// Drops every root and pinner, and opens the vaults that keep themselves.
+    pub(crate) fn let_go(&mut self) {
+        for name in 0..NAMES as Pick {
+            // What is left comes first, whatever the number.
+            for handle in [Handle::DropRoot(0), Handle::DropPinner(name)] {
+                self.run(&Action::Handle(handle));
+            }
+        }
+        let mut state = self.state.lock();
+        state.compare_drops();
+        for index in 0..state.vaults.len() {
+            let Some(keepers) = state.vaults[index].upgrade() else { continue };
+            let mut keepers = std::mem::take(&mut *keepers.lock());
+            keepers.pinner.unpin();
+            drop(keepers);
+        }
+        // All of them are open now, or swept.
+        for thing in &mut state.model.things {
+            if !thing.gone
+                && let Some(keeps) = &mut thing.keeps
+            {
+                *keeps = Default::default();
+            }
+        }
+    }
+
+    /// The comparison of a program that has run among others, when all have ended.
+    pub(crate) fn compare_at_rest(&mut self) {
+        let heap = self.heap.clone().expect("the heap outlives programs that share it");
+        self.collect(&heap);
+        let mut state = self.state.lock();
+        state.compare_drops();
+        state.compare_pins(Some(&heap));
+    }
+
+    /// Nothing is left of the program.
+    #[track_caller]
+    pub(crate) fn assert_nothing_left(&self) {
+        self.state.lock().ledger.assert_each_once();
+    }
+}
