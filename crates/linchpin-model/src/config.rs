@@ -18,6 +18,12 @@ pub struct Config {
     pub pin_flags: bool,
     /// Whether a barrier buffer may be full in the middle of a mutation.
     pub full_buffers: bool,
+    /// Whether there is a weak root: a weak pointer that any mutation may upgrade and set.
+    pub weak_root: bool,
+    /// Whether each object has a weak pointer field as well.
+    pub weak_fields: bool,
+    /// Whether the last processor is the spare: it runs no mutation, and is held for a moment to drop a root or to unpin.
+    pub spare: bool,
     /// Whether a mark ends only after two closing rounds in a row that brought nothing.
     pub two_quiet_rounds: bool,
     /// Whether a grey object at the end of a mark breaks a promise by itself, whatever it leads to.
@@ -34,6 +40,9 @@ impl Config {
         pins: 0,
         pin_flags: false,
         full_buffers: false,
+        weak_root: false,
+        weak_fields: false,
+        spare: false,
         two_quiet_rounds: false,
         grey_at_end_counts: false,
         faults: Faults::NONE,
@@ -47,6 +56,21 @@ impl Config {
 
     /// Three objects.
     pub const LARGE: Self = Self { objects: 3, ..Self::SMALL };
+
+    /// With a weak root.
+    pub const WEAK: Self = Self { weak_root: true, ..Self::SMALL };
+
+    /// With weak pointers in objects.
+    pub const WEAK_FIELDS: Self = Self { weak_fields: true, ..Self::SMALL };
+
+    /// One processor for mutations, and the spare.
+    pub const SPARE: Self = Self { spare: true, ..Self::SMALL };
+
+    /// Whether there are weak pointers.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        self.weak_root || self.weak_fields
+    }
 
     /// Whether the protocol has this fault.
     #[must_use]
@@ -63,9 +87,13 @@ impl Config {
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} objects, {} processors, {} pins", self.objects, self.processors, self.pins)?;
+        write!(f, "{} objects, {} processors", self.objects, self.processors)?;
+        f.write_str(if self.spare { " (one the spare)" } else { "" })?;
+        write!(f, ", {} pins", self.pins)?;
         f.write_str(if self.pin_flags { ", pin flags" } else { "" })?;
         f.write_str(if self.full_buffers { ", full buffers" } else { "" })?;
+        f.write_str(if self.weak_root { ", weak root" } else { "" })?;
+        f.write_str(if self.weak_fields { ", weak fields" } else { "" })?;
         f.write_str(if self.two_quiet_rounds { ", two quiet rounds" } else { "" })
     }
 }
@@ -87,6 +115,14 @@ pub enum Violation {
     ShadedAfterMark(Object),
     /// A cycle begins, and something is still white.
     Unswept(Object),
+    /// Nothing has led to it since before the snapshot, and the sweep has left it.
+    Kept(Object),
+    /// An upgrade has failed, or a weak pointer was cleared, and the object is in use.
+    FailedWhileInUse(Object),
+    /// An upgrade has succeeded after one had failed.
+    Undecided(Object),
+    /// An upgrade has succeeded after the decision, for an object that was white in it.
+    UpgradedDead(Object),
 }
 
 impl fmt::Display for Violation {
@@ -99,6 +135,10 @@ impl fmt::Display for Violation {
             Self::FreeSlotMarked(object) => (object, "is marked, and its slot is free"),
             Self::ShadedAfterMark(object) => (object, "was white after the end of the mark, and in use"),
             Self::Unswept(object) => (object, "was not swept"),
+            Self::Kept(object) => (object, "has been garbage since the snapshot, and was not freed"),
+            Self::FailedWhileInUse(object) => (object, "is in use, and a weak pointer to it has failed"),
+            Self::Undecided(object) => (object, "was upgraded although it counts as dead since an upgrade failed"),
+            Self::UpgradedDead(object) => (object, "was upgraded although it was decided to be dead"),
         };
         write!(f, "{} {what}", Named(Some(object)))
     }

@@ -82,6 +82,46 @@ faults! {
     PinFlagNotRaisedByWalk,
     /// The walk looks at the flags that were raised before the cycle only.
     PinFlagsNotReadAgain,
+    /// The walk marks whatever lies in a flagged span, whether it is pinned or not.
+    PinWalkTrustsFlags,
+    /// The sweep lowers the flag of a span in which something lives.
+    PinFlagLoweredBySweep,
+    /// A pin is counted first, and the flag raised then.
+    PinCountedBeforeFlag,
+    /// The colours do not swap at the beginning of a cycle.
+    ColoursNotSwapped,
+    /// Who drops a root or unpins outside any mutation looks at a mode, but holds no processor meanwhile.
+    MomentNotHeld,
+    /// Handshakes do not ask the spare.
+    SpareNotAsked,
+    /// The upgrade of a weak pointer in `Mark` does not shade.
+    UpgradeNotShadedInMark,
+    /// The upgrade of a weak pointer in `Close`, before the decision, does not shade.
+    UpgradeNotShadedInClose,
+    /// The closing rounds ask for `Mark`; there is no `Close`.
+    NoCloseHandshake,
+    /// The upgrade of a weak pointer in `Close` succeeds after the decision, too.
+    UpgradeAfterDecision,
+    /// The end of the mark is decided without the lock, a moment after the last look at the queue.
+    DecisionWithoutLock,
+    /// An upgrade in `Close` looks under the lock whether it is decided, and shades after letting go of it.
+    UpgradeOutsideLock,
+    /// An upgrade in `Close` shades into the processor's buffer, which the round may have taken, not into the queue.
+    UpgradeInCloseNotCounted,
+    /// Weak pointers to what is white are cleared before the closing rounds.
+    WeakClearedTooEarly,
+    /// Weak pointers to what is white are cleared after the handshake to `Off`.
+    WeakClearedAfterOff,
+    /// Weak pointers to what is white are not cleared.
+    WeakNeverCleared,
+    /// A weak pointer is cleared by a plain store, whatever it leads to by then.
+    WeakClearedByPlainStore,
+    /// A weak pointer that was loaded before the decision can be stored after it, without a look.
+    WeakCopiedUnchecked,
+    /// Weak fields are cleared in objects that were traced; those born black are not among them.
+    WeakFieldsFoundByTracing,
+    /// Weak pointers are traced like others.
+    WeakTargetTraced,
 }
 
 impl fmt::Display for Fault {

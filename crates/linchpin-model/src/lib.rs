@@ -52,6 +52,7 @@ pub mod search;
 pub mod state;
 mod steps_collector;
 mod steps_mutator;
+mod steps_weak;
 pub mod verdict;
 
 pub use config::{Config, Violation};

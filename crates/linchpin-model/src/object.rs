@@ -51,6 +51,18 @@ impl Objects {
         Self(self.0 | other.0)
     }
 
+    /// What is in this one and not in the other.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Puts `object` in.
     pub fn add(&mut self, object: Object) {
         self.0 |= 1 << object;

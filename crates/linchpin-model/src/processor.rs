@@ -40,6 +40,8 @@ pub enum Then {
     Unpin(Object),
     /// Put another object into the root slot, as `Overwrite` does.
     SetRoot(Object),
+    /// Shade an object that was white, and not decided, when an upgrade looked.
+    ShadeUpgraded(Object),
     /// Put a pointer into the field of an object, if what is there is what was shaded; else shade first what is there.
     Overwrite(Object, Option<Object>),
 }
@@ -54,7 +56,8 @@ impl Then {
             Self::CountPin(object) => 8 + u32::from(object),
             Self::Unpin(object) => 11 + u32::from(object),
             Self::SetRoot(object) => 14 + u32::from(object),
-            Self::Overwrite(object, value) => 17 + 4 * u32::from(object) + pointer_to_bits(value),
+            Self::ShadeUpgraded(object) => 17 + u32::from(object),
+            Self::Overwrite(object, value) => 20 + 4 * u32::from(object) + pointer_to_bits(value),
         }
     }
 
@@ -68,7 +71,8 @@ impl Then {
             8..11 => Self::CountPin(object(8)),
             11..14 => Self::Unpin(object(11)),
             14..17 => Self::SetRoot(object(14)),
-            _ => Self::Overwrite(((bits - 17) / 4) as Object, pointer_from_bits((bits - 17) % 4)),
+            17..20 => Self::ShadeUpgraded(object(17)),
+            _ => Self::Overwrite(((bits - 20) / 4) as Object, pointer_from_bits((bits - 20) % 4)),
         }
     }
 
@@ -81,6 +85,7 @@ impl Then {
             Self::CountPin(object) => Self::CountPin(new(object)),
             Self::Unpin(object) => Self::Unpin(new(object)),
             Self::SetRoot(object) => Self::SetRoot(new(object)),
+            Self::ShadeUpgraded(object) => Self::ShadeUpgraded(new(object)),
             Self::Overwrite(object, value) => Self::Overwrite(new(object), value.map(new)),
         }
     }
@@ -91,6 +96,8 @@ impl Then {
 pub struct Processor {
     /// A mutation runs on it.
     pub running: bool,
+    /// Somebody holds it for a moment, outside any mutation.
+    pub held: bool,
     /// It has adopted the newest phase.
     pub answered: bool,
     /// Its mode.
@@ -98,6 +105,9 @@ pub struct Processor {
     /// What the mutation has in hand. A mutation is never made to let go of anything: who has more in hand can do all
     /// the same and more, so letting go finds nothing that a search without it does not find.
     pub hand: Objects,
+    /// White objects that the mutation, in `Mark` or `Close`, has loaded a weak pointer to and has not upgraded. In the
+    /// other modes an upgrade is a load; so it is of what is black.
+    pub weak: Objects,
     /// Shaded, not handed over yet.
     pub buffer: Objects,
     /// Born in `Arm`, not handed over yet.
@@ -109,7 +119,7 @@ pub struct Processor {
 }
 
 /// The bits a processor takes in a packed state.
-pub(crate) const PROCESSOR_BITS: u32 = 21;
+pub(crate) const PROCESSOR_BITS: u32 = 25;
 
 impl Processor {
     pub(crate) fn to_bits(self, names: &Names) -> u32 {
@@ -122,6 +132,8 @@ impl Processor {
             | set(self.born) << 10
             | set(self.to_shade) << 13
             | self.then.renamed(names).to_bits() << 16
+            | u32::from(self.held) << 21
+            | set(self.weak) << 22
     }
 
     pub(crate) fn from_bits(bits: u32) -> Self {
@@ -135,6 +147,8 @@ impl Processor {
             born: set(10),
             to_shade: set(13),
             then: Then::from_bits(bits >> 16 & 31),
+            held: bits >> 21 & 1 != 0,
+            weak: set(22),
         }
     }
 }

@@ -31,6 +31,12 @@ pub enum MutatorStep {
     DropRoot(Object),
     Pin(Object),
     Unpin(Object),
+    HoldForMoment(Then, Mode),
+    Upgrade(Object),
+    LooksUndecided(Object),
+    UpgradeUndecided(Object),
+    UpgradeFails(Object),
+    SetWeak(Option<Object>, Object),
 }
 
 /// A step of the collector.
@@ -44,6 +50,8 @@ pub enum CollectorStep {
     WalkPin(Object, bool),
     Trace(Object, Option<Object>),
     EndMark,
+    LookAtWeak(Option<Object>, Option<Object>),
+    ClearWeakRoot(Object),
     ReadByte(Object, Colour),
     WriteByte(Object, Colour),
 }
@@ -72,7 +80,7 @@ impl fmt::Display for MutatorStep {
                 write!(f, "shades {}, and hands its full buffer over", name(object))
             }
             Self::Shade { object, was, .. } => write!(f, "need not shade {}, which is {was:?}", name(object)),
-            Self::Finish(Then::Anything) => f.write_str("goes on"),
+            Self::Finish(Then::Anything | Then::ShadeUpgraded(_)) => f.write_str("goes on"),
             Self::Finish(Then::DropRoot) => f.write_str("empties the root"),
             Self::Finish(Then::MakeRoot(object)) => write!(f, "puts {} into the root, if it is empty", name(object)),
             Self::Finish(Then::RaiseFlag(object)) => write!(f, "raises the pin flag of {}", name(object)),
@@ -101,6 +109,20 @@ impl fmt::Display for MutatorStep {
             Self::DropRoot(object) => write!(f, "drops the root, which holds {}", name(object)),
             Self::Pin(object) => write!(f, "pins {}", name(object)),
             Self::Unpin(object) => write!(f, "unpins {}", name(object)),
+            Self::HoldForMoment(then, mode) => {
+                let what = if then == Then::DropRoot { "drop the root" } else { "unpin" };
+                write!(f, "is held for a moment in {mode:?}, to {what}")
+            }
+            Self::Upgrade(object) => write!(f, "upgrades a weak pointer to {}", name(object)),
+            Self::LooksUndecided(object) => write!(f, "is to upgrade a weak pointer to {}, not decided", name(object)),
+            Self::UpgradeUndecided(object) => {
+                write!(f, "upgrades a weak pointer to {}, taken as not decided, and shades it", name(object))
+            }
+            Self::UpgradeFails(object) => write!(f, "fails to upgrade a weak pointer to {}: decided", name(object)),
+            Self::SetWeak(None, value) => write!(f, "makes the weak root lead to {}", name(value)),
+            Self::SetWeak(Some(object), value) => {
+                write!(f, "makes the weak field of {} lead to {}", name(object), name(value))
+            }
         }
     }
 }
@@ -113,6 +135,7 @@ impl fmt::Display for CollectorStep {
             Self::Goes(Stage::AwaitMark) => f.write_str("begins handshake 2"),
             Self::Goes(Stage::AwaitClose) => f.write_str("has nothing to trace, begins a closing round"),
             Self::Goes(Stage::Trace) => f.write_str("goes on to tracing"),
+            Self::Goes(Stage::Decide) => f.write_str("finds that the round brought nothing"),
             Self::Goes(Stage::Sweep) => f.write_str("begins to sweep"),
             Self::Goes(stage) => write!(f, "goes on to {stage:?}"),
             Self::MarkRoot(object) => write!(f, "marks the root's object: {}", Named(object)),
@@ -120,7 +143,17 @@ impl fmt::Display for CollectorStep {
             Self::WalkPin(object, true) => write!(f, "finds {} pinned and marks it", name(object)),
             Self::WalkPin(object, false) => write!(f, "finds {} not pinned", name(object)),
             Self::Trace(object, value) => write!(f, "traces {}, which leads to {}", name(object), Named(value)),
-            Self::EndMark => f.write_str("ends the mark, begins the handshake to Off"),
+            Self::EndMark => f.write_str("ends the mark"),
+            Self::LookAtWeak(None, target) => {
+                write!(f, "looks at the weak root, which leads to {}; clears it if that is white", Named(target))
+            }
+            Self::LookAtWeak(Some(object), target) => write!(
+                f,
+                "looks at the weak field of {}, which leads to {}; clears it if that is white",
+                name(object),
+                Named(target)
+            ),
+            Self::ClearWeakRoot(seen) => write!(f, "clears the weak root, in which it has seen {}", name(seen)),
             Self::ReadByte(object, colour) => write!(f, "reads the mark byte of {}: {colour:?}", name(object)),
             Self::WriteByte(object, Colour::White) => write!(f, "writes that {} is free", name(object)),
             Self::WriteByte(object, colour) => write!(f, "writes the mark byte of {} back: {colour:?}", name(object)),

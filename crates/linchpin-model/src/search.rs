@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::config::{Config, Violation};
-use crate::object::{Colour, Object};
+use crate::object::Colour;
 use crate::report::Step;
 use crate::state::State;
 use crate::{steps_collector, steps_mutator};
@@ -61,7 +61,7 @@ impl Outcome {
 #[must_use]
 pub fn search(config: &Config, most_states: usize) -> Outcome {
     let mut found = Found::new();
-    let key = |state: &State| state.key(config.objects, config.processors);
+    let key = |state: &State| state.key(config);
     found.add(key(&first_state()), 0);
     let mut successors = Vec::new();
     let mut steps = 0;
@@ -96,12 +96,15 @@ fn list(config: &Config, state: &State, successors: &mut Vec<Successor>) {
     steps_mutator::steps(config, state, successors);
     steps_collector::steps(config, state, successors);
     for successor in successors {
-        successor.state.load_everything();
-        successor.state.forget_black();
-        let next = &successor.state;
+        let next = &mut successor.state;
+        next.load_everything(config);
+        next.forget_black();
+        let held = next.reachable_from(next.held());
+        next.garbage = next.garbage.without(held);
         if successor.violation.is_none() {
-            let bad = next.reachable_from(next.noticed()).0 & next.coloured(Colour::Free).0;
-            successor.violation = (bad != 0).then(|| Violation::FreeSlotReachable(bad.trailing_zeros() as Object));
+            let noticed = next.reachable_from(next.noticed());
+            let free = noticed.both(next.coloured(Colour::Free)).each().next().map(Violation::FreeSlotReachable);
+            successor.violation = free.or(held.both(next.failed).each().next().map(Violation::Undecided));
         }
     }
 }
@@ -116,7 +119,7 @@ fn replay(config: &Config, path: &[u128]) -> Counterexample {
         list(config, &state, &mut successors);
         let taken = successors
             .iter()
-            .find(|successor| successor.state.key(config.objects, config.processors) == next)
+            .find(|successor| successor.state.key(config) == next)
             .expect("states with the same key have successors with the same keys");
         steps.push(taken.step);
         state = taken.state;

@@ -4,6 +4,8 @@
 //! behave alike, so the search keeps one of them: the [key](State::key) is the least packing under all renamings. And
 //! what nobody can ever read again, the field of an object that nothing leads to, is written as null in a key.
 
+use crate::config::Config;
+use crate::fault::Fault;
 use crate::object::{
     Colour, MOST_OBJECTS, Names, Object, Objects, RENAMINGS, pointer_from_bits, pointer_to_bits, renamed_set,
 };
@@ -34,6 +36,12 @@ pub enum Stage {
     AwaitClose,
     /// In a second closing round: see [`Config::two_quiet_rounds`](crate::Config::two_quiet_rounds).
     AwaitCloseAgain,
+    /// The last round has brought nothing; the mark is about to end. Only without the lock a stage of its own.
+    Decide,
+    /// The mark has ended, and the weak root is looked at.
+    ClearWeakRoot,
+    /// The mark has ended, and the weak fields of what lives are looked at.
+    ClearWeakFields,
     /// In the handshake to `Off`; the mark has ended.
     AwaitOff,
     /// While slots are swept.
@@ -41,7 +49,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::Rest,
         Self::AwaitArm,
         Self::AwaitMark,
@@ -51,6 +59,9 @@ impl Stage {
         Self::Trace,
         Self::AwaitClose,
         Self::AwaitCloseAgain,
+        Self::Decide,
+        Self::ClearWeakRoot,
+        Self::ClearWeakFields,
         Self::AwaitOff,
         Self::Sweep,
     ];
@@ -58,7 +69,7 @@ impl Stage {
     /// Between the flip and the end of the mark.
     #[must_use]
     pub fn is_marking(self) -> bool {
-        !matches!(self, Self::Rest | Self::AwaitOff | Self::Sweep)
+        !matches!(self, Self::Rest | Self::ClearWeakRoot | Self::ClearWeakFields | Self::AwaitOff | Self::Sweep)
     }
 }
 
@@ -69,19 +80,28 @@ pub struct State {
     pub colour: [Colour; MOST_OBJECTS],
     /// The pointer field of each object.
     pub field: [Option<Object>; MOST_OBJECTS],
+    /// The weak pointer field of each object, and last the weak root.
+    pub weak: [Option<Object>; MOST_OBJECTS + 1],
     /// The root slot.
     pub root: Option<Object>,
     /// Objects whose pin counter is 1. It counts no further here.
     pub pinned: Objects,
     /// Objects whose pin flag is raised; each is alone in its span.
     pub flagged: Objects,
-    /// Until pins are walked: objects the collector has taken the flag of. Since the end of the mark: unswept slots.
+    /// Until pins are walked: objects the collector has taken the flag of. While weak fields are looked at: those still to
+    /// be looked at. From then on: unswept slots.
     pub to_visit: Objects,
     /// Grey objects that were handed over.
     pub queue: Objects,
     /// Where the collector is.
     pub stage: Stage,
-    /// The slot whose mark byte the sweeper has read and will write back.
+    /// Known to nobody: objects that nothing strong has led to since this cycle's flip or snapshot.
+    pub garbage: Objects,
+    /// Known to nobody: objects for which an upgrade has failed, or a weak pointer to which was cleared.
+    pub failed: Objects,
+    /// Objects whose weak field the mark came across, which matters to a fault only.
+    pub traced: Objects,
+    /// The slot whose mark byte the sweeper has read and will write back; or what the weak root was seen to lead to.
     pub sweeping: Option<Object>,
     /// What it read.
     pub byte_read: Colour,
@@ -93,36 +113,40 @@ impl State {
     /// The packed state that stands for this one and all that nothing tells from it.
     ///
     /// These differ in the names of objects and processors, in fields that nobody can read again, and in whether a
-    /// processor is in `Mark` or in `Close`, which are the same as long as there are no weak pointers.
+    /// processor is in `Mark` or in `Close`, which are the same if there are no weak pointers.
     #[must_use]
-    pub fn key(&self, objects: usize, processors: usize) -> u128 {
+    pub fn key(&self, config: &Config) -> u128 {
         let mut plain = *self;
-        let noticed = self.reachable_from(self.noticed());
+        let readable = if config.is_weak() { self.weakly_reachable() } else { self.reachable_from(self.noticed()) };
         for object in 0..MOST_OBJECTS {
-            if !noticed.has(object as Object) {
+            if !readable.has(object as Object) {
                 plain.field[object] = None;
+                plain.weak[object] = None;
             }
         }
         for processor in &mut plain.processors {
-            if processor.mode == Mode::Close {
+            if processor.mode == Mode::Close && !config.is_weak() {
                 processor.mode = Mode::Mark;
             }
         }
-        RENAMINGS[objects - 1].iter().map(|names| plain.packed(names, processors)).min().unwrap_or_default()
+        RENAMINGS[config.objects - 1].iter().map(|names| plain.packed(names, config)).min().unwrap_or_default()
     }
 
-    fn packed(&self, names: &Names, processors: usize) -> u128 {
+    fn packed(&self, names: &Names, config: &Config) -> u128 {
+        let processors = config.processors;
         let mut words = [0_u32; MOST_PROCESSORS];
         for (word, processor) in words.iter_mut().zip(&self.processors[..processors]) {
             *word = processor.to_bits(names);
         }
-        words[..processors].sort_unstable();
+        // The spare, which is the last one, does not change places with others.
+        words[..processors - usize::from(config.spare)].sort_unstable();
         let pointer = |pointer: Option<Object>| pointer_to_bits(pointer.map(|object| names[object as usize]));
         let set = |set: Objects| u64::from(renamed_set(set, names).0);
         let mut heap = 0_u64;
         for (object, &name) in names.iter().enumerate() {
             let place = u32::from(name) * 4;
             heap |= u64::from(self.colour[object] as u32 | pointer(self.field[object]) << 2) << place;
+            heap |= u64::from(pointer(self.weak[object])) << (34 + u32::from(name) * 2);
         }
         heap |= u64::from(pointer(self.root)) << 12
             | set(self.pinned) << 14
@@ -131,7 +155,11 @@ impl State {
             | set(self.queue) << 23
             | (self.stage as u64) << 26
             | u64::from(pointer(self.sweeping)) << 30
-            | (self.byte_read as u64) << 32;
+            | (self.byte_read as u64) << 32
+            | u64::from(pointer(self.weak[MOST_OBJECTS])) << 40
+            | set(self.garbage) << 42
+            | set(self.failed) << 45
+            | set(self.traced) << 48;
         let mut packed = u128::from(heap);
         for word in words {
             packed = packed << PROCESSOR_BITS | u128::from(word);
@@ -154,6 +182,7 @@ impl State {
             let place = object as u32 * 4;
             state.colour[object] = Colour::from_bits(bits(place, 3));
             state.field[object] = pointer_from_bits(bits(place + 2, 3));
+            state.weak[object] = pointer_from_bits(bits(34 + object as u32 * 2, 3));
         }
         state.root = pointer_from_bits(bits(12, 3));
         state.pinned = set(14);
@@ -163,17 +192,49 @@ impl State {
         state.stage = Stage::ALL[bits(26, 15) as usize];
         state.sweeping = pointer_from_bits(bits(30, 3));
         state.byte_read = Colour::from_bits(bits(32, 3));
+        state.weak[MOST_OBJECTS] = pointer_from_bits(bits(40, 3));
+        state.garbage = set(42);
+        state.failed = set(45);
+        state.traced = set(48);
         state
     }
 
-    /// Puts in hand of every running mutation what it can load.
-    pub fn load_everything(&mut self) {
+    /// Puts in hand of every running mutation what it can load, and upgrade by a load.
+    pub fn load_everything(&mut self, config: &Config) {
         let shared = Objects::of(self.root).and(self.pinned);
         for index in 0..MOST_PROCESSORS {
-            if self.processors[index].running {
-                let hand = self.reachable_from(self.processors[index].hand.and(shared));
-                self.processors[index].hand = hand;
+            if !self.processors[index].running {
+                continue;
             }
+            let mut hand = self.reachable_from(self.processors[index].hand.and(shared));
+            if config.is_weak() {
+                hand = self.load_weak(config, index, hand);
+            }
+            self.processors[index].hand = hand;
+        }
+    }
+
+    /// Loads weak pointers; returns what is in hand when those are upgraded that take no more than that.
+    fn load_weak(&mut self, config: &Config, index: usize, mut hand: Objects) -> Objects {
+        let mode = self.processors[index].mode;
+        let is_load = matches!(mode, Mode::Off | Mode::Arm)
+            || (mode == Mode::Mark && config.has(Fault::UpgradeNotShadedInMark))
+            || (mode == Mode::Close && config.has(Fault::UpgradeNotShadedInClose) && self.stage.is_marking());
+        let white = self.coloured(Colour::White);
+        loop {
+            let weak = hand
+                .each()
+                .fold(Objects::of(self.weak[MOST_OBJECTS]), |set, object| {
+                    set.and(Objects::of(self.weak[object as usize]))
+                })
+                .and(self.processors[index].weak);
+            let upgraded = if is_load { weak } else { weak.without(white) };
+            let more = self.reachable_from(hand.and(upgraded));
+            if more == hand {
+                self.processors[index].weak = weak.without(hand);
+                return hand;
+            }
+            hand = more;
         }
     }
 
@@ -212,6 +273,21 @@ impl State {
             set = set.and(next);
         }
         set
+    }
+
+    /// What anybody may look into, now or after an upgrade.
+    fn weakly_reachable(&self) -> Objects {
+        let mut set = self.processors.iter().fold(self.noticed(), |set, each| set.and(each.weak));
+        set = set.and(Objects::of(self.weak[MOST_OBJECTS]));
+        loop {
+            let next = set.each().fold(self.reachable_from(set), |next, object| {
+                next.and(Objects::of(self.weak[object as usize]))
+            });
+            if next == set {
+                return set;
+            }
+            set = next;
+        }
     }
 
     /// The colour of an object.

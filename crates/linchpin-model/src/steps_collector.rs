@@ -4,10 +4,11 @@
 
 use crate::config::{Config, Violation};
 use crate::fault::Fault::*;
-use crate::object::{Colour, Object, Objects};
+use crate::object::{Colour, MOST_OBJECTS, Object, Objects};
 use crate::report::{CollectorStep, Step};
 use crate::search::Successor;
 use crate::state::{Stage, State};
+use crate::steps_weak::{cell_of, fail};
 
 /// Adds every step that the collector can do in `state`.
 pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Successor>) {
@@ -16,12 +17,18 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
         let violation = change(&mut next);
         successors.push(Successor { step: Step::Collector(step), state: next, violation });
     };
-    let all_answered = state.processors[..config.processors].iter().all(|each| each.answered);
+    let asked = config.processors - usize::from(config.has(SpareNotAsked));
+    let all_answered = state.processors[..asked].iter().all(|each| each.answered);
     match state.stage {
         Stage::Rest => add(CollectorStep::Flip, &|next| flip(config, next)),
         Stage::AwaitArm if all_answered || config.has(HandshakeOneNotAwaited) => {
             let stage = after_arm(config);
-            add(CollectorStep::Goes(stage), &|next| enter(next, stage));
+            add(CollectorStep::Goes(stage), &|next| {
+                // The snapshot: what is in no way to be reached is garbage, unless it was noted before.
+                let noticed = next.reachable_from(next.noticed());
+                next.garbage = next.garbage.and(next.coloured(Colour::White).without(noticed));
+                enter(next, stage)
+            });
         }
         Stage::AwaitMark if all_answered || config.has(HandshakeTwoNotAwaited) => {
             let stage = after_mark(config);
@@ -30,7 +37,8 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
         Stage::MarkRoot => add(CollectorStep::MarkRoot(state.root), &|next| {
             let violation = state.root.and_then(|object| visit(next, object));
             enter(next, after_root(config));
-            violation
+            let weak = state.weak[MOST_OBJECTS].filter(|_| config.has(WeakTargetTraced));
+            violation.or(weak.and_then(|object| visit(next, object)))
         }),
         Stage::ListPins => add(CollectorStep::ListPins, &|next| {
             list_pins(config, next);
@@ -45,31 +53,59 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
             if config.has(NoFinalRound) {
                 add(CollectorStep::EndMark, &|next| end_mark(config, next));
             } else {
-                add(CollectorStep::Goes(Stage::AwaitClose), &|next| enter(next, Stage::AwaitClose));
+                add(CollectorStep::Goes(Stage::AwaitClose), &|next| {
+                    enter(next, Stage::AwaitClose);
+                    let owners = (0..config.objects as Object).map(Some).chain([None]);
+                    let mut early = owners.filter(|_| config.has(WeakClearedTooEarly));
+                    early.find_map(|owner| clear_weak(next, owner))
+                });
             }
         }
         Stage::Trace => {
             for object in state.queue.each() {
-                add(CollectorStep::Trace(object, state.field[object as usize]), &|next| trace(next, object));
+                add(CollectorStep::Trace(object, state.field[object as usize]), &|next| trace(config, next, object));
             }
         }
         Stage::AwaitClose | Stage::AwaitCloseAgain if all_answered => {
             let again = state.stage == Stage::AwaitClose && config.two_quiet_rounds;
             if state.queue.is_empty() && again {
                 add(CollectorStep::Goes(Stage::AwaitCloseAgain), &|next| enter(next, Stage::AwaitCloseAgain));
+            } else if state.queue.is_empty() && config.has(DecisionWithoutLock) {
+                add(CollectorStep::Goes(Stage::Decide), &|next| enter(next, Stage::Decide));
             } else if state.queue.is_empty() {
                 add(CollectorStep::EndMark, &|next| end_mark(config, next));
             } else {
                 add(CollectorStep::Goes(Stage::Trace), &|next| enter(next, Stage::Trace));
             }
         }
+        Stage::Decide => add(CollectorStep::EndMark, &|next| end_mark(config, next)),
+        Stage::ClearWeakRoot => clear_weak_root(config, state, &mut add),
+        Stage::ClearWeakFields => {
+            for object in state.to_visit.each() {
+                let step = CollectorStep::LookAtWeak(Some(object), state.weak[object as usize]);
+                add(step, &|next| {
+                    let violation = clear_weak(next, Some(object));
+                    next.to_visit.remove(object);
+                    if next.to_visit.is_empty() {
+                        after_weak(config, next);
+                    }
+                    violation
+                });
+            }
+        }
+        Stage::AwaitOff if all_answered && config.has(WeakClearedAfterOff) => {
+            add(CollectorStep::Goes(Stage::ClearWeakRoot), &|next| enter(next, Stage::ClearWeakRoot));
+        }
         Stage::AwaitOff if all_answered || config.has(SweepBeforeOff) => {
             add(CollectorStep::Goes(Stage::Sweep), &|next| enter(next, Stage::Sweep));
         }
         Stage::Sweep => match state.sweeping {
-            Some(object) => add(CollectorStep::WriteByte(object, state.byte_read), &|next| write_byte(next, object)),
+            Some(object) => add(CollectorStep::WriteByte(object, state.byte_read), &|next| write_byte(config, next, object)),
             None if state.to_visit.is_empty() => {
-                add(CollectorStep::Goes(Stage::Rest), &|next| enter(next, Stage::Rest))
+                add(CollectorStep::Goes(Stage::Rest), &|next| {
+                    next.traced = Objects::NONE;
+                    enter(next, Stage::Rest).or(next.garbage.each().next().map(Violation::Kept))
+                });
             }
             None => {
                 for object in state.to_visit.each() {
@@ -103,7 +139,9 @@ fn enter(next: &mut State, stage: Stage) -> Option<Violation> {
 /// The colours swap, the flags are taken, handshake 1 is asked for.
 fn flip(config: &Config, next: &mut State) -> Option<Violation> {
     let unswept = next.coloured(Colour::White);
-    for colour in &mut next.colour {
+    let noticed = next.reachable_from(next.noticed());
+    next.garbage = next.coloured(Colour::Black).without(noticed);
+    for colour in next.colour.iter_mut().filter(|_| !config.has(ColoursNotSwapped)) {
         *colour = match colour {
             Colour::Free => Colour::Free,
             Colour::White => Colour::Black,
@@ -185,7 +223,7 @@ fn walk_pin(config: &Config, next: &mut State, object: Object) -> Option<Violati
     if next.to_visit.is_empty() {
         enter(next, after_pins(config));
     }
-    if !next.pinned.has(object) {
+    if !next.pinned.has(object) && !(config.has(PinWalkTrustsFlags) && next.colour_of(object) != Colour::Free) {
         return None;
     }
     if config.pin_flags && !config.has(PinFlagNotRaisedByWalk) {
@@ -207,24 +245,93 @@ fn visit(next: &mut State, object: Object) -> Option<Violation> {
     None
 }
 
-fn trace(next: &mut State, object: Object) -> Option<Violation> {
+fn trace(config: &Config, next: &mut State, object: Object) -> Option<Violation> {
     next.queue.remove(object);
-    next.field[object as usize].and_then(|child| visit(next, child))
+    if config.has(WeakFieldsFoundByTracing) {
+        next.traced.add(object);
+    }
+    let violation = next.field[object as usize].and_then(|child| visit(next, child));
+    let weak = next.weak[object as usize].filter(|_| config.has(WeakTargetTraced));
+    violation.or(weak.and_then(|child| visit(next, child)))
 }
 
-/// Ends the mark and asks for `Off`. This is where the promise is due.
+/// Ends the mark, which decides about weak pointers. This is where the promise is due.
 fn end_mark(config: &Config, next: &mut State) -> Option<Violation> {
     let live = next.reachable_from(next.held());
     let lost = live.each().find(|&object| next.colour_of(object) == Colour::White);
-    next.to_visit = Objects::first(config.objects);
-    enter(next, Stage::AwaitOff);
+    if !config.is_weak() || config.has(WeakNeverCleared) || config.has(WeakClearedAfterOff) {
+        next.to_visit = Objects::first(config.objects);
+        enter(next, Stage::AwaitOff);
+    } else if config.weak_root {
+        enter(next, Stage::ClearWeakRoot);
+    } else {
+        begin_weak_fields(config, next);
+    }
     let grey = next.processors.iter().fold(next.queue, |set, each| set.and(each.buffer).and(each.born));
     let left = grey.each().next().filter(|_| config.grey_at_end_counts);
     lost.map(Violation::WhiteAtEnd).or(left.map(Violation::GreyAtEnd))
 }
 
+/// Looks at the weak root: if it leads to what was white in the decision, it is cleared by a compare-and-swap.
+fn clear_weak_root(
+    config: &Config,
+    state: &State,
+    add: &mut dyn FnMut(CollectorStep, &dyn Fn(&mut State) -> Option<Violation>),
+) {
+    let target = state.weak[MOST_OBJECTS];
+    if !config.has(WeakClearedByPlainStore) {
+        add(CollectorStep::LookAtWeak(None, target), &|next| {
+            let violation = clear_weak(next, None);
+            begin_weak_fields(config, next);
+            violation
+        });
+    } else if let Some(seen) = state.sweeping {
+        add(CollectorStep::ClearWeakRoot(seen), &|next| {
+            let violation = next.weak[MOST_OBJECTS].take().and_then(|held| fail(next, held));
+            next.sweeping = None;
+            begin_weak_fields(config, next);
+            violation
+        });
+    } else {
+        add(CollectorStep::LookAtWeak(None, target), &|next| {
+            next.sweeping = target.filter(|&target| next.colour_of(target) == Colour::White);
+            if next.sweeping.is_none() {
+                begin_weak_fields(config, next);
+            }
+            None
+        });
+    }
+}
+
+/// Clears one weak pointer if it leads to something white.
+fn clear_weak(next: &mut State, owner: Option<Object>) -> Option<Violation> {
+    let cell = cell_of(owner);
+    let dead = next.weak[cell].filter(|&target| next.colour_of(target) == Colour::White)?;
+    next.weak[cell] = None;
+    fail(next, dead)
+}
+
+/// Goes on to the weak fields of all that lives.
+fn begin_weak_fields(config: &Config, next: &mut State) {
+    next.to_visit = match config.weak_fields {
+        true if config.has(WeakFieldsFoundByTracing) => next.traced,
+        true => next.coloured(Colour::Black),
+        false => Objects::NONE,
+    };
+    next.stage = Stage::ClearWeakFields;
+    if next.to_visit.is_empty() {
+        after_weak(config, next);
+    }
+}
+
+/// No weak pointer leads to anything dead any more.
+fn after_weak(config: &Config, next: &mut State) {
+    next.to_visit = Objects::first(config.objects);
+    enter(next, if config.has(WeakClearedAfterOff) { Stage::Sweep } else { Stage::AwaitOff });
+}
+
 /// Writes back what the sweeper has read; free, if that was white.
-fn write_byte(next: &mut State, object: Object) -> Option<Violation> {
+fn write_byte(config: &Config, next: &mut State, object: Object) -> Option<Violation> {
     next.to_visit.remove(object);
     next.sweeping = None;
     next.colour[object as usize] = match std::mem::take(&mut next.byte_read) {
@@ -232,6 +339,10 @@ fn write_byte(next: &mut State, object: Object) -> Option<Violation> {
         Colour::Black => Colour::Black,
     };
     if next.colour_of(object) == Colour::Free {
+        next.garbage.remove(object);
+        next.failed.remove(object);
+    }
+    if next.colour_of(object) == Colour::Free || config.has(PinFlagLoweredBySweep) {
         // Of an empty span only.
         next.flagged.remove(object);
     }

@@ -20,27 +20,27 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
     }
 }
 
-struct Mutation<'a> {
-    config: &'a Config,
-    state: &'a State,
-    index: usize,
+pub(crate) struct Mutation<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) state: &'a State,
+    pub(crate) index: usize,
     successors: &'a mut Vec<Successor>,
 }
 
 impl Mutation<'_> {
-    fn me(&self) -> &Processor {
+    pub(crate) fn me(&self) -> &Processor {
         &self.state.processors[self.index]
     }
 
     /// Adds a step that makes `change`.
-    fn add(&mut self, step: MutatorStep, change: impl FnOnce(&mut State, usize) -> Option<Violation>) {
+    pub(crate) fn add(&mut self, step: MutatorStep, change: impl FnOnce(&mut State, usize) -> Option<Violation>) {
         let mut next = *self.state;
         let violation = change(&mut next, self.index);
         self.successors.push(Successor { step: Step::Mutator(self.index, step), state: next, violation });
     }
 
     /// Adds a step that changes this processor, and the rest by `change`.
-    fn add_sound(&mut self, step: MutatorStep, change: impl FnOnce(&mut State, &mut Processor)) {
+    pub(crate) fn add_sound(&mut self, step: MutatorStep, change: impl FnOnce(&mut State, &mut Processor)) {
         self.add(step, |next, index| {
             let mut me = next.processors[index];
             change(next, &mut me);
@@ -51,14 +51,21 @@ impl Mutation<'_> {
 
     fn steps(&mut self) {
         let me = *self.me();
-        let may_answer = !me.running || self.config.has(AnswerInsideMutation);
+        let is_spare = self.config.spare && self.index + 1 == self.config.processors;
+        let may_answer = match me {
+            Processor { running: true, .. } => self.config.has(AnswerInsideMutation),
+            Processor { held: true, .. } => self.config.has(MomentNotHeld),
+            _ => true,
+        };
         if !me.answered && may_answer {
             let keep_buffer = !me.running && self.config.has(IdleBufferLeftBehind);
             self.add_sound(MutatorStep::Answer(self.state.stage.asked_mode(self.config.faults)), |next, me| {
                 answer(next, me, keep_buffer, self.config);
             });
         }
-        if !me.running {
+        if is_spare && !me.held {
+            self.hold_for_a_moment();
+        } else if !me.running && !me.held {
             self.add_sound(MutatorStep::Begin(me.mode), |_, me| me.running = true);
         } else if !me.to_shade.is_empty() {
             for object in me.to_shade.each() {
@@ -70,11 +77,13 @@ impl Mutation<'_> {
             self.add_sound(MutatorStep::End, |_, me| {
                 me.running = false;
                 me.hand = Objects::NONE;
+                me.weak = Objects::NONE;
             });
             self.store();
             self.allocate();
             self.use_root();
             self.use_pins();
+            self.use_weak();
         }
     }
 
@@ -115,16 +124,21 @@ impl Mutation<'_> {
             self.add_sound(MutatorStep::FindsOther(held), |_, me| owe(me, true, held));
             return;
         }
+        if let Then::ShadeUpgraded(object) = then {
+            self.upgrade_undecided(object);
+            return;
+        }
         self.add_sound(MutatorStep::Finish(then), |next, me| {
             me.then = Then::Anything;
+            me.held = false;
             match then {
-                Then::Anything => {}
+                Then::Anything | Then::ShadeUpgraded(_) => {}
                 Then::DropRoot => next.root = None,
                 Then::MakeRoot(object) => next.root = next.root.or(Some(object)),
                 Then::RaiseFlag(object) if flags => {
-                    next.flagged.add(object);
-                    me.then = Then::CountPin(object);
+                    raise_flag(config, next, me, object);
                 }
+                Then::CountPin(object) if flags && config.has(PinCountedBeforeFlag) => next.flagged.add(object),
                 Then::RaiseFlag(object) | Then::CountPin(object) => next.pinned.add(object),
                 Then::Unpin(object) => next.pinned.remove(object),
                 Then::SetRoot(_) | Then::Overwrite(..) => put(config, next, me, then),
@@ -188,6 +202,7 @@ impl Mutation<'_> {
                 self.add_sound(MutatorStep::Allocate { object, value, colour, noted }, |next, me| {
                     next.colour[object as usize] = colour;
                     next.field[object as usize] = value;
+                    next.weak[object as usize] = None;
                     me.hand.add(object);
                     if noted {
                         me.born.add(object);
@@ -197,6 +212,25 @@ impl Mutation<'_> {
                     }
                 });
             }
+        }
+    }
+
+    /// Takes the spare to drop the root or to unpin something, outside any mutation.
+    fn hold_for_a_moment(&mut self) {
+        let me = *self.me();
+        let others = || self.state.processors.iter().map(|each| each.then);
+        let has_root = !others().any(|then| matches!(then, Then::DropRoot | Then::SetRoot(_)));
+        let is_busy = |object| others().any(|then| [Then::CountPin(object), Then::Unpin(object)].contains(&then));
+        let root = self.state.root.filter(|_| has_root).map(|object| (object, Then::DropRoot, RootDropNotShaded));
+        let pins = self.state.pinned.each().filter(|&object| !is_busy(object));
+        for (object, then, fault) in root.into_iter().chain(pins.map(|object| (object, Then::Unpin(object), UnpinNotShaded)))
+        {
+            let shade = me.mode != Mode::Off && !self.config.has(fault);
+            self.add_sound(MutatorStep::HoldForMoment(then, me.mode), |_, me| {
+                me.held = true;
+                me.then = then;
+                owe(me, shade, Some(object));
+            });
         }
     }
 
@@ -249,14 +283,13 @@ impl Mutation<'_> {
         let shade = me.mode == Mode::Arm && !self.config.has(PinMadeInArmNotShaded);
         let taken = self.state.pinned.and(busy);
         for object in me.hand.each().filter(|&object| taken.len() < self.config.pins && !taken.has(object)) {
-            let flags = self.config.pin_flags;
+            let (config, flags) = (self.config, self.config.pin_flags);
             self.add_sound(MutatorStep::Pin(object), |next, me| {
                 owe(me, shade, Some(object));
                 if shade {
                     me.then = Then::RaiseFlag(object);
                 } else if flags {
-                    next.flagged.add(object);
-                    me.then = Then::CountPin(object);
+                    raise_flag(config, next, me, object);
                 } else {
                     next.pinned.add(object);
                 }
@@ -281,6 +314,16 @@ fn null_or(set: Objects) -> impl Iterator<Item = Option<Object>> {
     std::iter::once(None).chain(set.each().map(Some))
 }
 
+/// The first half of a pin; the second one counts it.
+fn raise_flag(config: &Config, next: &mut State, me: &mut Processor, object: Object) {
+    if config.has(PinCountedBeforeFlag) {
+        next.pinned.add(object);
+    } else {
+        next.flagged.add(object);
+    }
+    me.then = Then::CountPin(object);
+}
+
 /// Replaces a pointer; in `Arm`, what was put there is to be shaded.
 fn put(config: &Config, next: &mut State, me: &mut Processor, then: Then) {
     match then {
@@ -297,7 +340,7 @@ fn put(config: &Config, next: &mut State, me: &mut Processor, then: Then) {
 }
 
 /// Notes what a barrier has to shade.
-fn owe(me: &mut Processor, applies: bool, object: Option<Object>) {
+pub(crate) fn owe(me: &mut Processor, applies: bool, object: Option<Object>) {
     if applies {
         me.to_shade = me.to_shade.and(Objects::of(object));
     }
@@ -318,10 +361,13 @@ impl Stage {
     fn asked_mode(self, faults: crate::fault::Faults) -> Mode {
         match self {
             Self::Rest | Self::AwaitOff | Self::Sweep => Mode::Off,
+            Self::AwaitClose | Self::AwaitCloseAgain if faults.has(NoCloseHandshake) => Mode::Mark,
             Self::AwaitArm if faults.has(NoSecondHandshake) => Mode::Mark,
             Self::AwaitArm => Mode::Arm,
             Self::AwaitMark | Self::MarkRoot | Self::ListPins | Self::WalkPins | Self::Trace => Mode::Mark,
-            Self::AwaitClose | Self::AwaitCloseAgain => Mode::Close,
+            Self::AwaitClose | Self::AwaitCloseAgain | Self::Decide | Self::ClearWeakRoot | Self::ClearWeakFields => {
+                Mode::Close
+            }
         }
     }
 }
