@@ -18,10 +18,10 @@ use crate::processor::acquire::Processors;
 use crate::processor::thread as this_thread;
 use crate::processor::{Holding, Local};
 use crate::stats::HeapStats;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, Weak};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, StaticAtomicU64, Weak};
 
 /// The number of the next heap; a number is never used again.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static NEXT_ID: StaticAtomicU64 = StaticAtomicU64::new(1);
 
 /// A garbage-collected heap that many threads share and whose collector never stops them.
 ///
@@ -350,7 +350,7 @@ impl fmt::Debug for Heap {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::{Gc, Pinner};

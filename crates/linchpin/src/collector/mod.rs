@@ -32,7 +32,7 @@ pub(crate) mod barrier;
 pub(crate) mod cycle;
 pub(crate) mod mark;
 pub(crate) mod pacer;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod protocol_tests;
 pub(crate) mod queue;
 pub(crate) mod workers;
