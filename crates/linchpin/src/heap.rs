@@ -20,10 +20,10 @@ use crate::processor::acquire::Processors;
 use crate::processor::thread as this_thread;
 use crate::processor::{Holding, Local};
 use crate::stats::HeapStats;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, Weak, thread};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, StaticAtomicU64, Weak, thread};
 
 /// The number of the next heap; a number is never used again.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static NEXT_ID: StaticAtomicU64 = StaticAtomicU64::new(1);
 
 /// A garbage-collected heap that many threads share and whose collector never stops them.
 ///
@@ -389,7 +389,7 @@ impl fmt::Debug for Heap {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::{Gc, Pinner};

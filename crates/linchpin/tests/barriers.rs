@@ -2,6 +2,8 @@
 //! point, so that each test is in the middle of a mark for sure, with part of the graph not yet
 //! reached.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::sync::{Arc, Condvar, Mutex};

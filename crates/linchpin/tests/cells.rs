@@ -1,6 +1,8 @@
 //! The atomic pointer field: what its operations mean, and that what is reachable only through
 //! such fields survives any number of cycles while threads rewire them.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,6 +1,8 @@
 //! `#[derive(Trace)]` on every shape of type, with every kind of content: what it holds stays
 //! alive through a root of the type, and dies with it.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::collections::HashMap;

@@ -1,6 +1,8 @@
 //! `#[derive(Trace)]` on types whose parameters have bounds of their own, in place and in a where
 //! clause: the bounds hold for the parameter under every brand.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::fmt::Debug;

@@ -1,6 +1,8 @@
 //! `Drop` of swept values: where it runs, what it may do, and that no misuse of it (a panic, a
 //! `collect`, the last handle of the heap itself) stops the collector.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

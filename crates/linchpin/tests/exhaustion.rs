@@ -1,6 +1,8 @@
 //! A full region is an error, not a catastrophe; and the shapes at the edges of allocation:
 //! nothing, zero-sized, over-aligned, large.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use common::{Counted, Ledger, Triple, churn, panic_text};

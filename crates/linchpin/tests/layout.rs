@@ -1,5 +1,7 @@
 //! Sizes and auto traits that the documentation promises.
 
+#![cfg(not(loom))]
+
 use linchpin::{Gc, GcCell, Heap, Mutator, Pinner, Root, Trace};
 
 const WORD: usize = size_of::<usize>();

@@ -2,6 +2,8 @@
 //! and allocate, the cycle is pending, and it completes once the long mutation has ended.
 //! "Long" is expressed by counts and order, never by clocks.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,6 +1,8 @@
 //! Wrong use: settings that cannot be, calls in the wrong place, handles of the wrong heap. Each
 //! gets a clear error, and the heap goes on as if nothing had been asked of it.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use common::{Triple, churn, panic_text};

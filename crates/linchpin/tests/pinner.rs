@@ -1,6 +1,8 @@
 //! The Pinner's behaviour: what Go's own tests ask of `runtime.Pinner`, and what Linchpin adds
 //! (exact counts, interior addresses, pins that change threads).
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::ptr::NonNull;

@@ -1,6 +1,8 @@
 //! Which addresses a pin stands for: the object's own, interior ones, its neighbours' (not), and
 //! foreign ones; objects of one byte and of none.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::ptr::NonNull;

@@ -1,6 +1,8 @@
 //! The one inner pinner that each processor caches: taken, given back only into an empty slot,
 //! and let go at the end of a cycle or with its processor. All of it observed by counting.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::sync::Barrier;

@@ -1,6 +1,8 @@
 //! Pins that are never undone: by a Pinner that is swept with the heap object that holds it, and
 //! by pins that outlive the heap. The hook is told once, and no memory is lost or freed early.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::env;

@@ -1,6 +1,8 @@
 //! Who may mutate when: nesting, several heaps, threads that come and go, changes of the number
 //! of processors under load.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::cell::RefCell;

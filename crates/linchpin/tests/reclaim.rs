@@ -1,6 +1,8 @@
 //! What nothing reaches any more is reclaimed, every value dropped exactly once: small and large
 //! objects, threads, panics, cyclic graphs, long lists.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

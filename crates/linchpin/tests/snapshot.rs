@@ -2,6 +2,8 @@
 //! wherever it puts it: into a field, a new object, a root, a pin. These are the cases that the
 //! mode between the two first handshakes exists for.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::ptr::NonNull;

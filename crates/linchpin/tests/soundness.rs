@@ -1,5 +1,7 @@
 //! Ways in which safe code once got at freed memory, or a value was dropped twice: none of them may work again.
 
+#![cfg(not(loom))]
+
 mod common;
 
 use std::sync::atomic::{AtomicU64, Ordering};

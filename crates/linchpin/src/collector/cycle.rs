@@ -9,7 +9,7 @@ use crate::heap::Core;
 use crate::memory::{PIN_FLAG_RAISED, PIN_FLAG_TOUCHED};
 use crate::processor::phase::{Mode, Status, colour_of_cycle};
 use crate::processor::thread::Sweeping;
-use crate::sync::{Ordering, thread};
+use crate::sync::{Ordering, spin_briefly, thread};
 use std::time::Duration;
 
 /// Runs a whole cycle on this thread.
@@ -96,9 +96,7 @@ fn handshake(core: &Core, mode: Mode, colour: u8) {
         // A mutation is in the way. Where threads share a core, to sleep, however shortly, is better than to yield: who
         // yields waits for the others' whole time slices (measured: 4 ms a handshake), while who wakes up goes first.
         if attempt < 4 {
-            for _ in 0..64 {
-                std::hint::spin_loop();
-            }
+            spin_briefly();
         } else {
             thread::sleep(Duration::from_micros(10 << (attempt - 4).min(5)));
         }

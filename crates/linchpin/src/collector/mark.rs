@@ -7,13 +7,11 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use crossbeam_utils::Backoff;
-
 use super::AbortOnUnwind;
 use super::queue::{Grey, GreyQueue};
 use crate::gc::{Gc, Object};
 use crate::memory::region::Region;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Backoff, Ordering};
 
 /// A stack longer than this is shared when another marker is idle.
 const SHARE_ABOVE: usize = 256;

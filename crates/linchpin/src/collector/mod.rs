@@ -34,7 +34,7 @@ pub(crate) mod cycle;
 mod full_region_tests;
 pub(crate) mod mark;
 pub(crate) mod pacer;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod protocol_tests;
 pub(crate) mod queue;
 pub(crate) mod workers;

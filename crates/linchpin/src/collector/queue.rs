@@ -2,9 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crossbeam_deque::{Injector, Steal};
-
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Injector, Ordering, Steal};
 
 /// A grey object: marked, and still to be traced.
 #[derive(Clone, Copy)]

@@ -67,8 +67,15 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
     }
 
     /// A cell that holds null.
+    #[cfg(not(loom))]
     #[inline]
     pub const fn null() -> Self {
+        Self { start: AtomicPtr::new(ptr::null_mut()), brand: PhantomData, target: PhantomData }
+    }
+
+    /// A cell that holds null. (Loom's atomics are not made at compile time.)
+    #[cfg(loom)]
+    pub fn null() -> Self {
         Self { start: AtomicPtr::new(ptr::null_mut()), brand: PhantomData, target: PhantomData }
     }
 

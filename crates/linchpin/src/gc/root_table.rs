@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use crate::collector::mark::Tracer;
 use crate::sync::{Arc, AtomicPtr, Mutex, Ordering};
 
-const CHUNK: usize = 256;
+const CHUNK: usize = if cfg!(loom) { 2 } else { 256 };
 
 /// A slot: the start of a rooted object, or null while free.
 pub(crate) type Slot = AtomicPtr<u8>;

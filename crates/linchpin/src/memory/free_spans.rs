@@ -92,7 +92,7 @@ impl FreeSpans {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::FreeSpans;
 

@@ -26,6 +26,7 @@
 pub(crate) mod class;
 pub(crate) mod free_spans;
 pub(crate) mod region;
+pub(crate) mod side;
 pub(crate) mod size_class;
 pub(crate) mod span;
 pub(crate) mod sweep;
@@ -44,3 +45,6 @@ pub(crate) const PIN_FLAG_TOUCHED: u8 = 1;
 pub(crate) const PIN_FLAG_RAISED: u8 = 2;
 /// Granules in a span of one unit.
 pub(crate) const SPAN_GRANULES: usize = SPAN_BYTES / GRANULE;
+/// Slots in a span of the models' objects, the only size there is under loom.
+#[cfg(loom)]
+pub(crate) const MODEL_SLOTS: usize = 4;

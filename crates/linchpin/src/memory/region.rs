@@ -1,17 +1,19 @@
 //! The reserved address range and its side metadata.
 
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
+use super::side::SideTable;
 use super::span::Span;
-use super::{GRANULE, SPAN_BYTES};
+use super::{GRANULE, SPAN_BYTES, SPAN_GRANULES};
 use crate::error::BuildError;
 use crate::pin::counter::PinCounter;
 use crate::sync::AtomicU8;
 
 /// The smallest region, in bytes.
-pub(crate) const MIN_REGION: usize = 16 * SPAN_BYTES;
+pub(crate) const MIN_REGION: usize = if cfg!(loom) { 2 } else { 16 } * SPAN_BYTES;
 /// The largest region, in bytes: what leaves room for the metadata in 47 bits of address space.
 pub(crate) const MAX_REGION: usize = 1 << 45;
 
@@ -31,14 +33,11 @@ pub(crate) struct Region {
     mapping_bytes: usize,
     base: NonNull<u8>,
     bytes: usize,
-    marks: NonNull<AtomicU8>,
-    pin_counters: NonNull<PinCounter>,
-    pin_flags: NonNull<AtomicU8>,
-    /// `marks` and `pin_counters` less the number of the region's first granule, so that an address finds its metadata by
-    /// a shift and an add. Outside the mapping by themselves; made and used by wrapping arithmetic, which keeps provenance.
-    marks_origin: *const AtomicU8,
-    pin_counters_origin: *const PinCounter,
-    spans: NonNull<Span>,
+    /// A granule's number is counted from address 0.
+    marks: SideTable<AtomicU8>,
+    pin_counters: SideTable<PinCounter>,
+    pin_flags: SideTable<AtomicU8>,
+    spans: SideTable<Span>,
 }
 
 // SAFETY: the pointers lead into a mapping this value owns, and what lies there is atomics, or objects whose
@@ -94,18 +93,18 @@ impl Region {
         let _ = unsafe {
             madvise(pin_counters.as_ptr().cast(), counters_bytes + flags_bytes + spans_bytes, Advice::LinuxNoHugepage)
         };
-        Ok(Self {
-            mapping,
-            mapping_bytes,
-            base,
-            bytes,
-            marks_origin: marks.as_ptr().cast::<AtomicU8>().wrapping_sub(base.addr().get() / GRANULE),
-            pin_counters_origin: pin_counters.as_ptr().cast::<PinCounter>().wrapping_sub(base.addr().get() / GRANULE),
-            marks: marks.cast(),
-            pin_counters: pin_counters.cast(),
-            pin_flags: pin_flags.cast(),
-            spans: spans.cast(),
-        })
+        let first = base.addr().get() / GRANULE;
+        // SAFETY: the parts of the mapping are zeroed, as long as these tables, and lie apart; the mapping lives as long as
+        // the region, which the tables are part of. Atomics and what is made of them may be all zeros.
+        let (marks, pin_counters, pin_flags, spans) = unsafe {
+            (
+                SideTable::of_granules(marks, first, granules),
+                SideTable::of_granules(pin_counters, first, granules),
+                SideTable::of_units(pin_flags, units),
+                SideTable::of_units(spans, units),
+            )
+        };
+        Ok(Self { mapping, mapping_bytes, base, bytes, marks, pin_counters, pin_flags, spans })
     }
 
     /// The size of the region in bytes, metadata not counted.
@@ -141,10 +140,7 @@ impl Region {
     /// The record of a unit.
     #[inline(always)]
     pub(crate) fn span(&self, unit: usize) -> &Span {
-        debug_assert!(unit < self.units());
-        // SAFETY: the table has a record for each unit; zeroed memory is a valid `Span`, all atomics, and
-        // the mapping lives as long as `self`.
-        unsafe { self.spans.add(unit).as_ref() }
+        self.spans.get(unit)
     }
 
     /// The addresses at which the objects of a span may start; none for a free unit.
@@ -171,41 +167,49 @@ impl Region {
     /// The mark byte of the granule at `address`, which lies in the region.
     #[inline(always)]
     pub(crate) fn mark(&self, address: usize) -> &AtomicU8 {
-        // SAFETY: there is a mark byte for each granule of the region, mapped as long as `self`.
-        unsafe { &*self.marks_origin.wrapping_add(self.granule_number(address)) }
+        self.marks.get(self.granule_number(address))
     }
 
-    /// The mark bytes of one unit. Who reads or writes through the pointer plainly must own the span, with no barrier
-    /// active and no marker running.
-    pub(crate) fn marks_of_unit(&self, unit: usize) -> NonNull<[u8]> {
-        debug_assert!(unit < self.units());
-        // SAFETY: each unit has so many mark bytes, so the offset stays inside the table.
-        let first = unsafe { self.marks.add(unit * super::SPAN_GRANULES) };
-        // `AtomicU8` has the layout of `u8`.
-        NonNull::slice_from_raw_parts(first.cast(), super::SPAN_GRANULES)
+    /// Runs `f` on the mark bytes of one unit, as plain memory that it reads.
+    ///
+    /// # Safety
+    /// The caller owns the span, no barrier is active and no marker runs.
+    pub(crate) unsafe fn with_plain_marks<R>(&self, unit: usize, f: impl FnOnce(&[u8]) -> R) -> R {
+        // SAFETY: by the caller's promise nobody else writes to them.
+        unsafe { self.marks.with_plain(self.granules_of_unit(unit), f) }
+    }
+
+    /// Runs `f` on the mark bytes of one unit, as plain memory that it changes.
+    ///
+    /// # Safety
+    /// As for `with_plain_marks`; and the values in the span have nothing to drop (those of others are asked for by
+    /// [`is_being_dropped`](super::sweep::Memory::is_being_dropped)).
+    pub(crate) unsafe fn with_plain_marks_mut<R>(&self, unit: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        // SAFETY: by the caller's promise nobody else accesses them.
+        unsafe { self.marks.with_plain_mut(self.granules_of_unit(unit), f) }
+    }
+
+    /// The numbers of a unit's granules.
+    fn granules_of_unit(&self, unit: usize) -> Range<usize> {
+        let first = self.granule_number(self.unit_start(unit).addr().get());
+        first..first + SPAN_GRANULES
     }
 
     /// The pin counter of the granule at `address`, which lies in the region.
     #[inline(always)]
     pub(crate) fn pin_counter(&self, address: usize) -> &PinCounter {
-        // SAFETY: there is a counter for each granule of the region, mapped as long as `self`.
-        unsafe { &*self.pin_counters_origin.wrapping_add(self.granule_number(address)) }
+        self.pin_counters.get(self.granule_number(address))
     }
 
     /// The start of the granule a pin counter belongs to.
     pub(crate) fn granule_of_counter(&self, counter: NonNull<PinCounter>) -> NonNull<u8> {
-        let index = (counter.addr().get() - self.pin_counters.addr().get()) / size_of::<PinCounter>();
-        debug_assert!(index < self.bytes / GRANULE);
-        // SAFETY: counters and granules correspond one to one, so the offset stays inside the region.
-        unsafe { self.base.add(index * GRANULE) }
+        self.pointer(self.pin_counters.number_of(counter) * GRANULE)
     }
 
     /// The "may hold pins" flag of a unit.
     #[inline(always)]
     pub(crate) fn pin_flag(&self, unit: usize) -> &AtomicU8 {
-        debug_assert!(unit < self.units());
-        // SAFETY: there is a flag for each unit of the region, mapped as long as `self`.
-        unsafe { self.pin_flags.add(unit).as_ref() }
+        self.pin_flags.get(unit)
     }
 
     /// A pointer of the region's provenance at `address`, which lies in it.

@@ -40,7 +40,7 @@ pub(crate) const fn slot_bytes_of_layout(size: usize, align: usize) -> usize {
     size.next_multiple_of(align)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

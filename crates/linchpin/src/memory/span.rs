@@ -12,6 +12,7 @@ use crate::trace::TypeInfo;
 /// All-zero memory is the record of a free unit. The fields are written by whoever takes the span from the
 /// free list or gives it back, and read by anybody; who reads them for an object he holds sees what was
 /// written before the object was allocated.
+#[cfg_attr(loom, derive(Default))]
 #[repr(C, align(64))]
 pub(crate) struct Span {
     /// The type of the objects; null while free.
@@ -113,7 +114,7 @@ impl Span {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::memory::GRANULE;

@@ -173,7 +173,7 @@ fn signed(shared: u32) -> i32 {
     ((shared & SHARED_MASK) << (32 - SHARED_BITS)) as i32 >> (32 - SHARED_BITS)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;

@@ -311,7 +311,7 @@ impl fmt::Debug for Pinner {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::Heap;

@@ -1,19 +1,15 @@
 //! The processors of a heap: taking one, giving it back, having more or fewer.
 
-use std::sync::OnceLock;
-
-use crossbeam_utils::Backoff;
-
 use super::phase::{Phase, Status};
 use super::thread;
 use super::waiting::Waiting;
 use super::{Holding, Processor};
 use crate::error::BuildError;
 use crate::heap::Core;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Backoff, Mutex, OnceLock, Ordering};
 
 /// The most processors a heap can have.
-pub(crate) const MAX_PROCESSORS: usize = 1024;
+pub(crate) const MAX_PROCESSORS: usize = if cfg!(loom) { 2 } else { 1024 };
 
 /// All processors of a heap, and the phase they are to be in.
 pub(crate) struct Processors {

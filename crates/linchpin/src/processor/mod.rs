@@ -18,14 +18,13 @@ pub(crate) mod runs;
 pub(crate) mod thread;
 pub(crate) mod waiting;
 
-use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 
 use crate::collector::queue::Grey;
 use crate::heap::Core;
 use crate::pin::counter::Bias;
 use crate::pin::inner::{Inner, InnerBox};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Cell, Ordering, RefCell};
 use phase::{Mode, Phase, State, Status};
 use runs::{Allocated, HeldSpan, Runs};
 
@@ -77,7 +76,7 @@ impl Processor {
         let processor = Self {
             state: AtomicU64::new(State::new(phase, Status::Idle).to_bits()),
             index,
-            published: [const { AtomicU64::new(0) }; 2],
+            published: [AtomicU64::new(0), AtomicU64::new(0)],
             local: Local {
                 phase: Cell::new(phase),
                 mode: Cell::new(phase.mode()),

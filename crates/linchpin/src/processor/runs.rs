@@ -10,7 +10,7 @@
 //! In mode `Arm` the table is kept empty, so that every allocation takes the slow path, which is the one that
 //! notes the newborn for tracing; the fast path needs no check of the mode.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ptr::NonNull;
 
@@ -18,7 +18,7 @@ use super::phase::Mode;
 use crate::memory::class::Class;
 use crate::memory::sweep::{Memory, Taken};
 use crate::memory::{GRANULE, SPAN_BYTES};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, RefCell};
 use crate::trace::TypeInfo;
 
 const TABLE: usize = 64;

@@ -8,6 +8,7 @@ use std::ptr;
 
 use super::Processor;
 use crate::heap::Core;
+use crate::sync::const_thread_local;
 
 /// One mutation in progress on this thread; on the stack of the call to `mutate`.
 pub(crate) struct Frame {
@@ -29,16 +30,14 @@ struct ThreadState {
     sweeping_within: Cell<*const Frame>,
 }
 
-thread_local! {
-    static THREAD: ThreadState = const {
-        ThreadState {
-            innermost: Cell::new(ptr::null()),
-            last_heap: Cell::new(0),
-            last_processor: Cell::new(ptr::null()),
-            collector_of: Cell::new(0),
-            sweeping: Cell::new(0),
-            sweeping_within: Cell::new(ptr::null()),
-        }
+const_thread_local! {
+    static THREAD: ThreadState = ThreadState {
+        innermost: Cell::new(ptr::null()),
+        last_heap: Cell::new(0),
+        last_processor: Cell::new(ptr::null()),
+        collector_of: Cell::new(0),
+        sweeping: Cell::new(0),
+        sweeping_within: Cell::new(ptr::null()),
     };
 }
 

@@ -1,0 +1,273 @@
+//! The model checker's atomics, locks and threads, with the interfaces of the native ones.
+//!
+//! Time does not pass in a model: to sleep, to spin and to wait with a limit is to let the others go on. Loom's threads
+//! take turns on one thread of the system, so the shims may keep what they hold in cells and locks of the standard library.
+
+use std::cell::{Ref, RefMut};
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use loom::sync as model;
+
+pub(crate) use loom::cell::Cell;
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
+
+/// Threads, with what loom's module lacks.
+pub(crate) mod thread {
+    pub(crate) use loom::thread::{Builder, JoinHandle, panicking, yield_now};
+    pub(crate) use std::thread::available_parallelism;
+
+    pub(crate) fn sleep(_: std::time::Duration) {
+        yield_now();
+    }
+}
+
+/// Declares a thread-local whose initial value is a constant.
+macro_rules! const_thread_local {
+    (static $name:ident: $type:ty = $init:expr;) => {
+        loom::thread_local! {
+            static $name: $type = $init;
+        }
+    };
+}
+pub(crate) use const_thread_local;
+
+/// Lets the others go on.
+pub(crate) fn spin_briefly() {
+    thread::yield_now();
+}
+
+/// Crossbeam's, with one step before it is worth going to sleep.
+#[derive(Default)]
+pub(crate) struct Backoff(std::cell::Cell<bool>);
+
+impl Backoff {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn is_completed(&self) -> bool {
+        self.0.get()
+    }
+
+    pub(crate) fn snooze(&self) {
+        self.0.set(true);
+        thread::yield_now();
+    }
+}
+
+/// `parking_lot`'s mutex.
+///
+/// Loom's `try_lock` knows what the lock is at that moment. `parking_lot`'s does not: it looks at its word by a relaxed
+/// load, and may find a lock taken that has been given back already. `tried` is that word, for locks that are only ever
+/// taken by `try_lock`.
+#[derive(Default)]
+pub(crate) struct Mutex<T> {
+    lock: model::Mutex<T>,
+    tried: AtomicBool,
+}
+
+pub(crate) struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    /// `None` only inside `Condvar`.
+    guard: Option<model::MutexGuard<'a, T>>,
+    tried: bool,
+}
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { lock: model::Mutex::new(value), tried: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard { mutex: self, guard: Some(self.lock_inside()), tried: false }
+    }
+
+    fn lock_inside(&self) -> model::MutexGuard<'_, T> {
+        self.lock.lock().expect("loom's locks are never poisoned")
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        // Relaxed: as in `parking_lot`.
+        if self.tried.load(Ordering::Relaxed) {
+            return None;
+        }
+        let guard = self.lock.try_lock().ok()?;
+        self.tried.store(true, Ordering::Relaxed);
+        Some(MutexGuard { mutex: self, guard: Some(guard), tried: true })
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        if self.tried {
+            // Release: as in `parking_lot`.
+            self.mutex.tried.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.guard.as_ref().expect("a guard in use has its lock")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.guard.as_mut().expect("a guard in use has its lock")
+    }
+}
+
+/// `parking_lot`'s condition variable.
+#[derive(Default)]
+pub(crate) struct Condvar(model::Condvar);
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        let inside = guard.guard.take().expect("a guard in use has its lock");
+        guard.guard = Some(self.0.wait(inside).expect("loom's locks are never poisoned"));
+    }
+
+    /// The limit may be over at any time, and whoever waits this way must be right without being woken.
+    pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: Duration) {
+        guard.guard = None;
+        thread::yield_now();
+        guard.guard = Some(guard.mutex.lock_inside());
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// `parking_lot`'s lock of readers and writers.
+pub(crate) struct RwLock<T>(model::RwLock<T>);
+
+impl<T> RwLock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(model::RwLock::new(value))
+    }
+
+    pub(crate) fn read(&self) -> model::RwLockReadGuard<'_, T> {
+        self.0.read().expect("loom's locks are never poisoned")
+    }
+
+    pub(crate) fn write(&self) -> model::RwLockWriteGuard<'_, T> {
+        self.0.write().expect("loom's locks are never poisoned")
+    }
+}
+
+/// A value that is made once.
+pub(crate) struct OnceLock<T> {
+    made: AtomicBool,
+    value: std::sync::OnceLock<T>,
+}
+
+impl<T> OnceLock<T> {
+    pub(crate) fn new() -> Self {
+        Self { made: AtomicBool::new(false), value: std::sync::OnceLock::new() }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        // Acquire: pairs with the release in `get_or_init`.
+        self.made.load(Ordering::Acquire).then(|| self.value.get()).flatten()
+    }
+
+    /// Whoever makes the value holds a lock, so two never do at once.
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        let value = self.value.get_or_init(make);
+        self.made.store(true, Ordering::Release);
+        value
+    }
+}
+
+/// A `RefCell` that says so when two threads borrow it with no order between them.
+pub(crate) struct RefCell<T> {
+    tracked: loom::cell::UnsafeCell<()>,
+    value: std::cell::RefCell<T>,
+}
+
+impl<T> RefCell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { tracked: loom::cell::UnsafeCell::new(()), value: std::cell::RefCell::new(value) }
+    }
+
+    pub(crate) fn borrow(&self) -> Ref<'_, T> {
+        self.tracked.with(|_| ());
+        self.value.borrow()
+    }
+
+    pub(crate) fn borrow_mut(&self) -> RefMut<'_, T> {
+        self.tracked.with_mut(|_| ());
+        self.value.borrow_mut()
+    }
+
+    pub(crate) fn take(&self) -> T
+    where
+        T: Default,
+    {
+        std::mem::take(&mut *self.borrow_mut())
+    }
+}
+
+/// Crossbeam's queue of work.
+///
+/// That it is empty is told, as there, by an atomic, not by a lock that would order more than that. Crossbeam's
+/// accesses are sequentially consistent, which orders them with nothing else; loom knows less than that, and these are
+/// what is left of it.
+pub(crate) struct Injector<T> {
+    length: AtomicUsize,
+    batches: model::Mutex<VecDeque<T>>,
+}
+
+/// What `steal` found.
+pub(crate) enum Steal<T> {
+    Success(T),
+    Empty,
+    #[expect(dead_code, reason = "crossbeam's may be overtaken, the shim is not")]
+    Retry,
+}
+
+impl<T> Injector<T> {
+    pub(crate) fn new() -> Self {
+        Self { length: AtomicUsize::new(0), batches: model::Mutex::new(VecDeque::new()) }
+    }
+
+    pub(crate) fn push(&self, batch: T) {
+        let mut batches = self.batches.lock().expect("loom's locks are never poisoned");
+        batches.push_back(batch);
+        self.length.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn steal(&self) -> Steal<T> {
+        if self.is_empty() {
+            return Steal::Empty;
+        }
+        let mut batches = self.batches.lock().expect("loom's locks are never poisoned");
+        match batches.pop_front() {
+            Some(batch) => {
+                self.length.fetch_sub(1, Ordering::AcqRel);
+                Steal::Success(batch)
+            }
+            None => Steal::Empty,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length.load(Ordering::Acquire) == 0
+    }
+}

@@ -1,0 +1,21 @@
+//! The one place that names the atomics, locks, threads and holder's cells the crate uses.
+//!
+//! Every module takes them from here, so that under `--cfg loom` those of the model checker stand in for the standard
+//! ones, and what is checked is the source as it is, not a copy of it. Names and interfaces are those of the native
+//! ones; where loom has none, `loom.rs` has a shim.
+//!
+//! What stays the standard library's under loom too: `Arc` and `Weak`, as the heap needs `Arc::new_cyclic`, which loom has
+//! not. So the ordering of the last owner after the others is not checked; it is not ours.
+
+#[cfg(loom)]
+mod loom;
+#[cfg(not(loom))]
+mod native;
+
+#[cfg(loom)]
+pub(crate) use loom::*;
+#[cfg(not(loom))]
+pub(crate) use native::*;
+
+pub(crate) use std::sync::atomic::AtomicU64 as StaticAtomicU64;
+pub(crate) use std::sync::{Arc, Weak};
