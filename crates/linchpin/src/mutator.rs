@@ -206,9 +206,14 @@ impl<'gc> Mutator<'gc> {
         let local = self.local();
         let armed = local.mode() == Mode::Arm;
         let memory = &self.core().memory;
-        let start = local.runs.next_slow(memory, info, slot_bytes, !armed, local.mode());
+        // What is not installed in the table comes back here each time.
+        let every_time = armed || self.core().config.debug.slow_allocations;
+        let start = local.runs.next_slow(memory, info, slot_bytes, !every_time, local.mode());
         // Before the object is noted or coloured, since it may unwind.
         self.report_allocated(start.is_none());
+        if self.core().config.debug.slow_allocations {
+            self.debug_allocation(start.map(|start| (start, slot_bytes)));
+        }
         if armed && let Some(start) = start {
             local.note_newborn(start);
         }
@@ -220,6 +225,9 @@ impl<'gc> Mutator<'gc> {
     fn reserve_large(&self, info: &'static TypeInfo, bytes: usize) -> Option<NonNull<u8>> {
         // First, since it may unwind, which nothing may do once the object has its colour.
         self.report_allocated(false);
+        if self.core().config.debug.slow_allocations {
+            self.debug_allocation(None);
+        }
         let local = self.local();
         let memory = &self.core().memory;
         // Slot size 0 stands for "one object a span".
@@ -238,6 +246,21 @@ impl<'gc> Mutator<'gc> {
         }
         local.runs.count_large(units * SPAN_BYTES);
         Some(start)
+    }
+
+    /// What debug settings ask of each allocation. Before the object is noted or coloured, since it may unwind.
+    #[cold]
+    #[inline(never)]
+    fn debug_allocation(&self, slot: Option<(NonNull<u8>, usize)>) {
+        let core = self.core();
+        if let Some((start, slot_bytes)) = slot {
+            // SAFETY: the slot is fresh and this mutation's.
+            unsafe { core.memory.check_poison(start, slot_bytes) };
+        }
+        let every = core.config.debug.collect_every;
+        if every != 0 && self.local().is_time_to_collect(every) {
+            core.control.ask_for_growth(core);
+        }
     }
 
     /// Tells the pacer what was allocated, and asks for a cycle if it is time or the region is full.
