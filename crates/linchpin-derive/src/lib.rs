@@ -56,7 +56,8 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
         let of_parameter = |parameter: &&Ident| quote!(<#parameter as ::linchpin::Trace>::NEEDS_TRACE);
         type_parameters.iter().map(of_parameter).chain(fields.iter().map(of_field)).collect()
     };
-    let body = trace_body(&input.data);
+    let body = for_each_field(&input.data, &quote!(trace), &quote!(tracer));
+    let inspection = for_each_field(&input.data, &quote!(inspect), &quote!(inspector));
     let no_drop = (brand.is_some() || !type_parameters.is_empty()).then(|| {
         quote! {
             #[automatically_derived]
@@ -74,6 +75,10 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
             #[allow(unused_variables, reason = "a type without fields traces nothing")]
             fn trace(&self, tracer: &mut ::linchpin::Tracer<'_>) {
                 #body
+            }
+            #[allow(unused_variables, reason = "a type without fields has nothing to look at")]
+            fn inspect(&self, inspector: &mut ::linchpin::Inspector<'_>) {
+                #inspection
             }
         }
         #no_drop
@@ -219,13 +224,13 @@ fn may_contain_itself(field: &Type, name: &Ident) -> bool {
     search.found
 }
 
-/// The body of `trace`: a match that binds and traces every field.
-fn trace_body(data: &Data) -> Tokens {
+/// A match that binds every field and calls a method of `Trace` on each.
+fn for_each_field(data: &Data, method: &Tokens, argument: &Tokens) -> Tokens {
     let arm = |path: Tokens, fields: &Fields| {
         let members: Vec<_> = fields.members().collect();
         let names: Vec<Ident> = (0..members.len()).map(|index| quote::format_ident!("field_{index}")).collect();
         quote! {
-            #path { #(#members: #names,)* } => { #(::linchpin::Trace::trace(#names, tracer);)* }
+            #path { #(#members: #names,)* } => { #(::linchpin::Trace::#method(#names, #argument);)* }
         }
     };
     match data {

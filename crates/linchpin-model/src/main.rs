@@ -54,7 +54,14 @@ fn report(config: &Config, name: &str, breaks: bool) -> bool {
 /// Every variant, and small configurations.
 fn table() -> bool {
     let mut as_expected = true;
-    for config in [Config::WEAK,Config::WEAK_FIELDS,Config::SPARE,Config{pins:1,..Config::SPARE},Config { grey_at_end_counts: true, ..Config::SMALL }, Config::PINS] {
+    for config in [
+        Config::WEAK,
+        Config::WEAK_FIELDS,
+        Config::SPARE,
+        Config { pins: 1, ..Config::SPARE },
+        Config { grey_at_end_counts: true, ..Config::SMALL },
+        Config::PINS,
+    ] {
         as_expected &= report(&config, &format!("the protocol: {config}"), false);
     }
     for verdict in BREAKING.iter().chain(HARMLESS).chain(BREAKING_PAIRS) {

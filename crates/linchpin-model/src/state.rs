@@ -280,9 +280,9 @@ impl State {
         let mut set = self.processors.iter().fold(self.noticed(), |set, each| set.and(each.weak));
         set = set.and(Objects::of(self.weak[MOST_OBJECTS]));
         loop {
-            let next = set.each().fold(self.reachable_from(set), |next, object| {
-                next.and(Objects::of(self.weak[object as usize]))
-            });
+            let next = set
+                .each()
+                .fold(self.reachable_from(set), |next, object| next.and(Objects::of(self.weak[object as usize])));
             if next == set {
                 return set;
             }

@@ -100,7 +100,9 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
             add(CollectorStep::Goes(Stage::Sweep), &|next| enter(next, Stage::Sweep));
         }
         Stage::Sweep => match state.sweeping {
-            Some(object) => add(CollectorStep::WriteByte(object, state.byte_read), &|next| write_byte(config, next, object)),
+            Some(object) => {
+                add(CollectorStep::WriteByte(object, state.byte_read), &|next| write_byte(config, next, object))
+            }
             None if state.to_visit.is_empty() => {
                 add(CollectorStep::Goes(Stage::Rest), &|next| {
                     next.traced = Objects::NONE;

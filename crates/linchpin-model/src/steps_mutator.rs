@@ -223,7 +223,8 @@ impl Mutation<'_> {
         let is_busy = |object| others().any(|then| [Then::CountPin(object), Then::Unpin(object)].contains(&then));
         let root = self.state.root.filter(|_| has_root).map(|object| (object, Then::DropRoot, RootDropNotShaded));
         let pins = self.state.pinned.each().filter(|&object| !is_busy(object));
-        for (object, then, fault) in root.into_iter().chain(pins.map(|object| (object, Then::Unpin(object), UnpinNotShaded)))
+        for (object, then, fault) in
+            root.into_iter().chain(pins.map(|object| (object, Then::Unpin(object), UnpinNotShaded)))
         {
             let shade = me.mode != Mode::Off && !self.config.has(fault);
             self.add_sound(MutatorStep::HoldForMoment(then, me.mode), |_, me| {

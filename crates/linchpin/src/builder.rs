@@ -7,6 +7,8 @@ use crate::memory::region::{MAX_REGION, Region};
 use crate::pin::leak::{self, PinLeak};
 use crate::processor::acquire::check_count;
 use crate::sync::{Arc, thread};
+use crate::verify::findings::{FindingHook, VerifyFinding};
+use crate::verify::settings::{self, DebugSettings};
 
 /// The largest growth target, in percent.
 const MAX_GROWTH: u32 = 100_000;
@@ -23,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) growth_percent: u32,
     pub(crate) pinner_cache: bool,
     pub(crate) leak_hook: LeakHook,
+    pub(crate) debug: settings::Resolved,
 }
 
 /// Describes a heap; made by [`Heap::builder`].
@@ -42,11 +45,21 @@ pub struct HeapBuilder {
     region_size: Option<usize>,
     pinner_cache: bool,
     leak_hook: Option<LeakHook>,
+    debug: DebugSettings,
+    finding_hook: Option<FindingHook>,
 }
 
 impl HeapBuilder {
     pub(crate) fn new() -> Self {
-        Self { processors: None, growth_percent: 100, region_size: None, pinner_cache: true, leak_hook: None }
+        Self {
+            processors: None,
+            growth_percent: 100,
+            region_size: None,
+            pinner_cache: true,
+            leak_hook: None,
+            debug: DebugSettings::new(),
+            finding_hook: None,
+        }
     }
 
     /// How many mutations may run at once, from 1 to 1024; by default as many as the machine has cores.
@@ -91,10 +104,27 @@ impl HeapBuilder {
         self
     }
 
+    /// Switches that make the heap verify itself and disturb it; what is not set here may be set by the environment variable
+    /// `LINCHPIN`.
+    pub fn debug(mut self, settings: DebugSettings) -> Self {
+        self.debug = settings;
+        self
+    }
+
+    /// What to do when the verifier finds something ([`DebugSettings::verify`], [`DebugSettings::poison`]). By default a report
+    /// is printed, and the process ends unless it is a mere suspicion
+    /// ([`UnreportedPointer`](crate::FindingKind::UnreportedPointer) without [`Verify::Strict`](crate::Verify::Strict)).
+    ///
+    /// The hook may be called on the collector's thread or inside an allocation; it must not use the heap.
+    pub fn on_finding(mut self, hook: impl Fn(&VerifyFinding) + Send + Sync + 'static) -> Self {
+        self.finding_hook = Some(Arc::new(hook));
+        self
+    }
+
     /// Makes the heap.
     ///
     /// # Errors
-    /// If a setting is out of its range, or the operating system refuses to reserve the region.
+    /// If a setting, here or in the environment variable `LINCHPIN`, is unknown or out of its range, or the operating system refuses to reserve the region.
     pub fn build(self) -> Result<Heap, BuildError> {
         let processors =
             self.processors.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(1024));
@@ -105,6 +135,8 @@ impl HeapBuilder {
         if self.growth_percent > MAX_GROWTH {
             return Err(BuildError::GrowthTooLarge { requested: self.growth_percent, max: MAX_GROWTH });
         }
+        let environment = std::env::var_os(settings::VARIABLE);
+        let debug = settings::resolve(self.debug, environment.as_deref()).map_err(BuildError::DebugSetting)?;
         let region = match self.region_size {
             Some(bytes) => Region::reserve(bytes)?,
             None => reserve_default()?,
@@ -113,9 +145,10 @@ impl HeapBuilder {
             growth_percent: self.growth_percent,
             pinner_cache: self.pinner_cache,
             leak_hook: self.leak_hook.unwrap_or_else(|| Arc::new(leak::default_hook)),
+            debug,
         };
         debug_assert!(mark_helpers(processors) < processors);
-        Ok(Heap::from_parts(config, processors, region))
+        Ok(Heap::from_parts(config, processors, region, self.finding_hook))
     }
 }
 
@@ -139,6 +172,8 @@ impl std::fmt::Debug for HeapBuilder {
             .field("region_size", &self.region_size)
             .field("pinner_cache", &self.pinner_cache)
             .field("leak_hook", &self.leak_hook.as_ref().map(|_| ".."))
+            .field("debug", &self.debug)
+            .field("finding_hook", &self.finding_hook.as_ref().map(|_| ".."))
             .finish()
     }
 }

@@ -45,11 +45,14 @@ pub enum BuildError {
         /// The operating system's error number.
         errno: i32,
     },
+    /// A debug setting is not known or has a bad value; see [`DebugSettings`](crate::DebugSettings).
+    DebugSetting(SettingError),
 }
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
+        match self {
+            Self::DebugSetting(error) => error.fmt(f),
             Self::ZeroProcessors => {
                 write!(f, "a heap with zero processors could never run a mutation; ask for at least one")
             }
@@ -80,6 +83,43 @@ impl fmt::Display for BuildError {
 }
 
 impl std::error::Error for BuildError {}
+
+/// What is wrong with a debug setting, given by the builder or by the environment variable `LINCHPIN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingError {
+    setting: String,
+    problem: String,
+}
+
+impl SettingError {
+    pub(crate) fn new(setting: &str, problem: &str) -> Self {
+        Self { setting: setting.to_owned(), problem: problem.to_owned() }
+    }
+
+    pub(crate) fn bad_value(setting: &str, value: &str, expected: &str) -> Self {
+        Self::new(setting, &format!("has the value `{value}`, but takes {expected}"))
+    }
+
+    /// The name of the setting.
+    #[must_use]
+    pub fn setting(&self) -> &str {
+        &self.setting
+    }
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the debug setting `{}` (environment variable LINCHPIN, or HeapBuilder::debug) {}; the settings are verify, \
+             verify=strict, poison, collect_every=N, delay_handshakes=MICROSECONDS, move_mutations and seed=N, with commas \
+             between them",
+            self.setting, self.problem
+        )
+    }
+}
+
+impl std::error::Error for SettingError {}
 
 /// The region has no room for an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,10 @@ use crate::processor::thread as this_thread;
 use crate::processor::{Holding, Local};
 use crate::stats::HeapStats;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, StaticAtomicU64, Weak, thread};
+use crate::verify::Debugging;
+use crate::verify::findings::{FindingHook, Findings};
+use crate::verify::poison::Poison;
+use crate::verify::settings::Verify;
 
 /// The number of the next heap; a number is never used again.
 static NEXT_ID: StaticAtomicU64 = StaticAtomicU64::new(1);
@@ -64,6 +68,7 @@ pub(crate) struct Core {
     pub(crate) pinners: Registry,
     pub(crate) pace: Pace,
     pub(crate) control: Control,
+    pub(crate) debug: Arc<Debugging>,
     /// The `Heap` is gone, and the collector's thread with it.
     ended: AtomicBool,
     /// After the end: something was let go of since the last cycle began.
@@ -76,7 +81,8 @@ impl Heap {
     /// A heap with the defaults of [`Heap::builder`].
     ///
     /// # Panics
-    /// If the operating system refuses to reserve address space; [`HeapBuilder::build`] returns that as an error.
+    /// If the operating system refuses to reserve address space, or the environment variable `LINCHPIN` holds a setting that is
+    /// unknown or has a bad value; [`HeapBuilder::build`] returns that as an error.
     #[must_use]
     pub fn new() -> Self {
         match Self::builder().build() {
@@ -90,8 +96,17 @@ impl Heap {
         HeapBuilder::new()
     }
 
-    pub(crate) fn from_parts(config: Config, processors: usize, region: Region) -> Self {
+    pub(crate) fn from_parts(
+        config: Config,
+        processors: usize,
+        region: Region,
+        finding_hook: Option<FindingHook>,
+    ) -> Self {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let settings = config.debug;
+        let debug = Arc::new(Debugging::new(Findings::new(finding_hook, settings.verify), settings.seed));
+        let poison = settings.poison.then(|| Poison { debug: Arc::clone(&debug), heap: id });
+        let slow_sweeps = settings.verify != Verify::Off || settings.poison;
         let core = Arc::new_cyclic(|this| Core {
             this: Weak::clone(this),
             id,
@@ -99,11 +114,12 @@ impl Heap {
             pace: Pace::new(config.growth_percent, region.bytes()),
             config,
             processors: Processors::new(processors),
-            memory: Memory::new(id, region),
+            memory: Memory::new(id, region, poison, slow_sweeps),
             queue: GreyQueue::new(),
             roots: RootTable::default(),
             pinners: Registry::default(),
             control: Control::default(),
+            debug,
             ended: AtomicBool::new(false),
             unsettled: AtomicBool::new(false),
             settling: Mutex::new(()),
@@ -200,6 +216,11 @@ impl Heap {
     #[must_use]
     pub fn contains<T: ?Sized>(&self, address: *const T) -> bool {
         self.core.memory.region.contains(address.addr())
+    }
+
+    /// What the heap is made of.
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// What the heap is made of, for tests that look inside.

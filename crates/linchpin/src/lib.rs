@@ -48,6 +48,7 @@
 //! | `pin` | the pinner, its cache and leak reports |
 //! | `gc` | pointers, pointer fields, roots, slices |
 //! | `trace` | what the collector knows of types |
+//! | `verify` | a heap that checks and disturbs itself, when asked to |
 
 #![warn(missing_docs)]
 
@@ -65,9 +66,10 @@ mod processor;
 mod stats;
 mod sync;
 mod trace;
+mod verify;
 
 pub use builder::HeapBuilder;
-pub use error::{AllocError, BuildError, OutOfMemory};
+pub use error::{AllocError, BuildError, OutOfMemory, SettingError};
 pub use gc::{Gc, GcCell, Object, Root};
 pub use heap::Heap;
 pub use mutator::Mutator;
@@ -76,9 +78,12 @@ pub use pin::Pinner;
 pub use pin::leak::{PinLeak, PinLeakCause};
 pub use stats::HeapStats;
 pub use trace::{Allocate, Trace, Tracer};
+pub use verify::exact::{VerifyError, VerifyReport};
+pub use verify::findings::{FindingKind, VerifyFinding};
+pub use verify::settings::{DebugSettings, Verify};
 
 #[doc(hidden)]
-pub use trace::{MustNotImplementDrop, TypeInfo};
+pub use trace::{Inspector, MustNotImplementDrop, TypeInfo};
 
 /// Derives [`Trace`](trait@Trace) for a struct or an enum. See the trait.
 #[cfg(feature = "derive")]

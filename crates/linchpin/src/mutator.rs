@@ -207,9 +207,18 @@ impl<'gc> Mutator<'gc> {
         let local = self.local();
         let armed = local.mode() == Mode::Arm;
         let memory = &self.core().memory;
-        let start = local.runs.next_slow(memory, info, slot_bytes, !armed, local.mode());
+        // What is not installed in the table comes back here each time.
+        let every_time = armed || self.core().config.debug.slow_allocations;
+        let start = local.runs.next_slow(memory, info, slot_bytes, !every_time, local.mode());
         // Before the object is noted or coloured, since it may unwind.
-        if let Err(refused) = self.report_allocated(start.is_none()) {
+        let reported = self.report_allocated(start.is_none()).and_then(|()| {
+            if self.core().config.debug.slow_allocations {
+                self.debug_allocation(start.map(|start| (start, slot_bytes)))
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(refused) = reported {
             // The slot stays free, as its mark byte says; the run has counted it as allocated.
             memory.swept.freed_objects.fetch_add(u64::from(start.is_some()), Ordering::Relaxed);
             refused.panic();
@@ -225,6 +234,9 @@ impl<'gc> Mutator<'gc> {
     fn reserve_large(&self, info: &'static TypeInfo, bytes: usize) -> Option<NonNull<u8>> {
         // First, since it may unwind, which nothing may do once the object has its colour.
         self.report_allocated(false).unwrap_or_else(|refused| refused.panic());
+        if self.core().config.debug.slow_allocations {
+            self.debug_allocation(None).unwrap_or_else(|refused| refused.panic());
+        }
         let local = self.local();
         let memory = &self.core().memory;
         // Slot size 0 stands for "one object a span".
@@ -243,6 +255,22 @@ impl<'gc> Mutator<'gc> {
         }
         local.runs.count_large(units * SPAN_BYTES);
         Some(start)
+    }
+
+    /// What debug settings ask of each allocation. Before the object is noted or coloured, since it may unwind.
+    #[cold]
+    #[inline(never)]
+    fn debug_allocation(&self, slot: Option<(NonNull<u8>, usize)>) -> Result<(), NoThread> {
+        let core = self.core();
+        if let Some((start, slot_bytes)) = slot {
+            // SAFETY: the slot is fresh and this mutation's.
+            unsafe { core.memory.check_poison(start, slot_bytes) };
+        }
+        let every = core.config.debug.collect_every;
+        if every != 0 && self.local().is_time_to_collect(every) {
+            return core.control.ask_for_growth(core);
+        }
+        Ok(())
     }
 
     /// Tells the pacer what was allocated, and asks for a cycle if it is time or the region is full.

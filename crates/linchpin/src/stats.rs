@@ -43,6 +43,10 @@ pub struct HeapStats {
     /// Threads that mark in the background: a quarter of the processors when the first cycle starts (fewer if the system
     /// refuses some).
     pub mark_workers: usize,
+    /// Cycles after which the heap verified itself ([`DebugSettings::verify`](crate::DebugSettings::verify)).
+    pub verifications: u64,
+    /// Objects checked in them and in [`Heap::verify`](crate::Heap::verify), each as often as it was.
+    pub verified_objects: u64,
     /// How often a thread found no free processor and had to wait.
     pub waits: u64,
 }
@@ -74,6 +78,8 @@ impl HeapStats {
             pinners_freed,
             processors,
             mark_workers: core.control.markers(processors),
+            verifications: core.debug.verifications.load(Ordering::Relaxed),
+            verified_objects: core.debug.objects.load(Ordering::Relaxed),
             waits: core.processors.waiting.waits(),
         }
     }

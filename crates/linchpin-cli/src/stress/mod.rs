@@ -10,12 +10,14 @@
 //! - [`objects`]: the types in the heap; [`numbers`]: randomness and derived contents;
 //! - [`mirror`] and [`rewire`]: a graph, its mirror, and changes to both;
 //! - [`pins`], [`shared`], [`upset`]: pins, what threads share, panics;
-//! - [`ledger`]: births and drops; [`worker`]: the loop.
+//! - [`ledger`]: births and drops; [`worker`]: the loop;
+//! - [`paranoid`]: the heap's own verifier and disturbances.
 
 mod ledger;
 mod mirror;
 mod numbers;
 mod objects;
+mod paranoid;
 mod pins;
 mod rewire;
 mod shared;
@@ -52,6 +54,9 @@ pub(crate) struct StressArgs {
     /// Processors of the heap at first, changed now and then; as many as threads if not said.
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u16).range(1..=256))]
     processors: Option<u16>,
+    /// Let the heap verify and disturb itself by all means it has, at strengths that follow from the seed.
+    #[arg(long)]
+    paranoid: bool,
 }
 
 /// What the threads of a run share.
@@ -106,7 +111,14 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
 
     let problems = Arc::new(Mutex::new(Vec::new()));
     let leaks = Arc::clone(&problems);
-    let heap = Heap::builder()
+    let mut builder = Heap::builder();
+    if args.paranoid {
+        let settings = paranoid::settings(seed);
+        writeln!(std::io::stdout(), "stress: LINCHPIN={settings}")?;
+        let findings = Arc::clone(&problems);
+        builder = builder.debug(settings).on_finding(move |finding| note(&findings, finding.to_string()));
+    }
+    let heap = builder
         .processors(processors)
         .on_pin_leak(move |leak| {
             note(&leaks, format!("{} pins were reported as leaked", leak.pins()));
@@ -117,13 +129,16 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
     let run = Run { heap, table, processors, stop: AtomicBool::new(false), problems };
 
     let started = Instant::now();
-    let figures = work(&run, seed, threads, Duration::from_secs_f64(args.seconds));
+    let figures = work(&run, seed, threads, Duration::from_secs_f64(args.seconds), args.paranoid);
     let elapsed = started.elapsed().as_secs_f64();
     let Run { heap, table, problems, .. } = run;
     drop(table);
     let found = || problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if found().is_empty() {
         check_nothing_left(&heap, &problems);
+        if let Err(problem) = paranoid::verify(&heap, Some(0)) {
+            note(&problems, format!("after all roots were gone: {problem}"));
+        }
     }
     ledger::take_problems().into_iter().for_each(|problem| note(&problems, problem));
     let problems = found();
@@ -144,6 +159,19 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
         figures.verifications,
         problems.len()
     )?;
+    // For programs: `name=value`, last.
+    writeln!(
+        std::io::stdout(),
+        "figures: cycles={} objects={} pins={} comparisons={} verifications={} verified={} exact={} mismatches={}",
+        stats.cycles,
+        stats.allocated_objects,
+        pins::taken(),
+        figures.verifications,
+        stats.verifications,
+        stats.verified_objects,
+        paranoid::exact_verifications(),
+        problems.len()
+    )?;
     if problems.is_empty() {
         return Ok(());
     }
@@ -151,7 +179,7 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
 }
 
 /// Lets the workers work, and sums up what they did.
-fn work(run: &Run, seed: u64, threads: usize, time: Duration) -> Figures {
+fn work(run: &Run, seed: u64, threads: usize, time: Duration, paranoid: bool) -> Figures {
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| mpsc::channel()).unzip();
     let workers: Vec<_> = inboxes
         .into_iter()
@@ -163,10 +191,13 @@ fn work(run: &Run, seed: u64, threads: usize, time: Duration) -> Figures {
     let mut sum = Figures::default();
     std::thread::scope(|scope| {
         scope.spawn(|| collect_now_and_then(run, Numbers::new(seed, u64::MAX)));
+        if paranoid {
+            scope.spawn(|| paranoid::verify_now_and_then(run, Numbers::new(seed, u64::MAX - 1)));
+        }
         let shifts: Vec<_> = workers.into_iter().map(|worker| scope.spawn(|| work_in_shifts(run, worker))).collect();
         let started = Instant::now();
         // Drops are counted on the collector's threads, which cannot stop the run themselves.
-        while !run.stopped() && started.elapsed() < time {
+        while !run.stopped() && !run.failed() && started.elapsed() < time {
             std::thread::sleep(Duration::from_millis(20).min(time));
             ledger::take_problems().into_iter().for_each(|problem| run.problem(problem));
         }

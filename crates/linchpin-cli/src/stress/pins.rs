@@ -51,6 +51,8 @@ enum Claim {
     Tracked(Address<Tracked>, u64),
     /// A large one.
     Heavy(Address<Heavy>, u64),
+    /// A node that a graph leads to, and may stop leading to at any time.
+    Node(Address<Node<'static>>, u64),
     /// A field in the middle of an object.
     Inside(Address<u64>, u64),
     /// A static.
@@ -88,7 +90,12 @@ impl Held {
         graph: &Graph,
         shared: Option<&Root<Shared<'static>>>,
     ) -> Result<(), String> {
-        let claim = match maker.numbers.below(12) {
+        let claim = match maker.numbers.below(15) {
+            // Whatever comes by, for as long as it happens to be held.
+            12.. => match graph.walk(mu, maker)? {
+                Some((node, id)) => Claim::Node(Address(self.pinner.pin(mu, node).cast()), id),
+                None => return Ok(()),
+            },
             0..4 => {
                 let (bytes, pattern) = maker.bytes(mu);
                 Claim::Bytes(Address(self.pinner.pin(mu, bytes)), pattern)
@@ -225,6 +232,10 @@ impl Claim {
             }
             Self::Shared(at) => {
                 heap.mutate(|mu| check_shared(rebrand_shared(mu, at).get(pinner)))?;
+                at.0.as_ptr().cast()
+            }
+            Self::Node(at, id) => {
+                at.get(pinner).is_node(*id)?;
                 at.0.as_ptr().cast()
             }
             Self::Tracked(at, serial) => {

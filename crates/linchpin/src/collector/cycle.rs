@@ -10,11 +10,13 @@ use crate::memory::{PIN_FLAG_RAISED, PIN_FLAG_TOUCHED};
 use crate::processor::phase::{Mode, Status, colour_of_cycle};
 use crate::processor::thread::Sweeping;
 use crate::sync::{Ordering, spin_briefly, thread};
+use crate::verify;
 use std::time::Duration;
 
 /// Runs a whole cycle on this thread.
 pub(crate) fn run(core: &Core, workers: &Workers) {
     let abort = AbortOnUnwind;
+    let _no_other = core.debug.no_cycle.lock();
     let cycle = core.memory.marked_cycle() + 1;
     let black = colour_of_cycle(cycle);
     core.pace.begin_mark();
@@ -45,11 +47,13 @@ pub(crate) fn run(core: &Core, workers: &Workers) {
     core.memory.end_mark(cycle);
     core.pace.end_mark();
     handshake(core, Mode::Off, black);
+    verify::after_mark(core);
     core.memory.open_sweep(cycle);
     {
         let _sweeping = Sweeping::begin(core.id);
         core.memory.sweep_all(cycle);
     }
+    verify::after_sweep(core);
     core.pace.end_sweep(core.memory.swept.live_bytes.load(Ordering::Relaxed));
     abort.disarm();
 }
@@ -68,6 +72,7 @@ fn mark(core: &Core, workers: &Workers, tracer: &mut Tracer<'_>) {
 
 /// Asks every processor to adopt a mode, and waits until all have. Only the collector ever waits here.
 fn handshake(core: &Core, mode: Mode, colour: u8) {
+    core.delay_handshake();
     let phase = core.processors.change_phase(|phase| phase.next(mode, colour));
     let mut attempt = 0_u32;
     loop {
@@ -79,6 +84,7 @@ fn handshake(core: &Core, mode: Mode, colour: u8) {
             if state.status() == Status::Retired || (answered && !must_retire) {
                 continue;
             }
+            core.delay_handshake();
             match processor.try_take(Status::Held) {
                 // A resize may have changed the number since; the newest phase answers this one too.
                 Some(holding) if must_retire => {

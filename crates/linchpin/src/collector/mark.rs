@@ -16,6 +16,10 @@ use crate::sync::{AtomicUsize, Backoff, Ordering};
 /// A stack longer than this is shared when another marker is idle.
 const SHARE_ABOVE: usize = 256;
 
+/// The colour of a tracer that only records what it is told of. No mark byte has it, so each pointer takes the same way as a
+/// white object's.
+const INSPECTING: u8 = u8::MAX;
+
 /// What a [`Trace`](crate::Trace) implementation reports pointers to.
 pub struct Tracer<'a> {
     region: &'a Region,
@@ -27,6 +31,17 @@ pub struct Tracer<'a> {
 impl<'a> Tracer<'a> {
     pub(crate) fn new(region: &'a Region, black: u8) -> Self {
         Self { region, black, stack: Vec::new(), marker: PhantomData }
+    }
+
+    /// One that marks nothing, and records every pointer for [`take_reported`](Self::take_reported).
+    pub(crate) fn inspecting(region: &'a Region) -> Self {
+        Self::new(region, INSPECTING)
+    }
+
+    /// What was reported since this was last asked; of a tracer that inspects.
+    pub(crate) fn take_reported(&mut self) -> Vec<NonNull<u8>> {
+        debug_assert_eq!(self.black, INSPECTING);
+        self.stack.drain(..).map(|Grey(object)| object).collect()
     }
 
     /// The colour it marks with.
@@ -46,6 +61,9 @@ impl<'a> Tracer<'a> {
         let mark = self.region.mark(object.addr().get());
         // Relaxed: a mark byte orders nothing. Two markers may both find it white and both trace the object.
         if mark.load(Ordering::Relaxed) != self.black {
+            if self.black == INSPECTING {
+                return self.stack.push(Grey(object));
+            }
             mark.store(self.black, Ordering::Relaxed);
             if needs_trace {
                 self.stack.push(Grey(object));

@@ -35,6 +35,19 @@ struct Lists {
     full: Vec<u32>,
 }
 
+/// The spans of a class that no processor holds.
+pub(crate) struct Listed {
+    pub(crate) unswept: Vec<u32>,
+    swept: Vec<u32>,
+}
+
+impl Listed {
+    /// All of them.
+    pub(crate) fn all(self) -> impl Iterator<Item = usize> {
+        self.unswept.into_iter().chain(self.swept).map(|unit| unit as usize)
+    }
+}
+
 /// What a class had for a processor that asked for a span.
 pub(crate) enum Supply {
     /// A swept span with a free slot.
@@ -104,6 +117,12 @@ impl Class {
                 swept
             });
         }
+    }
+
+    /// What is in the lists at the moment, for the verifier.
+    pub(crate) fn listed(&self) -> Listed {
+        let lists = self.lists.lock();
+        Listed { unswept: lists.unswept.clone(), swept: [&lists.available[..], &lists.full].concat() }
     }
 
     /// A span to sweep, if there is one; it counts as being swept until [`Classes::swept_one`].

@@ -81,6 +81,41 @@ impl FreeSpans {
         self.in_use
     }
 
+    /// The free runs below the frontier, for the verifier.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        self.by_start.iter().map(|(&start, &length)| start as usize..(start + length) as usize)
+    }
+
+    /// Checks that the parts of the table agree; says what does not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let mut free = 0;
+        let mut end_of_last = None;
+        for (&start, &length) in &self.by_start {
+            let end = start + length;
+            if length == 0 || end >= self.frontier || self.frontier > self.end {
+                return Err(format!(
+                    "units {start}..{end} are free, and all from {} of {} on",
+                    self.frontier, self.end
+                ));
+            }
+            if end_of_last.is_some_and(|last| last >= start) {
+                return Err(format!("the free run at unit {start} overlaps or touches the one before"));
+            }
+            if !self.by_length.contains(&(length, start)) {
+                return Err(format!("the free run of {length} units at {start} is not listed by its length"));
+            }
+            end_of_last = Some(end);
+            free += length as usize;
+        }
+        if self.by_length.len() != self.by_start.len() {
+            return Err(format!("{} runs by length, {} by start", self.by_length.len(), self.by_start.len()));
+        }
+        if free + self.in_use != self.frontier as usize {
+            return Err(format!("{free} units are free and {} in use, of {}", self.in_use, self.frontier));
+        }
+        Ok(())
+    }
+
     fn insert(&mut self, start: u32, length: u32) {
         self.by_start.insert(start, length);
         self.by_length.insert((length, start));

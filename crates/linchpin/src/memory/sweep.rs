@@ -20,10 +20,13 @@ use crate::processor::phase::Mode;
 use crate::processor::thread as this_thread;
 use crate::sync::{AtomicU64, AtomicUsize, Backoff, Mutex, Ordering, thread};
 use crate::trace::TypeInfo;
+use crate::verify::poison::Poison;
 
 /// How long a processor that finds the region full waits, while a sweep is pending, before it looks again, and how often.
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
 const PATIENCE: u32 = 200;
+/// The same where the heap is verified, or filled, before and while it is swept.
+const SLOW_PATIENCE: u32 = 20_000;
 
 /// The heap's memory: the region, its free units and the classes.
 pub(crate) struct Memory {
@@ -40,6 +43,10 @@ pub(crate) struct Memory {
     swept_cycle: AtomicU64,
     /// Figures, for the pacer and the statistics.
     pub(crate) swept: SweptFigures,
+    /// What fills free memory, if that was asked for.
+    pub(crate) poison: Option<Poison>,
+    /// How often a processor that finds the region full looks again.
+    patience: u32,
 }
 
 /// What sweeps have counted.
@@ -65,7 +72,7 @@ pub(crate) struct Taken {
 }
 
 impl Memory {
-    pub(crate) fn new(heap: u64, region: Region) -> Self {
+    pub(crate) fn new(heap: u64, region: Region, poison: Option<Poison>, slow_sweeps: bool) -> Self {
         let units = region.units();
         Self {
             heap,
@@ -76,6 +83,8 @@ impl Memory {
             sweepable_cycle: AtomicU64::new(0),
             swept_cycle: AtomicU64::new(0),
             swept: SweptFigures::default(),
+            poison,
+            patience: if slow_sweeps { SLOW_PATIENCE } else { PATIENCE },
         }
     }
 
@@ -127,6 +136,11 @@ impl Memory {
         self.free.lock().frontier()
     }
 
+    /// Calls `f` with the free units, which stay as they are meanwhile.
+    pub(crate) fn with_free_spans<R>(&self, f: impl FnOnce(&FreeSpans) -> R) -> R {
+        f(&self.free.lock())
+    }
+
     /// Units in use.
     pub(crate) fn units_in_use(&self) -> usize {
         self.free.lock().in_use()
@@ -146,7 +160,7 @@ impl Memory {
     /// be worse. (In other modes than `Off` the sweep waits for the asking processor; and a `Drop` that the sweep runs would
     /// wait for its own thread.)
     fn patiently<R>(&self, mode: Mode, attempt: impl Fn() -> Option<R>) -> Option<R> {
-        for _ in 0..PATIENCE {
+        for _ in 0..self.patience {
             let taken = attempt();
             if taken.is_some() || mode != Mode::Off || !self.is_sweep_pending() || this_thread::is_sweeping(self.heap) {
                 return taken;
@@ -209,6 +223,8 @@ impl Memory {
         }
         let slot_bytes = if class.slot_bytes() == 0 { units * SPAN_BYTES } else { class.slot_bytes() };
         self.region.span(start).open(class, slot_bytes, units, self.marked_cycle());
+        // SAFETY: the units were taken above.
+        unsafe { self.poison_units(start, units) };
         Some(start)
     }
 
@@ -261,6 +277,8 @@ impl Memory {
         let freed = if class.info().drop.is_some() {
             self.drop_dead(unit, class.info(), dead)
         } else {
+            // SAFETY: the caller owns the span; its dead are freed below.
+            unsafe { self.poison_dead(unit, dead) };
             // SAFETY: the caller owns the span, and sweeps only run while no barrier and no marker does; nothing to drop.
             unsafe { self.region.with_plain_marks_mut(unit, |marks| clear_dead(marks, dead)) }
         };
@@ -289,6 +307,7 @@ impl Memory {
     /// Drops the dead values of a span and clears their mark bytes.
     fn drop_dead(&self, unit: usize, info: &'static TypeInfo, dead: u8) -> usize {
         let Some(drop_value) = info.drop else { return 0 };
+        let slot_bytes = self.region.span(unit).slot_bytes();
         let mut freed = 0;
         for address in self.region.slots(unit) {
             let mark = self.region.mark(address);
@@ -305,6 +324,8 @@ impl Memory {
                 // The value counts as dropped, like a local's at unwinding.
                 self.swept.drop_panics.fetch_add(1, Ordering::Relaxed);
             }
+            // SAFETY: the caller owns the span, and the value has been dropped.
+            unsafe { self.poison_slot(value, slot_bytes) };
             freed += 1;
         }
         self.swept.dropped_values.fetch_add(freed as u64, Ordering::Relaxed);

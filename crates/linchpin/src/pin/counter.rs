@@ -58,6 +58,13 @@ pub(crate) struct PinCounter {
     shared: AtomicU32,
 }
 
+impl std::fmt::Debug for PinCounter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (local, shared) = (self.local.load(Ordering::Relaxed), self.shared.load(Ordering::Relaxed));
+        write!(f, "{} (local {:#x}, shared {:#x})", self.count(), local, shared)
+    }
+}
+
 /// The object has too many pins for its counter.
 #[derive(Debug)]
 pub(crate) struct TooManyPins;
@@ -154,9 +161,9 @@ impl PinCounter {
     }
 
     /// Whether it has an owner or a count in either half.
-    #[cfg(test)]
     pub(crate) fn is_touched(&self) -> bool {
-        self.local.load(Ordering::Relaxed) != 0 || self.shared.load(Ordering::Relaxed) != 0
+        // Acquire: pairs with the releases of the changes, for the verifier.
+        self.local.load(Ordering::Acquire) != 0 || self.shared.load(Ordering::Acquire) != 0
     }
 
     /// Forgets the owner. For the sweeper, which owns the dead slot; its count is 0.

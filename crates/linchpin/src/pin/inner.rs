@@ -86,6 +86,15 @@ impl Inner {
         unsafe { &(*this.as_ptr()).pins }.len()
     }
 
+    /// The counters of the objects it pins, one for each pin, for the verifier.
+    ///
+    /// # Safety
+    /// `this` is alive, and nobody uses it meanwhile.
+    pub(crate) unsafe fn counters<'a>(this: NonNull<Self>) -> impl Iterator<Item = NonNull<PinCounter>> + 'a {
+        // SAFETY: the caller's promise; fields only, as in `record`.
+        unsafe { &(*this.as_ptr()).pins }.iter().map(|pin| pin.counter)
+    }
+
     /// Records a pin.
     ///
     /// # Safety

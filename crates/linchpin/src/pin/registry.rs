@@ -53,7 +53,7 @@ impl Registry {
     }
 
     /// Calls `f` with each.
-    pub(super) fn for_each(&self, mut f: impl FnMut(NonNull<Inner>)) {
+    pub(crate) fn for_each(&self, mut f: impl FnMut(NonNull<Inner>)) {
         for registered in &self.state.lock().inners {
             f(registered.0);
         }

@@ -160,7 +160,10 @@ impl Processors {
             backoff.snooze();
         };
         holding.answer_running(core, self.phase());
-        thread::remember_processor(core.id, holding.processor());
+        // With `move_mutations` a thread remembers none, and so looks for one each time.
+        if !core.config.debug.move_mutations {
+            thread::remember_processor(core.id, holding.processor());
+        }
         Entered { processor: holding.keep(), nested: false }
     }
 
@@ -170,6 +173,7 @@ impl Processors {
         let start = match thread::last_processor(core.id) {
             // SAFETY: heap numbers are never reused, so the processor is one of this heap, which lives.
             Some(last) => unsafe { &*last }.index(),
+            None if core.config.debug.move_mutations => core.debug.dice.below(limit as u64) as usize,
             None => self.next_start.fetch_add(1, Ordering::Relaxed),
         };
         for offset in 0..limit {

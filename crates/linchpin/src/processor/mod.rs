@@ -66,6 +66,8 @@ pub(crate) struct Local {
     born: RefCell<Vec<Grey>>,
     /// Bytes allocated that the pacer has been told of.
     reported_bytes: Cell<u64>,
+    /// With `collect_every`: allocations since this processor last asked for a cycle.
+    uncollected: Cell<u64>,
 }
 
 impl Processor {
@@ -87,6 +89,7 @@ impl Processor {
                 barrier_buffer: RefCell::new(Vec::new()),
                 born: RefCell::new(Vec::new()),
                 reported_bytes: Cell::new(0),
+                uncollected: Cell::new(0),
             },
         };
         processor.local.adopt(phase);
@@ -221,7 +224,9 @@ impl<'a> Holding<'a> {
         if phase.number() <= self.local().phase.get().number() {
             return;
         }
+        core.delay_handshake();
         self.processor.answer(phase).hand_over(core);
+        core.delay_handshake();
         // Release: pairs with the acquire by which the collector sees the phase answered.
         self.processor.state.store(State::new(phase, Status::Running).to_bits(), Ordering::Release);
     }
@@ -230,6 +235,7 @@ impl<'a> Holding<'a> {
     pub(crate) fn answer_held(self, core: &Core, phase: Phase) {
         let surrendered = self.processor.answer(phase);
         drop(self);
+        core.delay_handshake();
         surrendered.hand_over(core);
     }
 
@@ -389,6 +395,13 @@ impl Local {
     /// Notes an object that was born in `Arm` for tracing.
     pub(crate) fn note_newborn(&self, object: NonNull<u8>) {
         self.born.borrow_mut().push(Grey(object));
+    }
+
+    /// Counts an allocation; true after every so many.
+    pub(crate) fn is_time_to_collect(&self, every: u64) -> bool {
+        let count = self.uncollected.get() + 1;
+        self.uncollected.set(if count >= every { 0 } else { count });
+        count >= every
     }
 
     /// Bytes allocated since the pacer was last told, as far as runs are finished; the pacer is told by calling

@@ -93,6 +93,14 @@ impl HeldSpan {
     }
 }
 
+/// A run as the verifier sees it.
+pub(crate) struct HeldRun<'a> {
+    pub(crate) class: &'a Class,
+    pub(crate) unit: usize,
+    pub(crate) cursor: usize,
+    pub(crate) end: usize,
+}
+
 /// A processor's runs. Touched only by who holds the processor.
 pub(crate) struct Runs {
     table: [Cell<Run>; TABLE],
@@ -236,6 +244,18 @@ impl Runs {
                 more.insert((run.info.addr(), run.slot_bytes), run);
             }
         }
+    }
+
+    /// The runs that have a span, for the verifier.
+    pub(crate) fn held(&self) -> Vec<HeldRun<'_>> {
+        let more = self.more.borrow();
+        let runs = self.table.iter().map(Cell::get).chain(more.values().copied());
+        runs.filter_map(|run| {
+            // SAFETY: classes live as long as the heap, which the processor is part of.
+            let class = unsafe { run.class.as_ref() }?;
+            Some(HeldRun { class, unit: run.unit, cursor: run.cursor.addr(), end: run.end.addr() })
+        })
+        .collect()
     }
 
     /// What was allocated in runs since the processor was made.

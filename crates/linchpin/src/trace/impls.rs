@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::sync::Arc;
 
-use super::{Trace, Tracer};
+use super::{Inspector, Trace, Tracer};
 
 /// `Trace` for types that can hold no pointer.
 macro_rules! without_pointers {
@@ -136,6 +136,11 @@ macro_rules! containers {
                     element.trace_each(tracer);
                 }
             }
+            fn inspect(&self, inspector: &mut Inspector<'_>) {
+                for element in self {
+                    element.inspect_each(inspector);
+                }
+            }
         }
     )*};
 }
@@ -143,12 +148,17 @@ macro_rules! containers {
 /// What iterating over a container yields.
 trait TraceEach {
     fn trace_each(self, tracer: &mut Tracer<'_>);
+    fn inspect_each(self, inspector: &mut Inspector<'_>);
 }
 
 impl<T: Trace> TraceEach for &T {
     #[inline(always)]
     fn trace_each(self, tracer: &mut Tracer<'_>) {
         self.trace(tracer);
+    }
+
+    fn inspect_each(self, inspector: &mut Inspector<'_>) {
+        self.inspect(inspector);
     }
 }
 
@@ -157,6 +167,11 @@ impl<K: Trace, V: Trace> TraceEach for (&K, &V) {
     fn trace_each(self, tracer: &mut Tracer<'_>) {
         self.0.trace(tracer);
         self.1.trace(tracer);
+    }
+
+    fn inspect_each(self, inspector: &mut Inspector<'_>) {
+        self.0.inspect(inspector);
+        self.1.inspect(inspector);
     }
 }
 
@@ -177,6 +192,12 @@ macro_rules! hashed {
                     element.trace_each(tracer);
                 }
             }
+            fn inspect(&self, inspector: &mut Inspector<'_>) {
+                self.hasher().inspect(inspector);
+                for element in self {
+                    element.inspect_each(inspector);
+                }
+            }
         }
     )*};
 }
@@ -192,6 +213,9 @@ unsafe impl<T: Trace> Trace for Box<T> {
     fn trace(&self, tracer: &mut Tracer<'_>) {
         (**self).trace(tracer);
     }
+    fn inspect(&self, inspector: &mut Inspector<'_>) {
+        (**self).inspect(inspector);
+    }
 }
 
 // SAFETY: the box owns its elements.
@@ -202,6 +226,11 @@ unsafe impl<T: Trace> Trace for Box<[T]> {
     fn trace(&self, tracer: &mut Tracer<'_>) {
         for element in self {
             element.trace(tracer);
+        }
+    }
+    fn inspect(&self, inspector: &mut Inspector<'_>) {
+        for element in self {
+            element.inspect(inspector);
         }
     }
 }
@@ -216,6 +245,11 @@ unsafe impl<T: Trace, const N: usize> Trace for [T; N] {
             element.trace(tracer);
         }
     }
+    fn inspect(&self, inspector: &mut Inspector<'_>) {
+        for element in self {
+            element.inspect(inspector);
+        }
+    }
 }
 
 // SAFETY: the value, if there is one, is traced.
@@ -226,6 +260,11 @@ unsafe impl<T: Trace> Trace for Option<T> {
     fn trace(&self, tracer: &mut Tracer<'_>) {
         if let Some(value) = self {
             value.trace(tracer);
+        }
+    }
+    fn inspect(&self, inspector: &mut Inspector<'_>) {
+        if let Some(value) = self {
+            value.inspect(inspector);
         }
     }
 }
@@ -241,6 +280,12 @@ unsafe impl<T: Trace, E: Trace> Trace for Result<T, E> {
             Err(error) => error.trace(tracer),
         }
     }
+    fn inspect(&self, inspector: &mut Inspector<'_>) {
+        match self {
+            Ok(value) => value.inspect(inspector),
+            Err(error) => error.inspect(inspector),
+        }
+    }
 }
 
 /// `Trace` for tuples.
@@ -253,6 +298,9 @@ macro_rules! tuples {
             #[inline(always)]
             fn trace(&self, tracer: &mut Tracer<'_>) {
                 $(self.$index.trace(tracer);)+
+            }
+            fn inspect(&self, inspector: &mut Inspector<'_>) {
+                $(self.$index.inspect(inspector);)+
             }
         }
     )*};

@@ -4,6 +4,7 @@ mod impls;
 mod type_info;
 
 pub use crate::collector::mark::Tracer;
+pub use crate::verify::words::Inspector;
 pub use type_info::TypeInfo;
 pub(crate) use type_info::plain;
 
@@ -49,6 +50,13 @@ pub unsafe trait Trace: Sized {
 
     /// Reports every pointer the value holds.
     fn trace(&self, tracer: &mut Tracer<'_>);
+
+    /// Shows the value's words to the verifier, which looks for pointers that `trace` has forgotten: all its bytes, unless the
+    /// implementation knows better which of them hold something.
+    #[doc(hidden)]
+    fn inspect(&self, inspector: &mut Inspector<'_>) {
+        inspector.words(self);
+    }
 }
 
 /// A type whose values can be allocated in the heap branded `'gc`: it implements [`Trace`], carries that brand (or

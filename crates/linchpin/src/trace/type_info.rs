@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use super::{Trace, Tracer};
 use crate::gc::slice;
 use crate::memory::{GRANULE, size_class};
+use crate::verify::words::{self, Inspector};
 
 /// A type as the collector sees it: one constant a type, known by its address.
 pub struct TypeInfo {
@@ -16,6 +17,10 @@ pub struct TypeInfo {
     pub(crate) trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
     /// Drops an object's value; `None` if there is nothing to drop.
     pub(crate) drop: Option<unsafe fn(NonNull<u8>)>,
+    /// Looks at an object's words for the verifier; `None` for spans that types share.
+    pub(crate) inspect: Option<unsafe fn(NonNull<u8>, &mut Inspector<'_>)>,
+    /// The objects are slices.
+    is_slice: bool,
     /// The type's name.
     pub(crate) name: fn() -> &'static str,
 }
@@ -27,6 +32,8 @@ impl TypeInfo {
             layout: Layout::new::<T>(),
             trace: if T::NEEDS_TRACE { Some(trace_value::<T>) } else { None },
             drop: if std::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
+            inspect: Some(words::inspect_value::<T>),
+            is_slice: false,
             name: std::any::type_name::<T>,
         }
     }
@@ -37,6 +44,8 @@ impl TypeInfo {
             layout: Layout::new::<T>(),
             trace: if T::NEEDS_TRACE { Some(slice::trace_elements::<T>) } else { None },
             drop: if std::mem::needs_drop::<T>() { Some(slice::drop_elements::<T>) } else { None },
+            inspect: Some(words::inspect_elements::<T>),
+            is_slice: true,
             name: std::any::type_name::<[T]>,
         }
     }
@@ -47,12 +56,20 @@ impl TypeInfo {
             Ok(layout) => layout,
             Err(_) => panic!("a slot size is a multiple of a granule"),
         };
-        Self { layout, trace: None, drop: None, name: || "plain data" }
+        Self { layout, trace: None, drop: None, inspect: None, is_slice: false, name: || "plain data" }
     }
 
     /// Size and alignment of a value, or of an element.
     pub(crate) const fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// For a slice, the element that the byte at `offset` belongs to, and where in it; `None` in the header.
+    pub(crate) fn element_offset(&self, offset: usize) -> Option<(usize, usize)> {
+        let size = self.layout.size();
+        // Where `slice::elements_offset` has them: behind the length, aligned.
+        let offset = offset.checked_sub(size_of::<usize>().next_multiple_of(self.layout.align()))?;
+        (self.is_slice && size != 0).then(|| (offset / size, offset % size))
     }
 
     /// Objects that are neither traced nor dropped share spans by size.

@@ -1,0 +1,271 @@
+//! `Heap::verify`: everything, with nothing moving.
+//!
+//! The collector is kept from beginning a cycle, and every processor is held: then no mutation runs, nobody allocates, pins,
+//! makes roots or drops them, and every figure must add up.
+//!
+//! Holding all processors is the one thing in the crate that waits for mutations, and mutations may be waiting for each
+//! other, or for a processor. So what is held is given back when the rest does not come free in time, and it begins again.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::findings::{FindingKind, VerifyFinding};
+use super::{Check, metadata, poison, retrace, spans};
+use crate::heap::{Core, Heap};
+use crate::pin::inner::Inner;
+use crate::processor::Holding;
+use crate::processor::phase::{Mode, Status};
+use crate::processor::thread as this_thread;
+use crate::sync::{Ordering, thread};
+
+/// How long processors are held at first while others are waited for, and at most.
+const FIRST_PATIENCE: Duration = Duration::from_millis(1);
+const MOST_PATIENCE: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
+
+/// What [`Heap::verify`] has looked at and found in order.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Objects.
+    pub objects: u64,
+    /// Pins of all objects together.
+    pub pins: u64,
+    /// Spans in use.
+    pub spans: usize,
+    /// Pointers that a type's `trace` seems to have forgotten
+    /// ([`UnreportedPointer`](FindingKind::UnreportedPointer)), one for each type and offset; errors under
+    /// [`Verify::Strict`](crate::Verify::Strict).
+    pub suspicions: Vec<VerifyFinding>,
+}
+
+/// What [`Heap::verify`] has found.
+#[derive(Debug, Clone)]
+pub struct VerifyError {
+    findings: Vec<VerifyFinding>,
+}
+
+impl VerifyError {
+    /// What is wrong, the first thing first; not all of it, if there is much.
+    #[must_use]
+    pub fn findings(&self) -> &[VerifyFinding] {
+        &self.findings
+    }
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the heap is broken in {} places:", self.findings.len())?;
+        self.findings.iter().try_for_each(|finding| write!(f, "\n{finding}"))
+    }
+}
+
+impl std::error::Error for VerifyError {}
+
+impl Heap {
+    /// Checks every invariant of the heap, for tests and for the search for errors.
+    ///
+    /// It waits until no mutation runs and no cycle, and keeps both from beginning meanwhile: the one operation that stops
+    /// the others. What is wrong is returned; neither the hook of
+    /// [`on_finding`](crate::HeapBuilder::on_finding) nor the default one is called.
+    ///
+    /// ```
+    /// # let heap = linchpin::Heap::new();
+    /// let root = heap.mutate(|mu| mu.root(mu.alloc(1_u64)));
+    /// assert_eq!(heap.verify().unwrap().objects, 1);
+    /// # drop(root);
+    /// ```
+    ///
+    /// # Errors
+    /// If an invariant is broken. Then nothing the heap does can be relied on.
+    ///
+    /// # Panics
+    /// Inside a mutation of this heap, or in a `Drop` that the collector runs, or in the hook of `on_finding`: it would wait
+    /// for its own caller.
+    pub fn verify(&self) -> Result<VerifyReport, VerifyError> {
+        let core = self.core();
+        assert!(
+            this_thread::current_processor(core).is_none(),
+            "linchpin: Heap::verify was called inside a mutation of the same heap, which it would have to wait for; call it \
+             after `mutate` has returned"
+        );
+        assert!(
+            !this_thread::is_collector_of(core.id),
+            "linchpin: Heap::verify was called on the collector's thread, by a Drop or a hook; it would wait for itself"
+        );
+        let _no_cycle = core.debug.no_cycle.lock();
+        let held = hold_all(core);
+        let outcome = check_all(core, &held);
+        for holding in held {
+            // As a mutation would, since a thread may be waiting for it.
+            core.processors.release(core, holding);
+        }
+        outcome
+    }
+}
+
+/// Holds every processor that is in use.
+fn hold_all(core: &Core) -> Vec<Holding<'_>> {
+    let mut patience = FIRST_PATIENCE;
+    loop {
+        if let Some(held) = try_hold_all(core, patience) {
+            return held;
+        }
+        thread::sleep(patience);
+        patience = (patience * 2).min(MOST_PATIENCE);
+    }
+}
+
+fn try_hold_all(core: &Core, patience: Duration) -> Option<Vec<Holding<'_>>> {
+    let mut held: Vec<Holding<'_>> = Vec::new();
+    let mut waited = Duration::ZERO;
+    // The spare is the last: it stands in for the others while they are held.
+    for processor in core.processors.all() {
+        loop {
+            // As a mutation would take it, so that it is answered for as well.
+            if let Some(holding) = processor.try_take(Status::Running) {
+                holding.answer_running(core, core.processors.phase());
+                held.push(holding);
+                break;
+            }
+            if processor.state().status() == Status::Retired {
+                break;
+            }
+            if waited >= patience {
+                held.into_iter().for_each(|holding| core.processors.release(core, holding));
+                return None;
+            }
+            thread::sleep(LOOK_AGAIN);
+            waited += LOOK_AGAIN;
+        }
+    }
+    // A resize may have made or revived some since; the next attempt sees them.
+    let in_use = core.processors.all().filter(|processor| processor.state().status() != Status::Retired).count();
+    if in_use == held.len() {
+        return Some(held);
+    }
+    held.into_iter().for_each(|holding| core.processors.release(core, holding));
+    None
+}
+
+/// Checks everything; the caller holds every processor and keeps cycles from beginning.
+pub(super) fn check_all(core: &Core, held: &[Holding<'_>]) -> Result<VerifyReport, VerifyError> {
+    let mut check = Check { quiet: true, ..Check::new(core) };
+    for holding in held {
+        debug_assert_eq!(holding.local().mode(), Mode::Off, "no cycle runs");
+    }
+    let mut all_spans = spans::check_lists(&mut check);
+    check_runs(&mut check, held, &mut all_spans);
+    metadata::check_spans(&mut check, all_spans.iter().copied());
+    spans::check_free(&mut check);
+    let objects = check.objects;
+    check_figures(&mut check, held, &all_spans);
+    let pins = check_pins(&mut check, &all_spans);
+    for &unit in &all_spans {
+        poison::check_free_slots(&mut check, unit);
+    }
+    // Objects are traced only if what is known of them can be relied on.
+    if check.found.is_empty() {
+        retrace::run(&mut check, retrace::Objects::All(&all_spans));
+    }
+    check.objects = objects;
+    check.count();
+    let strict = core.debug.findings.is_strict();
+    let is_error = |finding: &VerifyFinding| strict || finding.kind() != FindingKind::UnreportedPointer;
+    let (findings, suspicions): (Vec<_>, Vec<_>) = check.found.into_iter().partition(is_error);
+    if findings.is_empty() {
+        return Ok(VerifyReport { objects, pins, spans: all_spans.len(), suspicions });
+    }
+    Err(VerifyError { findings })
+}
+
+/// Checks the runs that processors hold, and adds their spans.
+fn check_runs(check: &mut Check<'_>, held: &[Holding<'_>], all_spans: &mut Vec<usize>) {
+    let region = &check.core.memory.region;
+    let mut seen: std::collections::HashSet<usize> = all_spans.iter().copied().collect();
+    for holding in held {
+        for run in holding.local().runs.held() {
+            let address = region.unit_start(run.unit).addr().get();
+            if !seen.insert(run.unit) {
+                let index = holding.processor().index();
+                let text = format!("Processor {index} has a run in this span, which is in a list or another's, too.");
+                check.find(FindingKind::Run, address, text);
+                continue;
+            }
+            all_spans.push(run.unit);
+            spans::check_record(check, run.unit, run.class);
+            let slot_bytes = run.class.slot_bytes();
+            let end = address + region.span(run.unit).slots() * slot_bytes;
+            let fits = address <= run.cursor
+                && run.cursor <= run.end
+                && run.end <= end
+                && (run.cursor - address).is_multiple_of(slot_bytes)
+                && (run.end - run.cursor).is_multiple_of(slot_bytes);
+            if !fits {
+                let text = format!("A run from {:#x} to {:#x} does not fit its span's slots.", run.cursor, run.end);
+                check.find(FindingKind::Run, address, text);
+                continue;
+            }
+            for slot in (run.cursor..run.end).step_by(slot_bytes) {
+                if region.mark(slot).load(Ordering::Relaxed) != 0 {
+                    check.find(FindingKind::Run, slot, "This object's slot is part of a run of free slots.".to_owned());
+                }
+            }
+        }
+    }
+}
+
+/// Checks that what was allocated is alive or freed, and that every unit is accounted for.
+fn check_figures(check: &mut Check<'_>, held: &[Holding<'_>], all_spans: &[usize]) {
+    let core = check.core;
+    // Retired processors have published theirs.
+    let mut allocated = 0;
+    for processor in core.processors.all() {
+        let holding = held.iter().find(|holding| std::ptr::eq(holding.processor(), processor));
+        let of_processor = match holding {
+            Some(holding) => processor.publish_allocated(holding.local()),
+            None => processor.published_allocated(),
+        };
+        allocated += of_processor.objects;
+    }
+    let freed = core.memory.swept.freed_objects.load(Ordering::Relaxed);
+    let live = check.objects;
+    if allocated != live + freed {
+        let text = format!("{allocated} objects were allocated, {freed} freed, and {live} are there.");
+        check.find(FindingKind::Figures, 0, text);
+    }
+    let units: usize = all_spans.iter().map(|&unit| core.memory.region.span(unit).units()).sum();
+    let in_use = core.memory.units_in_use();
+    if units != in_use {
+        let text = format!("Lists and processors have {units} units of spans; {in_use} are in use.");
+        check.find(FindingKind::SpanList, 0, text);
+    }
+}
+
+/// Checks the counters against the pins that inner pinners record; returns how many those are.
+fn check_pins(check: &mut Check<'_>, all_spans: &[usize]) -> u64 {
+    let core = check.core;
+    let region = &core.memory.region;
+    let mut recorded: HashMap<usize, u32> = HashMap::new();
+    core.pinners.for_each(|inner| {
+        // SAFETY: what is registered is alive, and with all processors held nobody pins or unpins.
+        for counter in unsafe { Inner::counters(inner) } {
+            *recorded.entry(region.granule_of_counter(counter).addr().get()).or_default() += 1;
+        }
+    });
+    let pins = recorded.values().map(|&count| u64::from(count)).sum();
+    for address in all_spans.iter().flat_map(|&unit| region.slots(unit)) {
+        let count = region.pin_counter(address).count();
+        let expected = recorded.remove(&address).unwrap_or(0);
+        if count != expected {
+            let text = format!("Its counter says {count} pins, but pinners have recorded {expected}.");
+            check.find(FindingKind::PinCounter, address, text);
+        }
+    }
+    for (address, count) in recorded {
+        let text = format!("Pinners have recorded {count} pins here, where no object can start.");
+        check.find(FindingKind::PinCounter, address, text);
+    }
+    pins
+}

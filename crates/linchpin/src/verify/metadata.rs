@@ -1,0 +1,98 @@
+//! Mark bytes, pin counters and pin flags, when everything is swept.
+//!
+//! A pin counter is read before the mark byte and the flag that it must agree with: both were written before it rose, and
+//! neither is lowered while nothing is swept.
+
+use super::Check;
+use super::findings::FindingKind;
+use crate::memory::{GRANULE, PIN_FLAG_CLEAR, PIN_FLAG_RAISED, SPAN_BYTES};
+use crate::sync::Ordering;
+
+/// Checks the metadata of spans in use, whose first units these are.
+pub(super) fn check_spans(check: &mut Check<'_>, spans: impl Iterator<Item = usize>) {
+    for unit in spans {
+        let units = check.core.memory.region.span(unit).units();
+        for each in unit..unit + units {
+            check_unit(check, each, unit);
+        }
+        if check.is_full() {
+            return;
+        }
+    }
+}
+
+/// Checks the metadata of one unit of the span that begins at `span`, granule by granule.
+fn check_unit(check: &mut Check<'_>, unit: usize, span: usize) {
+    let region = &check.core.memory.region;
+    let black = check.black();
+    let slot_bytes = region.span(span).slot_bytes();
+    let span_start = region.unit_start(span).addr().get();
+    let slots_end = span_start + region.span(span).slots() * slot_bytes;
+    let start = region.unit_start(unit).addr().get();
+    let mut pinned = None;
+    for address in (start..start + SPAN_BYTES).step_by(GRANULE) {
+        let counter = region.pin_counter(address);
+        let touched = counter.is_touched();
+        if touched && counter.is_pinned() {
+            pinned = Some(address);
+        }
+        // Relaxed: ordered after the counter by the acquire in `is_touched`.
+        let mark = region.mark(address).load(Ordering::Relaxed);
+        let is_slot = address < slots_end && (address - span_start).is_multiple_of(slot_bytes);
+        if mark != 0 && !is_slot {
+            let text = format!("The mark byte is {mark}, but no object can start here (slots of {slot_bytes} bytes).");
+            check.find(FindingKind::MarkByte, address, text);
+        } else if mark != 0 && mark != black {
+            let text = format!("The mark byte is {mark} after the sweep, when only 0 and {black} are left.");
+            check.find(FindingKind::MarkByte, address, text);
+        }
+        if touched && (mark == 0 || !is_slot) {
+            let text = format!(
+                "The pin counter is {counter:?}, but {}; the next object here would begin with it.",
+                if is_slot { "the slot is free" } else { "no object can start here" }
+            );
+            check.find(FindingKind::PinCounter, address, text);
+        }
+        check.objects += u64::from(mark != 0);
+        // Relaxed: as for the mark byte. The flag is that of the unit, as everywhere.
+        let flag = region.pin_flag(unit).load(Ordering::Relaxed);
+        if touched && flag == PIN_FLAG_CLEAR {
+            let text =
+                format!("The pin counter is {counter:?}, but no flag says that counters of the span were touched.");
+            check.find(FindingKind::PinFlag, address, text);
+        }
+    }
+    if let Some(address) = pinned {
+        let flag = region.pin_flag(unit).load(Ordering::Relaxed);
+        if flag != PIN_FLAG_RAISED {
+            let text = format!(
+                "The object is pinned, but the flag of its span is {flag}, not raised: the next mark would overlook the pin."
+            );
+            check.find(FindingKind::PinFlag, address, text);
+        }
+    }
+}
+
+/// Checks that nothing is left in a unit that is free.
+pub(super) fn check_free_unit(check: &mut Check<'_>, unit: usize) {
+    let region = &check.core.memory.region;
+    let start = region.unit_start(unit).addr().get();
+    for address in (start..start + SPAN_BYTES).step_by(GRANULE) {
+        let mark = region.mark(address).load(Ordering::Relaxed);
+        if mark != 0 {
+            check.find(FindingKind::MarkByte, address, format!("The mark byte is {mark}, but the unit is free."));
+        }
+        let counter = region.pin_counter(address);
+        if counter.is_touched() {
+            check.find(
+                FindingKind::PinCounter,
+                address,
+                format!("The pin counter is {counter:?}, but the unit is free."),
+            );
+        }
+    }
+    let flag = region.pin_flag(unit).load(Ordering::Relaxed);
+    if flag != PIN_FLAG_CLEAR {
+        check.find(FindingKind::PinFlag, start, format!("The pin flag is {flag}, but the unit is free."));
+    }
+}
