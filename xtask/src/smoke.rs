@@ -1,0 +1,36 @@
+//! `cargo xtask smoke`: each job of the program once, briefly, on real input.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, ensure};
+
+use crate::tools::{is_installed, program, run, sample_text, scratch};
+
+pub(crate) fn run_all() -> Result<String> {
+    let program = program()?;
+    let scratch = scratch("smoke")?;
+
+    run(Command::new(&program).args(["bench", "trees", "--depth", "14", "--threads", "2"]))?;
+    let lines = Command::new(&program)
+        .args(["bench", "pinner", "--format", "go", "--count", "2", "--bench-time", "5"])
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(lines.status.success(), "the pinner benchmark failed");
+    let file = scratch.join("pinner.txt");
+    std::fs::write(&file, &lines.stdout)?;
+    run(Command::new(&program).args(["bench", "compare"]).args([&file, &file]))?;
+
+    let input = scratch.join("input");
+    std::fs::write(&input, sample_text(40)?)?;
+    run(Command::new(&program).arg("compress").arg(&input))?;
+    let output = scratch.join("input.gz");
+    ensure!(output.exists(), "compress wrote no {}", output.display());
+    let gzip = if is_installed(Command::new("gzip").arg("--version")) {
+        run(Command::new("gzip").arg("-t").arg(&output))?;
+        "gzip -t agrees"
+    } else {
+        "SKIPPED: gzip is not installed"
+    };
+    run(Command::new(&program).args(["stress", "--seconds", "5", "--threads", "4", "--seed", "42"]))?;
+    Ok(format!("trees, pinner, compare, compress ({gzip}), stress"))
+}
