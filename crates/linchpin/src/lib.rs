@@ -48,6 +48,7 @@
 //! | `pin` | the pinner, its cache and leak reports |
 //! | `gc` | pointers, pointer fields, roots, slices |
 //! | `trace` | what the collector knows of types |
+//! | `panics` | panics of the program's code that are contained |
 
 #![warn(missing_docs)]
 
