@@ -49,6 +49,7 @@
 //! | `gc` | pointers, pointer fields, roots, slices |
 //! | `trace` | what the collector knows of types |
 //! | `verify` | a heap that checks and disturbs itself, when asked to |
+//! | `panics` | panics of the program's code that are contained |
 
 #![warn(missing_docs)]
 

@@ -28,6 +28,13 @@ pub(crate) use type_info::plain;
 ///
 /// Data without pointers into the heap that does not implement `Trace` goes into [`Opaque`](crate::Opaque).
 ///
+/// # Drop
+///
+/// Values are dropped by the collector, on its thread (on the program's where a heap ends). A `Drop` that panics is contained:
+/// the value counts as dropped, its fields and the other elements of its slice are dropped, the panic is counted in
+/// [`HeapStats::drop_panics`](crate::HeapStats::drop_panics), and the sweep goes on. Two panics in the drop of one value end the
+/// process, as they do everywhere in Rust.
+///
 /// # Safety
 /// * `Branded<'b>` is the same type with the heap's lifetime replaced by `'b`, and nothing else changed.
 /// * `trace` reports every [`Gc`](crate::Gc) that the value holds (by calling `trace` on every field that may hold
