@@ -225,7 +225,8 @@ fn walk_pin(config: &Config, next: &mut State, object: Object) -> Option<Violati
     if next.to_visit.is_empty() {
         enter(next, after_pins(config));
     }
-    if !next.pinned.has(object) && !(config.has(PinWalkTrustsFlags) && next.colour_of(object) != Colour::Free) {
+    let believed = config.has(PinWalkTrustsFlags) && next.colour_of(object) != Colour::Free;
+    if !next.pinned.has(object) && !believed {
         return None;
     }
     if config.pin_flags && !config.has(PinFlagNotRaisedByWalk) {
@@ -274,12 +275,11 @@ fn end_mark(config: &Config, next: &mut State) -> Option<Violation> {
     lost.map(Violation::WhiteAtEnd).or(left.map(Violation::GreyAtEnd))
 }
 
+/// Takes note of a step that is possible.
+type Add<'a> = dyn FnMut(CollectorStep, &dyn Fn(&mut State) -> Option<Violation>) + 'a;
+
 /// Looks at the weak root: if it leads to what was white in the decision, it is cleared by a compare-and-swap.
-fn clear_weak_root(
-    config: &Config,
-    state: &State,
-    add: &mut dyn FnMut(CollectorStep, &dyn Fn(&mut State) -> Option<Violation>),
-) {
+fn clear_weak_root(config: &Config, state: &State, add: &mut Add<'_>) {
     let target = state.weak[MOST_OBJECTS];
     if !config.has(WeakClearedByPlainStore) {
         add(CollectorStep::LookAtWeak(None, target), &|next| {

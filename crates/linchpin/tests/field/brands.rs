@@ -91,7 +91,7 @@ fn rebranding_changes_the_brand_and_nothing_else() {
         same::<<T::Branded<'a> as Object>::Branded<'b>>(|_| (), |_: &T::Branded<'b>| ());
     }
     type Deep<'gc> = Pair<'gc, Option<Gc<'gc, Pair<'gc, GcCell<'gc, str>>>>>;
-    fn check_deep<'a, 'b>() {
+    fn check_deep<'a: 'a, 'b: 'b>() {
         check::<'a, 'b, Deep<'a>>();
         same::<<Deep<'a> as Object>::Branded<'b>>(|_| (), |_: &Deep<'b>| ());
         same::<<[Deep<'a>] as Object>::Branded<'b>>(|_| (), |_: &[Deep<'b>]| ());

@@ -240,7 +240,7 @@ fn a_heap_may_be_dropped_by_a_panic() {
     }
     impl Drop for Grumpy {
         fn drop(&mut self) {
-            assert!(self.counted.entry() % 2 == 0, "a drop that panics on purpose");
+            assert!(self.counted.entry().is_multiple_of(2), "a drop that panics on purpose");
         }
     }
     let ledger = LEFT.get_or_init(|| Ledger::new(12));

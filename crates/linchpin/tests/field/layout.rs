@@ -60,7 +60,7 @@ macro_rules! check_alignment {
             addresses.extend(slice.iter().map(|each| ptr::from_ref(each).addr()));
             addresses.extend(single.iter().map(|root| Gc::as_ptr(root.get(mu)).addr()));
             addresses.extend(lone.iter().map(|root| Gc::as_ptr(root.get(mu)).addr()));
-            assert!(addresses.iter().all(|address| address % $align == 0), "{addresses:x?}");
+            assert!(addresses.iter().all(|address| address.is_multiple_of($align)), "{addresses:x?}");
             assert!(plain.iter().enumerate().all(|(index, each)| usize::from(each.0) == index));
             let fulls = slice.iter().chain(single.iter().map(|root| root.get(mu).as_ref()));
             for (entry, full) in fulls.enumerate() {
