@@ -1,6 +1,7 @@
 //! Running commands, and finding out what is installed.
 
 use std::fmt;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -34,6 +35,26 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.current_dir(workspace()).status().with_context(|| format!("cannot start {command:?}"))?;
     ensure!(status.success(), "{command:?} ended with {status}");
     Ok(())
+}
+
+/// Runs a command in the workspace, shows what it writes, and gives what it wrote to its standard output.
+pub(crate) fn run_and_read(command: &mut Command) -> Result<String> {
+    println!("xtask: {command:?}");
+    let mut child = command
+        .current_dir(workspace())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    let mut text = String::new();
+    for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
+        let line = line?;
+        println!("{line}");
+        text.push_str(&line);
+        text.push('\n');
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(text)
 }
 
 /// Whether a command that tells its version can be run.

@@ -30,8 +30,30 @@ fn main() -> ExitCode {
     if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// What was searched in all.
+#[derive(Default)]
+struct Figures {
+    searches: usize,
+    counterexamples: usize,
+    states: usize,
+    unexpected: usize,
+}
+
+impl Figures {
+    /// Prints them as the last line; gives whether all was as expected.
+    fn print(&self) -> bool {
+        let Self { searches, counterexamples, states, unexpected } = self;
+        let clean = searches - counterexamples;
+        println!(
+            "{searches} searches, {states} states: {clean} without and {counterexamples} with a counterexample, {unexpected} not \
+             as expected"
+        );
+        *unexpected == 0
+    }
+}
+
 /// Searches, and prints what came of it.
-fn report(config: &Config, name: &str, breaks: bool) -> bool {
+fn report(figures: &mut Figures, config: &Config, name: &str, breaks: bool) {
     let start = Instant::now();
     let outcome: Outcome = search(config, MOST_STATES);
     let seconds = start.elapsed().as_secs_f64();
@@ -41,19 +63,23 @@ fn report(config: &Config, name: &str, breaks: bool) -> bool {
         None => "clean".to_string(),
     };
     println!("{name}\n    {found}; {} states, {} steps, {seconds:.1} s", outcome.states, outcome.steps);
-    let as_expected = if breaks { outcome.counterexample.is_some() } else { outcome.is_clean() };
+    let found_one = outcome.counterexample.is_some();
+    let as_expected = if breaks { found_one } else { outcome.is_clean() };
     if !as_expected {
         println!("    NOT AS EXPECTED");
         if let Some(counterexample) = outcome.counterexample {
             println!("{counterexample}");
         }
     }
-    as_expected
+    figures.searches += 1;
+    figures.states += outcome.states;
+    figures.counterexamples += usize::from(found_one);
+    figures.unexpected += usize::from(!as_expected);
 }
 
 /// Every variant, and small configurations.
 fn table() -> bool {
-    let mut as_expected = true;
+    let mut figures = Figures::default();
     for config in [
         Config::WEAK,
         Config::WEAK_FIELDS,
@@ -62,36 +88,39 @@ fn table() -> bool {
         Config { grey_at_end_counts: true, ..Config::SMALL },
         Config::PINS,
     ] {
-        as_expected &= report(&config, &format!("the protocol: {config}"), false);
+        report(&mut figures, &config, &format!("the protocol: {config}"), false);
     }
     for verdict in BREAKING.iter().chain(HARMLESS).chain(BREAKING_PAIRS) {
         let mut name = format!("{:?}: {}", verdict.faults, verdict.config);
         if let [fault] = verdict.faults {
             name = format!("{name}\n    {}", fault.description());
         }
-        as_expected &= report(&verdict.config.with(verdict.faults), &name, verdict.breaks);
+        report(&mut figures, &verdict.config.with(verdict.faults), &name, verdict.breaks);
     }
-    as_expected
+    figures.print()
 }
 
 /// Large configurations.
 fn full() -> bool {
     let strict = Config { grey_at_end_counts: true, ..Config::LARGE };
     let two_rounds = Config { pins: 1, two_quiet_rounds: true, ..strict }.with(&[Fault::ShadeAfterSwap]);
-    let mut as_expected = true;
+    let mut figures = Figures::default();
     for config in [
         strict,
         Config { objects: 2, processors: 3, ..strict },
         Config { grey_at_end_counts: true, full_buffers: true, ..Config::FLAGS },
         Config { pins: 1, ..strict },
+        Config { pins: 1, ..Config::WEAK },
+        Config { pins: 1, processors: 3, ..Config::SPARE },
     ] {
-        as_expected &= report(&config, &format!("the protocol: {config}"), false);
+        report(&mut figures, &config, &format!("the protocol: {config}"), false);
     }
     for config in [two_rounds, Config { objects: 2, processors: 3, pins: 0, ..two_rounds }] {
-        as_expected &= report(&config, &format!("shading after the swap: {config}"), false);
+        report(&mut figures, &config, &format!("shading after the swap: {config}"), false);
     }
     let large = Config::LARGE.with(&[Fault::ShadeAfterSwap]);
-    as_expected & report(&large, &format!("shading after the swap: {large}"), true)
+    report(&mut figures, &large, &format!("shading after the swap: {large}"), true);
+    figures.print()
 }
 
 /// The trace of one variant.

@@ -28,6 +28,14 @@ fn assert_breaks(verdict: &Verdict) {
 #[test]
 fn the_protocol_keeps_its_promises() {
     assert_clean(Config { grey_at_end_counts: true, ..Config::SMALL });
+    assert_clean(Config::PINS);
+}
+
+#[test]
+fn weak_pointers_and_the_spare_keep_their_promises() {
+    assert_clean(Config::WEAK);
+    assert_clean(Config::WEAK_FIELDS);
+    assert_clean(Config { pins: 1, ..Config::SPARE });
 }
 
 #[test]
@@ -42,44 +50,51 @@ fn two_quiet_rounds_allow_to_shade_after_the_swap() {
     assert_clean(two.with(&[Fault::ShadeAfterSwap]));
 }
 
-/// The verdicts that are shown without pins, or by one processor; every `parts`-th of them, from `part` on, so that
-/// they can be looked at in parallel.
-fn assert_short_ones_break(part: usize, parts: usize) {
-    let is_short = |verdict: &&Verdict| verdict.config.pins == 0 || verdict.config.processors == 1;
-    BREAKING.iter().filter(is_short).skip(part).step_by(parts).for_each(assert_breaks);
-}
-
-#[test]
-fn faults_are_found() {
-    assert_short_ones_break(0, 2);
-}
-
-#[test]
-fn more_faults_are_found() {
-    assert_short_ones_break(1, 2);
-}
-
-#[test]
-fn parts_that_others_stand_in_for_can_be_left_out() {
-    // Handshake 2 not being awaited makes many states; that is left to the long form.
-    let is_short = |verdict: &&Verdict| {
-        verdict.config.pins == 0 && verdict.faults.len() == 1 && verdict.faults != [Fault::HandshakeTwoNotAwaited]
-    };
-    for verdict in HARMLESS.iter().filter(is_short) {
-        assert!(!verdict.breaks);
-        assert_clean(verdict.config.with(verdict.faults));
+/// Every `PARTS`-th verdict of the whole table, from `part` on, so that they are looked at in parallel.
+fn assert_verdicts(part: usize) {
+    const PARTS: usize = 4;
+    let table = BREAKING.iter().chain(BREAKING_PAIRS).chain(HARMLESS);
+    for verdict in table.skip(part).step_by(PARTS) {
+        if verdict.breaks {
+            assert_breaks(verdict);
+        } else {
+            assert_clean(verdict.config.with(verdict.faults));
+        }
     }
 }
 
 #[test]
-fn the_whole_table_holds() {
-    for verdict in BREAKING.iter().chain(BREAKING_PAIRS) {
-        assert_breaks(verdict);
+fn the_first_quarter_of_the_table_holds() {
+    assert_verdicts(0);
+}
+
+#[test]
+fn the_second_quarter_of_the_table_holds() {
+    assert_verdicts(1);
+}
+
+#[test]
+fn the_third_quarter_of_the_table_holds() {
+    assert_verdicts(2);
+}
+
+#[test]
+fn the_last_quarter_of_the_table_holds() {
+    assert_verdicts(3);
+}
+
+/// What each table says is what its verdicts say, and no fault stands in both.
+#[test]
+fn the_tables_do_not_contradict_each_other() {
+    assert!(BREAKING.iter().chain(BREAKING_PAIRS).all(|verdict| verdict.breaks));
+    assert!(HARMLESS.iter().all(|verdict| !verdict.breaks));
+    for verdict in BREAKING {
+        assert!(!HARMLESS.iter().any(|harmless| harmless.faults == verdict.faults), "{:?}", verdict.faults);
     }
-    for verdict in HARMLESS {
-        assert_clean(verdict.config.with(verdict.faults));
+    for pair in BREAKING_PAIRS {
+        let stands_alone = |fault: &Fault| HARMLESS.iter().any(|harmless| harmless.faults == [*fault]);
+        assert!(pair.faults.len() > 1 && pair.faults.iter().filter(|fault| stands_alone(fault)).count() > 0);
     }
-    assert_clean(Config::PINS);
 }
 
 #[test]
