@@ -35,6 +35,24 @@ fn more_threads_than_processors_find_nothing_wrong() {
     stress(&["--seconds", "1", "--threads", "6", "--processors", "1", "--seed", "22"]);
 }
 
+/// A figure of the last line, which is for programs.
+fn figure(report: &str, name: &str) -> u64 {
+    let line = report.lines().last().and_then(|line| line.strip_prefix("figures: ")).expect("the figures come last");
+    let mut figures = line.split(' ').filter_map(|figure| figure.split_once('='));
+    let (_, value) = figures.find(|(each, _)| *each == name).unwrap_or_else(|| panic!("{name} is not in {line}"));
+    value.parse().expect("a figure is a number")
+}
+
+#[test]
+fn a_paranoid_run_verifies_and_finds_nothing_wrong() {
+    let report = stress(&["--paranoid", "--seconds", "2", "--threads", "3", "--seed", "23"]);
+    assert!(report.contains("stress: LINCHPIN=verify=strict,poison,"), "{report}");
+    for name in ["cycles", "objects", "pins", "comparisons", "verifications", "verified", "exact"] {
+        assert!(figure(&report, name) > 0, "{name}: {report}");
+    }
+    assert_eq!(figure(&report, "mismatches"), 0);
+}
+
 #[test]
 fn a_seed_is_made_and_printed_when_none_is_given() {
     let seed_of = |report: &str| {
