@@ -53,6 +53,10 @@
 
 #![warn(missing_docs)]
 
+// For what the derive writes in the unit tests.
+#[cfg(test)]
+extern crate self as linchpin;
+
 mod builder;
 mod collector;
 mod error;
