@@ -223,12 +223,6 @@ impl Heap {
         &self.core
     }
 
-    /// What the heap is made of, for tests that look inside.
-    #[cfg(test)]
-    pub(crate) fn core_for_tests(&self) -> &Core {
-        &self.core
-    }
-
     /// The heap's number, which no other heap of the process has or will have.
     #[must_use]
     pub fn id(&self) -> u64 {

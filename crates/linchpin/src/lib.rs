@@ -54,7 +54,7 @@
 #![warn(missing_docs)]
 
 // For what the derive writes in the unit tests.
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 extern crate self as linchpin;
 
 mod builder;
@@ -62,6 +62,8 @@ mod collector;
 mod error;
 mod gc;
 mod heap;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod memory;
 mod mutator;
 mod opaque;

@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{AtomicPtr, Ordering, ordering};
 
 impl Mutator<'_> {
     /// Replaces `expected` in a pointer field or a root of this heap, with the barrier; like `compare_exchange`.
@@ -31,7 +31,7 @@ impl Mutator<'_> {
             unsafe { self.shade(old) };
         }
         // Acquire and release: pairs with the changes of the field before and the loads after.
-        let outcome = field.compare_exchange(expected, new, Ordering::AcqRel, Ordering::Acquire);
+        let outcome = field.compare_exchange(expected, new, ordering!(AcqRel, "barrier.replace"), Ordering::Acquire);
         if outcome.is_ok()
             && self.mode() == Mode::Arm
             && let Some(new) = NonNull::new(new)

@@ -71,7 +71,7 @@ fn mark(core: &Core, workers: &Workers, tracer: &mut Tracer<'_>) {
 }
 
 /// Asks every processor to adopt a mode, and waits until all have. Only the collector ever waits here.
-fn handshake(core: &Core, mode: Mode, colour: u8) {
+pub(crate) fn handshake(core: &Core, mode: Mode, colour: u8) {
     core.delay_handshake();
     let phase = core.processors.change_phase(|phase| phase.next(mode, colour));
     let mut attempt = 0_u32;

@@ -30,7 +30,7 @@
 
 pub(crate) mod barrier;
 pub(crate) mod cycle;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod full_region_tests;
 pub(crate) mod mark;
 pub(crate) mod pacer;

@@ -89,7 +89,7 @@ fn there_is_room_while_a_mark_ends() {
         all.into_iter().step_by(2).map(|object| mu.root(object)).collect()
     });
     heap.collect();
-    let memory = &heap.core_for_tests().memory;
+    let memory = &heap.core().memory;
     assert!(!memory.is_sweep_pending(), "a cycle ends when everything is swept");
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -7,7 +7,7 @@ use std::ptr::{self, NonNull};
 use super::{Brand, Gc, Object};
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{AtomicPtr, Ordering, ordering};
 use crate::trace::{Trace, Tracer};
 
 /// An atomic pointer field, null or to a `T`, that threads may change at the same time.
@@ -83,7 +83,7 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
     #[inline(always)]
     pub fn load(&self) -> Option<Gc<'gc, T>> {
         // Acquire: pairs with the release of the change that put it here.
-        let start = self.start.load(Ordering::Acquire);
+        let start = self.start.load(ordering!(Acquire, "cell.load"));
         // SAFETY: loaded from this cell; the cell's brand is that of the mutation that has it in hand.
         unsafe { from_raw(start) }
     }
@@ -95,7 +95,7 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
         let new = to_raw(value.into());
         if mu.mode() == Mode::Off {
             // Release: pairs with the acquire of who loads it.
-            self.start.store(new, Ordering::Release);
+            self.start.store(new, ordering!(Release, "cell.store"));
         } else {
             self.swap_marking(mu, new);
         }

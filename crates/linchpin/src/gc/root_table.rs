@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use crate::collector::mark::Tracer;
-use crate::sync::{Arc, AtomicPtr, Mutex, Ordering};
+use crate::sync::{Arc, AtomicPtr, Mutex, Ordering, ordering};
 
 const CHUNK: usize = if cfg!(loom) { 2 } else { 256 };
 
@@ -41,7 +41,7 @@ impl RootTable {
         table.in_use += 1;
         // Release: pairs with the acquire in `visit_all` and in `Root::get`.
         // SAFETY: slots live as long as the table.
-        unsafe { slot.as_ref() }.store(object.as_ptr(), Ordering::Release);
+        unsafe { slot.as_ref() }.store(object.as_ptr(), ordering!(Release, "root.add"));
         slot
     }
 
@@ -70,7 +70,7 @@ impl RootTable {
         for chunk in chunks {
             for slot in &*chunk {
                 // Acquire: pairs with the release in `add` and `Root::set`: the object is seen initialised.
-                if let Some(object) = NonNull::new(slot.load(Ordering::Acquire)) {
+                if let Some(object) = NonNull::new(slot.load(ordering!(Acquire, "root.walk"))) {
                     tracer.visit_root(object);
                 }
             }

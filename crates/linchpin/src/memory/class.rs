@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::ptr::NonNull;
 
 use super::region::Region;
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, RwLock};
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, RwLock, ordering};
 use crate::trace::TypeInfo;
 
 /// The spans of one type and slot size.
@@ -175,11 +175,11 @@ impl Classes {
     pub(crate) fn swept_one(&self) {
         // Release: pairs with the acquire in `sweeps_in_flight`, so that a new cycle, which starts only
         // when none is in flight, sees every byte they wrote.
-        self.being_swept.fetch_sub(1, Ordering::Release);
+        self.being_swept.fetch_sub(1, ordering!(Release, "sweep.one"));
     }
 
     /// How many spans are being swept at the moment.
     pub(crate) fn sweeps_in_flight(&self) -> usize {
-        self.being_swept.load(Ordering::Acquire)
+        self.being_swept.load(ordering!(Acquire, "sweep.in_flight"))
     }
 }

@@ -18,7 +18,7 @@ use super::{PIN_FLAG_CLEAR, SPAN_BYTES, SPAN_GRANULES};
 use crate::panics::contained;
 use crate::processor::phase::Mode;
 use crate::processor::thread as this_thread;
-use crate::sync::{AtomicU64, AtomicUsize, Backoff, Mutex, Ordering, thread};
+use crate::sync::{AtomicU64, AtomicUsize, Backoff, Mutex, Ordering, ordering, thread};
 use crate::trace::TypeInfo;
 use crate::verify::poison::Poison;
 
@@ -108,7 +108,7 @@ impl Memory {
             class.gather_unswept(&self.region, cycle);
         }
         // Release: pairs with the acquire in `take_span`; whoever sweeps after it sees all marks.
-        self.sweepable_cycle.store(cycle, Ordering::Release);
+        self.sweepable_cycle.store(cycle, ordering!(Release, "sweep.open"));
     }
 
     /// Whether `object`, which a mutation in `Off` of a processor with this colour has a reference into, is dead: being
@@ -178,7 +178,7 @@ impl Memory {
     fn try_take_span(&self, class: &Class, mode: Mode) -> Option<Taken> {
         let cycle = self.marked_cycle();
         // Acquire: pairs with the release in `open_sweep`.
-        let sweeping = self.sweepable_cycle.load(Ordering::Acquire) == cycle;
+        let sweeping = self.sweepable_cycle.load(ordering!(Acquire, "sweep.opened")) == cycle;
         // A processor that has not answered the handshake to `Off` may allocate in a span whose dead are not swept yet: its
         // free slots are free, and the span is given back in that answer, before the unswept ones are gathered.
         let stale = mode != Mode::Off;

@@ -21,7 +21,7 @@
 //! overtaken by an exact multiple of 256 of them. The collector does not depend on that: a pin that it overlooks
 //! because it moved between halves during the walk was undone, and shaded, in the meantime.
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, ordering};
 
 /// Bits of the local half that count; the owner stands above them.
 const LOCAL_BITS: u32 = 21;
@@ -76,7 +76,7 @@ impl PinCounter {
         // Relaxed: only the processor's holder changes a half that it owns; for anybody else's any value will do.
         let local = self.local.load(Ordering::Relaxed);
         if local.wrapping_sub(bias.0) < MOST_LOCAL_PINS {
-            self.local.store(local + 1, Ordering::Release);
+            self.local.store(local + 1, ordering!(Release, "pin.local"));
             return Ok(());
         }
         self.pin_slow(bias)
@@ -86,7 +86,7 @@ impl PinCounter {
     fn pin_slow(&self, bias: Bias) -> Result<(), TooManyPins> {
         // A look first, since a compare-and-swap costs the same when it fails.
         if self.local.load(Ordering::Relaxed) == 0
-            && self.local.compare_exchange(0, bias.0 + 1, Ordering::Release, Ordering::Relaxed).is_ok()
+            && self.local.compare_exchange(0, bias.0 + 1, ordering!(Release, "pin.first"), Ordering::Relaxed).is_ok()
         {
             return Ok(());
         }
@@ -128,8 +128,8 @@ impl PinCounter {
     #[inline(always)]
     pub(crate) fn is_pinned(&self) -> bool {
         // Acquire: as in `sum`.
-        let shared = self.shared.load(Ordering::Acquire);
-        let local = self.local.load(Ordering::Acquire);
+        let shared = self.shared.load(ordering!(Acquire, "pin.look_shared"));
+        let local = self.local.load(ordering!(Acquire, "pin.look_local"));
         if shared | self.shared.load(Ordering::Relaxed) == 0 {
             // Nobody but the owner has ever counted here: no need to add the halves up.
             return local & MOST_LOCAL_PINS != 0;

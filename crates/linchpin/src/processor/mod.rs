@@ -24,7 +24,7 @@ use crate::collector::queue::Grey;
 use crate::heap::Core;
 use crate::pin::counter::Bias;
 use crate::pin::inner::{Inner, InnerBox};
-use crate::sync::{AtomicU64, Cell, Ordering, RefCell};
+use crate::sync::{AtomicU64, Cell, Ordering, RefCell, ordering};
 use phase::{Mode, Phase, State, Status};
 use runs::{Allocated, HeldSpan, Runs};
 
@@ -103,7 +103,7 @@ impl Processor {
     pub(crate) fn state(&self) -> State {
         // Acquire: pairs with every release store of the state word, so that who sees a phase answered sees
         // what was handed over for it.
-        State::from_bits(self.state.load(Ordering::Acquire))
+        State::from_bits(self.state.load(ordering!(Acquire, "processor.state")))
     }
 
     /// Takes the processor if it is idle in exactly `phase`: the fast path of entering a mutation.
@@ -114,7 +114,7 @@ impl Processor {
             .compare_exchange(
                 State::new(phase, Status::Idle).to_bits(),
                 State::new(phase, Status::Running).to_bits(),
-                Ordering::Acquire,
+                ordering!(Acquire, "processor.enter"),
                 Ordering::Relaxed,
             )
             .is_ok()
@@ -128,7 +128,12 @@ impl Processor {
         }
         // Acquire: pairs with the release of whoever held the processor last.
         self.state
-            .compare_exchange(state.to_bits(), state.with(status).to_bits(), Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(
+                state.to_bits(),
+                state.with(status).to_bits(),
+                ordering!(Acquire, "processor.take"),
+                Ordering::Relaxed,
+            )
             .is_ok()
             .then(|| Holding { processor: self })
     }
@@ -228,7 +233,8 @@ impl<'a> Holding<'a> {
         self.processor.answer(phase).hand_over(core);
         core.delay_handshake();
         // Release: pairs with the acquire by which the collector sees the phase answered.
-        self.processor.state.store(State::new(phase, Status::Running).to_bits(), Ordering::Release);
+        let state = State::new(phase, Status::Running);
+        self.processor.state.store(state.to_bits(), ordering!(Release, "processor.answer"));
     }
 
     /// Adopts `phase`, as the collector, and lets the processor go before the rest is done.
@@ -264,7 +270,8 @@ impl Drop for Holding<'_> {
         );
         let phase = self.processor.local.phase.get();
         // Release: pairs with the acquire of whoever takes the processor next.
-        self.processor.state.store(State::new(phase, Status::Idle).to_bits(), Ordering::Release);
+        let state = State::new(phase, Status::Idle);
+        self.processor.state.store(state.to_bits(), ordering!(Release, "processor.give_back"));
     }
 }
 

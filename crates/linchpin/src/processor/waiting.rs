@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Holding, Processor};
-use crate::sync::{Arc, AtomicPtr, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering};
+use crate::sync::{Arc, AtomicPtr, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, ordering};
 
 /// How long a waiting thread sleeps before it looks again by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -105,7 +105,7 @@ impl Waiting {
 
     fn granted_to<'a>(&self, waiter: &Waiter) -> Option<Holding<'a>> {
         // Acquire: pairs with the release in `pass_on`; the processor changes hands with it.
-        let processor = waiter.granted.swap(std::ptr::null_mut(), Ordering::Acquire);
+        let processor = waiter.granted.swap(std::ptr::null_mut(), ordering!(Acquire, "waiting.granted"));
         // SAFETY: processors live as long as their heap, in a call to which the waiter is; who granted it held
         // it and gave that up.
         (!processor.is_null()).then(|| unsafe { Holding::of(&*processor) })
@@ -127,7 +127,7 @@ impl Waiting {
             let processor = std::ptr::from_ref(holding.keep()).cast_mut();
             // Release: pairs with the acquire in `granted_to`. The queue's lock is held, so that `withdraw`
             // sees the grant.
-            waiter.granted.store(processor, Ordering::Release);
+            waiter.granted.store(processor, ordering!(Release, "waiting.grant"));
             waiter.wake_up();
             return;
         }

@@ -11,9 +11,79 @@ use std::time::Duration;
 use loom::sync as model;
 
 pub(crate) use loom::cell::Cell;
-pub(crate) use loom::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+pub(crate) use loom::sync::atomic::Ordering;
+
+/// Loom's atomics, but that all loads are explored.
+///
+/// Loom remembers only the last access of an atomic, whoever made it. So where one thread loads, and another one loads and then
+/// changes the value, it does not see that the change and the first load could come in the other order, and never tries it.
+/// Here a load is preceded by a relaxed store to a companion, which orders nothing, and makes every pair of loads one that
+/// loom tries in both orders; with them come the orders of what follows each.
+macro_rules! atomics {
+    ($($name:ident $(<$parameter:ident>)?: $value:ty),* $(,)?) => {$(
+        #[derive(Debug)]
+        pub(crate) struct $name $(<$parameter>)? {
+            inner: model::atomic::$name $(<$parameter>)?,
+            loaded: model::atomic::AtomicBool,
+        }
+
+        impl $(<$parameter>)? $name $(<$parameter>)? {
+            pub(crate) fn new(value: $value) -> Self {
+                Self { inner: model::atomic::$name::new(value), loaded: model::atomic::AtomicBool::new(false) }
+            }
+
+            pub(crate) fn load(&self, ordering: Ordering) -> $value {
+                self.loaded.store(true, Ordering::Relaxed);
+                self.inner.load(ordering)
+            }
+        }
+
+        impl $(<$parameter>)? Deref for $name $(<$parameter>)? {
+            type Target = model::atomic::$name $(<$parameter>)?;
+
+            fn deref(&self) -> &Self::Target {
+                &self.inner
+            }
+        }
+
+        impl $(<$parameter>)? DerefMut for $name $(<$parameter>)? {
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                &mut self.inner
+            }
+        }
+    )*};
+}
+
+atomics!(AtomicBool: bool, AtomicPtr<T>: *mut T, AtomicU8: u8, AtomicU32: u32, AtomicU64: u64, AtomicUsize: usize);
+
+/// Defaults, where `new` has one.
+macro_rules! defaults {
+    ($($name:ident),*) => {$(
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new(Default::default())
+            }
+        }
+    )*};
+}
+
+defaults!(AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize);
+
+impl<T> Default for AtomicPtr<T> {
+    fn default() -> Self {
+        Self::new(std::ptr::null_mut())
+    }
+}
+
+/// The environment variable with the name of the access that a test weakens.
+pub(crate) const WEAKEN: &str = "LINCHPIN_WEAKEN";
+
+/// The ordering of the access of this name: weakened if a test asks for that.
+pub(crate) fn weakened(ordering: Ordering, name: &str) -> Ordering {
+    static WEAK: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let weak = WEAK.get_or_init(|| std::env::var(WEAKEN).ok());
+    if weak.as_deref() == Some(name) { Ordering::Relaxed } else { ordering }
+}
 
 /// Threads, with what loom's module lacks.
 pub(crate) mod thread {

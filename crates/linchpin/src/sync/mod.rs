@@ -7,6 +7,22 @@
 //! What stays the standard library's under loom too: `Arc` and `Weak`, as the heap needs `Arc::new_cyclic`, which loom has
 //! not. So the ordering of the last owner after the others is not checked; it is not ours.
 
+/// The ordering of an access: `ordering!(Release, "processor.give_back")` is `Ordering::Release`. By its name the model
+/// checker's tests weaken it to `Relaxed`, to see that they would notice (`loom_tests`).
+#[cfg(not(loom))]
+macro_rules! ordering {
+    ($ordering:ident, $name:literal) => {
+        $crate::sync::Ordering::$ordering
+    };
+}
+#[cfg(loom)]
+macro_rules! ordering {
+    ($ordering:ident, $name:literal) => {
+        $crate::sync::weakened($crate::sync::Ordering::$ordering, $name)
+    };
+}
+pub(crate) use ordering;
+
 #[cfg(loom)]
 mod loom;
 #[cfg(not(loom))]

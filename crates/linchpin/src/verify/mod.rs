@@ -30,7 +30,7 @@ pub(crate) mod poison;
 pub(crate) mod retrace;
 pub(crate) mod settings;
 pub(crate) mod spans;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 pub(crate) mod words;
 

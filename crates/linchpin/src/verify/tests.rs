@@ -50,7 +50,7 @@ impl Verified {
     }
 
     fn core(&self) -> &Core {
-        self.heap.core_for_tests()
+        self.heap.core()
     }
 
     /// Runs a cycle in which this is done between the mark and the sweep.

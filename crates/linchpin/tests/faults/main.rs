@@ -1,6 +1,8 @@
 //! Faults: what the system refuses, what the program's own code does at the worst moment, and threads, heaps and processes
 //! that end anywhere. Each ends in a clear error or carries on, and nothing is lost without a word.
 
+#![cfg(not(loom))]
+
 #[path = "../common/mod.rs"]
 mod common;
 

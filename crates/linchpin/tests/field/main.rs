@@ -3,6 +3,8 @@
 //!
 //! Everything but [`tracing`], which has `Trace` implementations by hand, is safe code: what it reaches, any program can.
 
+#![cfg(not(loom))]
+
 #[path = "../common/mod.rs"]
 mod common;
 

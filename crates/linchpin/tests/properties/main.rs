@@ -15,6 +15,8 @@
 //! | `world`, `helpers` | runs a program; a second mutation, and cycles that run meanwhile |
 //! | `single`, `concurrent`, `shapes`, `sizes`, `builder` | the properties |
 
+#![cfg(not(loom))]
+
 mod builder;
 mod concurrent;
 mod contents;

@@ -1,0 +1,58 @@
+//! Mark bytes and the queue with several markers, and the helpers' hand-shake with who calls them.
+
+use super::{Thing, explore, heap, is_allocated, spawn};
+use crate::collector::mark::{Marking, Tracer};
+use crate::collector::queue::{Grey, GreyQueue};
+use crate::collector::workers::Workers;
+use crate::processor::phase::colour_of_cycle;
+use crate::sync::{Arc, AtomicUsize, Ordering};
+
+/// Two markers, and a graph that both reach from their ends: everything is black in the end, nothing is left in the queue.
+#[test]
+fn two_markers_miss_nothing() {
+    explore("two_markers_miss_nothing", 3, || {
+        let heap = heap(1);
+        let root = heap.mutate(|mu| {
+            let shared = mu.alloc(Thing::new(1, None));
+            let one = mu.alloc(Thing::new(2, Some(shared)));
+            let other = mu.alloc(Thing::new(3, Some(shared)));
+            one.next.store(mu, shared);
+            (mu.root(one), mu.root(other), mu.root(shared))
+        });
+        let black = colour_of_cycle(1);
+        let starts = heap.mutate(|mu| [&root.0, &root.1].map(|root| root.get(mu).start()));
+        let queue = Arc::new(GreyQueue::new());
+        queue.push(vec![Grey(starts[0])]);
+        queue.push(vec![Grey(starts[1])]);
+        let marking = Arc::new(Marking::new(2));
+        let helper = {
+            let (heap, queue, marking) = (Arc::clone(&heap), Arc::clone(&queue), Arc::clone(&marking));
+            spawn(move || marking.drain(&queue, &mut Tracer::new(&heap.core().memory.region, black)))
+        };
+        marking.drain(&queue, &mut Tracer::new(&heap.core().memory.region, black));
+        helper.join().unwrap();
+        assert!(queue.is_empty());
+        heap.mutate(|mu| {
+            let shared = root.2.get(mu);
+            assert!(is_allocated(&heap, shared));
+            let mark = heap.core().memory.region.mark(shared.start().addr().get());
+            assert_eq!(mark.load(Ordering::Relaxed), black);
+            // As before, so that the heap may end.
+            mark.store(colour_of_cycle(0), Ordering::Relaxed);
+        });
+    });
+}
+
+/// Helpers run each job once, the caller sees what they did, and ends them.
+#[test]
+fn helpers_run_each_job_once() {
+    explore("helpers_run_each_job_once", 3, || {
+        let workers = Workers::start(1, 1);
+        for jobs in 1..=2 {
+            let runs = AtomicUsize::new(0);
+            let count = || _ = runs.fetch_add(1, Ordering::Relaxed);
+            workers.with_helpers(&count, || ());
+            assert_eq!(runs.load(Ordering::Relaxed), 1, "job {jobs}");
+        }
+    });
+}
