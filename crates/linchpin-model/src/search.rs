@@ -11,6 +11,9 @@ use crate::report::Step;
 use crate::state::State;
 use crate::{steps_collector, steps_mutator};
 
+/// How many states are explored before what they lead to is looked up.
+const BATCH: usize = 64;
+
 /// A step and where it leads.
 pub(crate) struct Successor {
     pub(crate) step: Step,
@@ -61,23 +64,26 @@ impl Outcome {
 #[must_use]
 pub fn search(config: &Config, most_states: usize) -> Outcome {
     let mut found = Found::new();
-    let key = |state: &State| state.key(config);
-    found.add(key(&first_state()), 0);
+    found.add(first_state().key(config), 0);
     let mut successors = Vec::new();
+    let mut batch = Vec::new();
     let mut steps = 0;
     let mut index = 0;
     while index < found.keys.len() && found.keys.len() <= most_states {
-        let state = State::unpacked(found.keys[index]);
-        list(config, &state, &mut successors);
-        steps += successors.len() as u64;
-        for successor in successors.drain(..) {
-            if successor.violation.is_some() {
-                let counterexample = Some(replay(config, &found.path_to(index)));
-                return Outcome { states: found.keys.len(), steps, counterexample, gave_up: false };
+        for index in index..found.keys.len().min(index + BATCH) {
+            let state = State::unpacked(found.keys[index]);
+            list(config, &state, &mut successors);
+            steps += successors.len() as u64;
+            for successor in successors.drain(..) {
+                if successor.violation.is_some() {
+                    let counterexample = Some(replay(config, &found.path_to(index)));
+                    return Outcome { states: found.keys.len(), steps, counterexample, gave_up: false };
+                }
+                batch.push((successor.state.key(config), index as u32));
             }
-            found.add(key(&successor.state), index as u32);
         }
-        index += 1;
+        index = found.keys.len().min(index + BATCH);
+        found.add_all(&mut batch);
     }
     Outcome { states: found.keys.len(), steps, counterexample: None, gave_up: index < found.keys.len() }
 }
@@ -148,14 +154,35 @@ impl Found {
         Self { keys: Vec::new(), parents: Vec::new(), table: vec![0; 1 << 12] }
     }
 
-    /// The place of a key, or the empty place where it would be.
-    fn place(&self, key: u128) -> usize {
+    /// Adds keys, each with where it was found, in their order.
+    ///
+    /// Most are there already. Those are found in two passes over the batch, in which no look waits for the one before:
+    /// the table and the list are far larger than any cache.
+    fn add_all(&mut self, batch: &mut Vec<(u128, u32)>) {
+        let firsts: Vec<u32> = batch.iter().map(|&(key, _)| self.table[self.first_place(key)]).collect();
+        let mut firsts = firsts.iter();
+        batch.retain(|&(key, _)| {
+            let first = firsts.next().copied().unwrap_or_default();
+            first == 0 || self.keys[first as usize - 1] != key
+        });
+        for (key, parent) in batch.drain(..) {
+            self.add(key, parent);
+        }
+    }
+
+    /// The place at which the search for a key begins.
+    fn first_place(&self, key: u128) -> usize {
         const MULTIPLIER: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
         let product = key.wrapping_mul(MULTIPLIER);
         let mixed = (product >> 64) as u64 ^ product as u64;
         let hash = mixed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 20;
+        hash as usize & (self.table.len() - 1)
+    }
+
+    /// The place of a key, or the empty place where it would be.
+    fn place(&self, key: u128) -> usize {
         let mask = self.table.len() - 1;
-        let mut place = hash as usize & mask;
+        let mut place = self.first_place(key);
         while self.table[place] != 0 && self.keys[self.table[place] as usize - 1] != key {
             place = (place + 1) & mask;
         }

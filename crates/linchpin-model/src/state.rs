@@ -129,7 +129,42 @@ impl State {
                 processor.mode = Mode::Mark;
             }
         }
-        RENAMINGS[config.objects - 1].iter().map(|names| plain.packed(names, config)).min().unwrap_or_default()
+        let marks = plain.marks();
+        let sorts_marks = |names: &&Names| {
+            let mut sorted = [0; MOST_OBJECTS];
+            for (&mark, &name) in marks.iter().zip(*names) {
+                sorted[name as usize] = mark;
+            }
+            sorted[..config.objects].is_sorted()
+        };
+        let renamings = RENAMINGS[config.objects - 1].iter().filter(sorts_marks);
+        renamings.map(|names| plain.packed(names, config)).min().unwrap_or_default()
+    }
+
+    /// What tells an object from others whatever they are called: only renamings that sort objects by that need be tried.
+    fn marks(&self) -> [u32; MOST_OBJECTS] {
+        let mut marks = [0; MOST_OBJECTS];
+        for (object, mark) in marks.iter_mut().enumerate() {
+            let is_in = |set: Objects| u32::from(set.0 >> object & 1);
+            let leads_here = |pointer: Option<Object>| u32::from(pointer == Some(object as Object));
+            *mark = self.colour[object] as u32
+                | u32::from(self.field[object].is_some()) << 2
+                | leads_here(self.root) << 3
+                | is_in(self.pinned) << 4
+                | is_in(self.queue) << 5
+                | is_in(self.to_visit) << 6
+                | is_in(self.garbage) << 7
+                | leads_here(self.weak[MOST_OBJECTS]) << 8;
+            for processor in &self.processors {
+                // Two bits each, as the places of processors do not count.
+                *mark += is_in(processor.hand) << 9
+                    | is_in(processor.buffer) << 11
+                    | is_in(processor.to_shade) << 13
+                    | is_in(processor.born) << 15
+                    | is_in(processor.weak) << 17;
+            }
+        }
+        marks
     }
 
     fn packed(&self, names: &Names, config: &Config) -> u128 {
