@@ -87,6 +87,10 @@ fn table() -> bool {
         Config { pins: 1, ..Config::SPARE },
         Config { grey_at_end_counts: true, ..Config::SMALL },
         Config::PINS,
+        Config::RESIZE,
+        Config::HELPERS,
+        Config::ONE_SPAN,
+        Config { full_buffers: true, ..Config::SMALL },
     ] {
         report(&mut figures, &config, &format!("the protocol: {config}"), false);
     }

@@ -63,6 +63,7 @@ impl Outcome {
 /// Explores all states, or so many that there are more than `most_states`.
 #[must_use]
 pub fn search(config: &Config, most_states: usize) -> Outcome {
+    assert!(config.is_possible(), "{config}");
     let mut found = Found::new();
     found.add(first_state().key(config), 0);
     let mut successors = Vec::new();
@@ -71,7 +72,7 @@ pub fn search(config: &Config, most_states: usize) -> Outcome {
     let mut index = 0;
     while index < found.keys.len() && found.keys.len() <= most_states {
         for index in index..found.keys.len().min(index + BATCH) {
-            let state = State::unpacked(found.keys[index]);
+            let state = State::unpacked(found.keys[index], config);
             list(config, &state, &mut successors);
             steps += successors.len() as u64;
             for successor in successors.drain(..) {
@@ -112,6 +113,7 @@ fn list(config: &Config, state: &State, successors: &mut Vec<Successor>) {
             let free = noticed.both(next.coloured(Colour::Free)).each().next().map(Violation::FreeSlotReachable);
             successor.violation = free.or(held.both(next.failed).each().next().map(Violation::Undecided));
         }
+        successor.violation = successor.violation.filter(|violation| !config.ignored.has(violation.promise()));
     }
 }
 
