@@ -1,6 +1,7 @@
 //! The protocol keeps its promises, and each fault is found.
 
-use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, Verdict};
+use linchpin_model::config::{Promise, Promises};
+use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, TOGETHER, Verdict};
 use linchpin_model::{Config, Fault, search};
 
 /// More than any search here takes.
@@ -81,6 +82,32 @@ fn the_third_quarter_of_the_table_holds() {
 #[test]
 fn the_last_quarter_of_the_table_holds() {
     assert_verdicts(3);
+}
+
+/// What is found by one of several promises is not found when none is checked, and is found by each alone.
+#[test]
+fn each_promise_is_needed() {
+    for (promises, verdict) in TOGETHER {
+        let config = verdict.config.with(verdict.faults);
+        assert_clean(Config { ignored: Promises::of(promises), ..config });
+        for &promise in *promises {
+            let others: Vec<Promise> = promises.iter().copied().filter(|&other| other != promise).collect();
+            let outcome = search(&Config { ignored: Promises::of(&others), ..config }, LIMIT);
+            let violation = outcome.counterexample.map(|counterexample| counterexample.violation.promise());
+            assert_eq!(violation, Some(promise), "{:?}", verdict.faults);
+        }
+    }
+    for promise in Promise::ALL {
+        assert!(TOGETHER.iter().any(|(promises, _)| promises.contains(&promise)), "{promise:?}");
+    }
+}
+
+#[test]
+fn further_parts_keep_their_promises() {
+    assert_clean(Config::RESIZE);
+    assert_clean(Config::HELPERS);
+    assert_clean(Config::ONE_SPAN);
+    assert_clean(Config { full_buffers: true, ..Config::SMALL });
 }
 
 /// What each table says is what its verdicts say, and no fault stands in both.
