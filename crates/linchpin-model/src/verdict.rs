@@ -123,7 +123,19 @@ const fn holds(config: Config, faults: &'static [Fault]) -> Verdict {
 }
 
 /// One object, one processor, a pin and the flags: enough for what takes two cycles.
-const ONE: Config = Config { objects: 1, processors: 1, ..Config::FLAGS };
+const ONE: Config = one_of_each(Config::FLAGS);
+
+const fn one_object(config: Config) -> Config {
+    Config { objects: 1, ..config }
+}
+
+const fn one_processor(config: Config) -> Config {
+    Config { processors: 1, ..config }
+}
+
+const fn one_of_each(config: Config) -> Config {
+    Config { objects: 1, processors: 1, ..config }
+}
 
 const NO_GREY: Config = Config { grey_at_end_counts: true, ..Config::SMALL };
 
@@ -132,67 +144,67 @@ pub const BREAKING: &[Verdict] = &[
     breaks(Config::SMALL, &[NoInsertionBarrierInArm]),
     breaks(Config::SMALL, &[NewbornsNotTracedInArm]),
     breaks(Config::SMALL, &[NoSecondHandshake]),
-    breaks(Config::SMALL, &[HandshakeOneNotAwaited]),
+    breaks(one_object(Config::SMALL), &[HandshakeOneNotAwaited]),
     breaks(Config::SMALL, &[NoDeletionBarrierInArm]),
-    breaks(Config::SMALL, &[NoDeletionBarrierInMark]),
-    breaks(Config::SMALL, &[NoDeletionBarrierInClose]),
+    breaks(one_processor(Config::SMALL), &[NoDeletionBarrierInMark]),
+    breaks(one_processor(Config::SMALL), &[NoDeletionBarrierInClose]),
     // The grey object that is left behind has a white one behind it as soon as there are three.
     breaks(NO_GREY, &[ShadeAfterSwap]),
     breaks(Config::SMALL, &[PlainStoreAfterShade]),
-    breaks(Config::SMALL, &[RootDropNotShaded]),
-    breaks(NO_GREY, &[RootDroppedBeforeShade]),
-    breaks(Config::SMALL, &[RootSetNotShaded]),
-    breaks(Config::PINS, &[UnpinNotShaded]),
-    breaks(Config { pins: 1, ..NO_GREY }, &[UnpinnedBeforeShade]),
+    breaks(one_object(Config::SMALL), &[RootDropNotShaded]),
+    breaks(one_object(NO_GREY), &[RootDroppedBeforeShade]),
+    breaks(one_processor(Config::SMALL), &[RootSetNotShaded]),
+    breaks(one_object(Config::PINS), &[UnpinNotShaded]),
+    breaks(one_object(Config { pins: 1, ..NO_GREY }), &[UnpinnedBeforeShade]),
     breaks(Config::SMALL, &[AllocateWhiteInMark]),
     breaks(Config::SMALL, &[AllocateWhiteInClose]),
     breaks(Config::SMALL, &[AllocateBlackBeforeArm]),
-    breaks(Config::SMALL, &[AllocateWhiteAfterMark]),
-    breaks(Config::SMALL, &[AnswerInsideMutation]),
-    breaks(Config::SMALL, &[IdleBufferLeftBehind]),
-    breaks(Config::SMALL, &[AnsweredBeforeHandOver]),
-    breaks(Config { full_buffers: true, ..Config::SMALL }, &[FullBufferLost]),
-    breaks(Config::RESIZE, &[RetiredNotEmptied]),
+    breaks(one_object(Config::SMALL), &[AllocateWhiteAfterMark]),
+    breaks(one_object(Config::SMALL), &[AnswerInsideMutation]),
+    breaks(one_processor(Config::SMALL), &[IdleBufferLeftBehind]),
+    breaks(one_processor(Config::SMALL), &[AnsweredBeforeHandOver]),
+    breaks(one_processor(Config { full_buffers: true, ..Config::SMALL }), &[FullBufferLost]),
+    breaks(one_object(Config::RESIZE), &[RetiredNotEmptied]),
     breaks(Config::RESIZE, &[RevivedInOldMode]),
     breaks(Config::SMALL, &[NoFinalRound]),
-    breaks(NO_GREY, &[NoFurtherRound]),
+    breaks(one_processor(NO_GREY), &[NoFurtherRound]),
     breaks(Config::HELPERS, &[HelpersNotAwaited]),
     breaks(Config::SMALL, &[GreyNotTraced]),
     breaks(Config::SMALL, &[SweepBeforeOff]),
-    breaks(Config::SMALL, &[RunsKeptOverOff]),
-    breaks(Config::ONE_SPAN, &[RunsKeptOverOff]),
-    breaks(Config::ONE_SPAN, &[StaleSpanTakenInOff]),
-    breaks(Config::ONE_SPAN, &[SpanTakenWhileSwept]),
-    breaks(Config::ONE_SPAN, &[SpanTakenTwice]),
+    breaks(one_of_each(Config::SMALL), &[RunsKeptOverOff]),
+    breaks(one_of_each(Config::ONE_SPAN), &[RunsKeptOverOff]),
+    breaks(one_processor(Config::ONE_SPAN), &[StaleSpanTakenInOff]),
+    breaks(one_of_each(Config::ONE_SPAN), &[SpanTakenWhileSwept]),
+    breaks(one_object(Config::ONE_SPAN), &[SpanTakenTwice]),
     breaks(Config::SMALL, &[CycleBeforeSweepEnds]),
-    breaks(Config::SMALL, &[SweepInFlightNotAwaited]),
+    breaks(one_of_each(Config::SMALL), &[SweepInFlightNotAwaited]),
     breaks(ONE, &[DeadPinnedInDrop]),
     breaks(Config::SMALL, &[RootsNotWalked]),
     breaks(ONE, &[PinsNotWalked]),
     breaks(Config::SMALL, &[RootsWalkedBeforeHandshakeOne]),
-    breaks(Config::PINS, &[PinsWalkedBeforeHandshakeOne]),
+    breaks(one_of_each(Config::PINS), &[PinsWalkedBeforeHandshakeOne]),
     breaks(ONE, &[PinFlagsTakenAfterHandshakeTwo]),
     breaks(ONE, &[PinFlagNotRaisedByWalk]),
     breaks(ONE, &[PinFlagsNotReadAgain]),
     breaks(ONE, &[PinWalkTrustsFlags]),
     breaks(ONE, &[PinFlagLoweredBySweep]),
-    breaks(Config::SMALL, &[ColoursNotSwapped]),
+    breaks(one_of_each(Config::SMALL), &[ColoursNotSwapped]),
     breaks(Config::SPARE, &[MomentNotHeld]),
     breaks(Config::SPARE, &[SpareNotAsked]),
-    breaks(Config::WEAK, &[UpgradeNotShadedInMark]),
-    breaks(Config::WEAK, &[UpgradeNotShadedInClose]),
-    breaks(Config::WEAK, &[NoCloseHandshake]),
-    breaks(Config::WEAK, &[UpgradeAfterDecision]),
-    breaks(Config::WEAK, &[DecisionWithoutLock]),
-    breaks(Config::WEAK, &[UpgradeOutsideLock]),
-    breaks(Config::WEAK, &[UpgradeInCloseNotCounted]),
-    breaks(Config::WEAK, &[WeakClearedTooEarly]),
-    breaks(Config::WEAK, &[WeakClearedAfterOff]),
-    breaks(Config::WEAK, &[WeakNeverCleared]),
-    breaks(Config::WEAK, &[WeakClearedByPlainStore]),
-    breaks(Config::WEAK, &[WeakCopiedUnchecked]),
+    breaks(one_of_each(Config::WEAK), &[UpgradeNotShadedInMark]),
+    breaks(one_of_each(Config::WEAK), &[UpgradeNotShadedInClose]),
+    breaks(one_of_each(Config::WEAK), &[NoCloseHandshake]),
+    breaks(one_of_each(Config::WEAK), &[UpgradeAfterDecision]),
+    breaks(one_processor(Config::WEAK), &[DecisionWithoutLock]),
+    breaks(one_of_each(Config::WEAK), &[UpgradeOutsideLock]),
+    breaks(one_processor(Config::WEAK), &[UpgradeInCloseNotCounted]),
+    breaks(one_of_each(Config::WEAK), &[WeakClearedTooEarly]),
+    breaks(one_of_each(Config::WEAK), &[WeakClearedAfterOff]),
+    breaks(one_of_each(Config::WEAK), &[WeakNeverCleared]),
+    breaks(one_processor(Config::WEAK), &[WeakClearedByPlainStore]),
+    breaks(one_of_each(Config::WEAK), &[WeakCopiedUnchecked]),
     breaks(Config::WEAK_FIELDS, &[WeakFieldsFoundByTracing]),
-    breaks(Config::WEAK, &[WeakTargetTraced]),
+    breaks(one_of_each(Config::WEAK), &[WeakTargetTraced]),
 ];
 
 /// Parts that can be left out, because another part does the same: each by itself is harmless.
@@ -214,7 +226,7 @@ pub const HARMLESS: &[Verdict] = &[
     holds(Config::PINS, &[PinMadeInArmNotShaded]),
     holds(Config::SMALL, &[RootsWalkedBeforeHandshakeTwo]),
     holds(Config::PINS, &[PinsWalkedBeforeHandshakeTwo]),
-    holds(Config { objects: 1, ..Config::FLAGS }, &[PinCountedBeforeFlag]),
+    holds(one_object(Config::FLAGS), &[PinCountedBeforeFlag]),
     holds(Config::SMALL, &[NewbornsHandedOverAtOnce]),
     holds(Config::SMALL, &[AllocateWhiteInArm, HandshakeTwoNotAwaited]),
     holds(Config::PINS, &[AllocateWhiteInArm, RootMadeInArmNotShaded, PinMadeInArmNotShaded]),
@@ -222,10 +234,10 @@ pub const HARMLESS: &[Verdict] = &[
 
 /// Harmless parts that cannot be left out together.
 pub const BREAKING_PAIRS: &[Verdict] = &[
-    breaks(Config::SMALL, &[RootMadeInArmNotShaded, RootsWalkedBeforeHandshakeTwo]),
-    breaks(Config::SMALL, &[RootMadeInArmNotShaded, HandshakeTwoNotAwaited]),
-    breaks(Config::PINS, &[PinMadeInArmNotShaded, PinsWalkedBeforeHandshakeTwo]),
-    breaks(Config::PINS, &[PinMadeInArmNotShaded, HandshakeTwoNotAwaited]),
+    breaks(one_object(Config::SMALL), &[RootMadeInArmNotShaded, RootsWalkedBeforeHandshakeTwo]),
+    breaks(one_object(Config::SMALL), &[RootMadeInArmNotShaded, HandshakeTwoNotAwaited]),
+    breaks(one_object(Config::PINS), &[PinMadeInArmNotShaded, PinsWalkedBeforeHandshakeTwo]),
+    breaks(one_object(Config::PINS), &[PinMadeInArmNotShaded, HandshakeTwoNotAwaited]),
     breaks(Config::SMALL, &[AllocateWhiteInArm, NoInsertionBarrierInArm]),
     breaks(Config::SMALL, &[NewbornsHandedOverAtOnce, HandshakeTwoNotAwaited]),
 ];
@@ -241,8 +253,11 @@ pub const TOGETHER: &[(&[Promise], Verdict)] = &[
         breaks(Config::SMALL, &[NoInsertionBarrierInArm]),
     ),
     (&[Promise::NothingGreyAtEnd], breaks(NO_GREY, &[NoFurtherRound])),
-    (&[Promise::NoSlotTwice], breaks(Config { objects: 1, ..Config::ONE_SPAN }, &[SpanTakenTwice])),
-    (&[Promise::AllSwept, Promise::GarbageFreed], breaks(Config::ONE_SPAN, &[StaleSpanTakenInOff])),
+    (&[Promise::NoSlotTwice], breaks(one_object(Config::ONE_SPAN), &[SpanTakenTwice])),
+    (&[Promise::AllSwept, Promise::GarbageFreed], breaks(one_processor(Config::ONE_SPAN), &[StaleSpanTakenInOff])),
     (&[Promise::GarbageFreed], breaks(ONE, &[PinWalkTrustsFlags])),
-    (&[Promise::NoUpgradeFailsInUse, Promise::NoUpgradeUndecides], breaks(Config::WEAK, &[WeakClearedTooEarly])),
+    (
+        &[Promise::NoUpgradeFailsInUse, Promise::NoUpgradeUndecides],
+        breaks(one_of_each(Config::WEAK), &[WeakClearedTooEarly]),
+    ),
 ];
