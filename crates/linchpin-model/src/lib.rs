@@ -57,4 +57,4 @@ pub mod verdict;
 
 pub use config::{Config, Violation};
 pub use fault::{Fault, Faults};
-pub use search::{Counterexample, Outcome, search};
+pub use search::{Counterexample, Outcome, search, search_on};

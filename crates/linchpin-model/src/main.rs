@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS};
-use linchpin_model::{Config, Fault, Outcome, search};
+use linchpin_model::{Config, Fault, Outcome, search_on};
 
 /// A search beyond this many states gives up, which counts as a finding.
 const MOST_STATES: usize = 400_000_000;
@@ -28,6 +28,10 @@ fn main() -> ExitCode {
         }
     };
     if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// What was searched in all.
@@ -55,7 +59,7 @@ impl Figures {
 /// Searches, and prints what came of it.
 fn report(figures: &mut Figures, config: &Config, name: &str, breaks: bool) {
     let start = Instant::now();
-    let outcome: Outcome = search(config, MOST_STATES);
+    let outcome: Outcome = search_on(threads(), config, MOST_STATES);
     let seconds = start.elapsed().as_secs_f64();
     let found = match &outcome.counterexample {
         Some(counterexample) => format!("counterexample of {} steps", counterexample.steps.len()),
@@ -145,7 +149,7 @@ fn trace(names: &[&str]) -> bool {
         Some(verdict) => verdict.config,
         None => Config { pins: 1, ..Config::LARGE },
     };
-    let outcome = search(&config.with(&faults), MOST_STATES);
+    let outcome = search_on(threads(), &config.with(&faults), MOST_STATES);
     match outcome.counterexample {
         Some(counterexample) => println!("{counterexample}\n({config}; {} states)", outcome.states),
         None => println!("no counterexample ({config}; {} states)", outcome.states),

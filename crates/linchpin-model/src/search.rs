@@ -4,6 +4,8 @@
 //! violation has a trace of the least possible length.
 
 use std::fmt;
+use std::ops::Range;
+use std::thread;
 
 use crate::config::{Config, Violation};
 use crate::object::Colour;
@@ -11,7 +13,9 @@ use crate::report::Step;
 use crate::state::State;
 use crate::{steps_collector, steps_mutator};
 
-/// How many states are explored before what they lead to is looked up.
+/// How many states are explored before what they lead to is added.
+const ROUND: usize = 1 << 14;
+/// How many are explored before what they lead to is looked up.
 const BATCH: usize = 64;
 
 /// A step and where it leads.
@@ -63,30 +67,82 @@ impl Outcome {
 /// Explores all states, or so many that there are more than `most_states`.
 #[must_use]
 pub fn search(config: &Config, most_states: usize) -> Outcome {
+    search_on(1, config, most_states)
+}
+
+/// The same on so many threads, which makes no difference to the outcome.
+///
+/// # Panics
+/// If the configuration is not [possible](Config::is_possible).
+#[must_use]
+pub fn search_on(threads: usize, config: &Config, most_states: usize) -> Outcome {
     assert!(config.is_possible(), "{config}");
     let mut found = Found::new();
     found.add(first_state().key(config), 0);
-    let mut successors = Vec::new();
-    let mut batch = Vec::new();
     let mut steps = 0;
     let mut index = 0;
     while index < found.keys.len() && found.keys.len() <= most_states {
-        for index in index..found.keys.len().min(index + BATCH) {
+        let round = index..found.keys.len().min(index + ROUND);
+        index = round.end;
+        for explored in explore_on(threads, config, &found, round) {
+            steps += explored.steps;
+            if let Some(index) = explored.violated {
+                let counterexample = Some(replay(config, &found.path_to(index)));
+                return Outcome { states: found.keys.len(), steps, counterexample, gave_up: false };
+            }
+            for (key, parent) in explored.unknown {
+                found.add(key, parent);
+            }
+        }
+    }
+    Outcome { states: found.keys.len(), steps, counterexample: None, gave_up: index < found.keys.len() }
+}
+
+/// What came of exploring some states.
+#[derive(Default)]
+struct Explored {
+    steps: u64,
+    /// Keys that were not found before, each with the state that led to it. Some of them twice.
+    unknown: Vec<(u128, u32)>,
+    /// The first state from which a step breaks a promise; none was explored after it.
+    violated: Option<usize>,
+}
+
+/// Explores a round of states in as many parts as there are threads.
+fn explore_on(threads: usize, config: &Config, found: &Found, round: Range<usize>) -> Vec<Explored> {
+    if threads == 1 || round.len() < ROUND {
+        return vec![explore(config, found, round)];
+    }
+    let part = round.len().div_ceil(threads);
+    thread::scope(|scope| {
+        let parts = round.clone().step_by(part).map(|start| start..round.end.min(start + part));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(|| explore(config, found, part))).collect();
+        parts.into_iter().map(|part| part.join().expect("a search does not panic")).collect()
+    })
+}
+
+/// Explores some of the states found.
+fn explore(config: &Config, found: &Found, states: Range<usize>) -> Explored {
+    let mut explored = Explored::default();
+    let mut successors = Vec::new();
+    let mut batch = Vec::new();
+    for start in states.clone().step_by(BATCH) {
+        for index in start..states.end.min(start + BATCH) {
             let state = State::unpacked(found.keys[index], config);
             list(config, &state, &mut successors);
-            steps += successors.len() as u64;
+            explored.steps += successors.len() as u64;
             for successor in successors.drain(..) {
                 if successor.violation.is_some() {
-                    let counterexample = Some(replay(config, &found.path_to(index)));
-                    return Outcome { states: found.keys.len(), steps, counterexample, gave_up: false };
+                    explored.violated = Some(index);
+                    return explored;
                 }
                 batch.push((successor.state.key(config), index as u32));
             }
         }
-        index = found.keys.len().min(index + BATCH);
-        found.add_all(&mut batch);
+        found.drop_known(&mut batch);
+        explored.unknown.append(&mut batch);
     }
-    Outcome { states: found.keys.len(), steps, counterexample: None, gave_up: index < found.keys.len() }
+    explored
 }
 
 /// An empty heap between cycles.
@@ -156,20 +212,17 @@ impl Found {
         Self { keys: Vec::new(), parents: Vec::new(), table: vec![0; 1 << 12] }
     }
 
-    /// Adds keys, each with where it was found, in their order.
+    /// Drops keys that are found already, as most are.
     ///
-    /// Most are there already. Those are found in two passes over the batch, in which no look waits for the one before:
-    /// the table and the list are far larger than any cache.
-    fn add_all(&mut self, batch: &mut Vec<(u128, u32)>) {
+    /// The table and the list are far larger than any cache. So this goes over the batch twice, and no look waits for the one
+    /// before. What is not at the first place it may be at is kept, known or not.
+    fn drop_known(&self, batch: &mut Vec<(u128, u32)>) {
         let firsts: Vec<u32> = batch.iter().map(|&(key, _)| self.table[self.first_place(key)]).collect();
         let mut firsts = firsts.iter();
         batch.retain(|&(key, _)| {
             let first = firsts.next().copied().unwrap_or_default();
             first == 0 || self.keys[first as usize - 1] != key
         });
-        for (key, parent) in batch.drain(..) {
-            self.add(key, parent);
-        }
     }
 
     /// The place at which the search for a key begins.
