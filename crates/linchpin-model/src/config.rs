@@ -23,7 +23,8 @@ pub struct Config {
     pub weak_root: bool,
     /// Whether each object has a weak pointer field as well.
     pub weak_fields: bool,
-    /// Whether the last processor is the spare: it runs no mutation, and is held for a moment to drop a root or to unpin.
+    /// Whether the last processor is the spare: it runs no mutation, and is held for a moment to drop a root or to
+    /// unpin.
     pub spare: bool,
     /// Whether a processor can be retired while it is idle, and taken into use again.
     pub resize: bool,

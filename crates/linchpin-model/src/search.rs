@@ -214,8 +214,8 @@ impl Found {
 
     /// Drops keys that are found already, as most are.
     ///
-    /// The table and the list are far larger than any cache. So this goes over the batch twice, and no look waits for the one
-    /// before. What is not at the first place it may be at is kept, known or not.
+    /// The table and the list are far larger than any cache. So this goes over the batch twice, and no look waits for
+    /// the one before. What is not at the first place it may be at is kept, known or not.
     fn drop_known(&self, batch: &mut Vec<(u128, u32)>) {
         let firsts: Vec<u32> = batch.iter().map(|&(key, _)| self.table[self.first_place(key)]).collect();
         let mut firsts = firsts.iter();

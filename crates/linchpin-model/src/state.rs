@@ -88,8 +88,8 @@ pub struct State {
     pub pinned: Objects,
     /// Objects whose pin flag is raised; each is alone in its span.
     pub flagged: Objects,
-    /// Until pins are walked: objects the collector has taken the flag of. While grey objects are traced: those that a helper
-    /// has taken. While weak fields are looked at: those still to be looked at. From then on: unswept slots.
+    /// Until pins are walked: objects the collector has taken the flag of. While grey objects are traced: those that a
+    /// helper has taken. While weak fields are looked at: those still to be looked at. From then on: unswept slots.
     pub to_visit: Objects,
     /// Grey objects that were handed over.
     pub queue: Objects,
@@ -143,7 +143,8 @@ impl State {
         renamings.map(|names| plain.packed(names, config)).min().unwrap_or_default()
     }
 
-    /// What tells an object from others whatever they are called: only renamings that sort objects by that need be tried.
+    /// What tells an object from others whatever they are called: only renamings that sort objects by that need be
+    /// tried.
     fn marks(&self) -> [u32; MOST_OBJECTS] {
         let mut marks = [0; MOST_OBJECTS];
         for (object, mark) in marks.iter_mut().enumerate() {

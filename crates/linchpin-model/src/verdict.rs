@@ -1,9 +1,10 @@
-//! What the search is expected to say about each variant of the protocol, with the smallest configuration that shows it.
+//! What the search is expected to say about each variant of the protocol, with the smallest configuration that shows
+//! it.
 //!
 //! # What each part is for
 //!
-//! Every part of the protocol, where it is in the source of `linchpin`, and the variants that leave it out or do it at the
-//! wrong time. A test compares this table with [`Fault`], and the files with the source.
+//! Every part of the protocol, where it is in the source of `linchpin`, and the variants that leave it out or do it at
+//! the wrong time. A test compares this table with [`Fault`], and the files with the source.
 //!
 //! **The snapshot**
 //!
@@ -215,10 +216,11 @@ pub const BREAKING: &[Verdict] = &[
 ///   handshake 2 is still being answered, as long as roots and pins made in `Arm` are shaded.
 /// * An object born in `Arm` becomes reachable by a store, a root or a pin, which shade it, or are walked. So it may be
 ///   white as one born in `Off`, and need not be noted.
-/// * Marking begins when no mutation is in `Arm` any more, and has initialised what it has allocated. So newborns may be handed
-///   over at once, as long as handshake 2 is awaited.
-/// * Pins are made in mutations, and flags are read again when all that were under way at handshake 1 have ended. So for the
-///   mark it does not matter which comes first, the flag or the count. (It does to the verifier, which may look in between.)
+/// * Marking begins when no mutation is in `Arm` any more, and has initialised what it has allocated. So newborns may
+///   be handed over at once, as long as handshake 2 is awaited.
+/// * Pins are made in mutations, and flags are read again when all that were under way at handshake 1 have ended. So
+///   for the mark it does not matter which comes first, the flag or the count. (It does to the verifier, which may look
+///   in between.)
 pub const HARMLESS: &[Verdict] = &[
     holds(Config::SMALL, &[AllocateWhiteInArm]),
     holds(Config::SMALL, &[HandshakeTwoNotAwaited]),
@@ -242,11 +244,11 @@ pub const BREAKING_PAIRS: &[Verdict] = &[
     breaks(Config::SMALL, &[NewbornsHandedOverAtOnce, HandshakeTwoNotAwaited]),
 ];
 
-/// Promises that see the same loss, and a variant that shows it: checked for none of them it seems to hold, and each of them
-/// finds it alone. So each is checked for a reason, and can fail.
+/// Promises that see the same loss, and a variant that shows it: checked for none of them it seems to hold, and each of
+/// them finds it alone. So each is checked for a reason, and can fail.
 ///
-/// Something white at the end of a mark, a barrier that finds it later, and its freed slot in use: what loses an object without
-/// the first is a sweep that frees too much, so all three are looked at.
+/// Something white at the end of a mark, a barrier that finds it later, and its freed slot in use: what loses an object
+/// without the first is a sweep that frees too much, so all three are looked at.
 pub const TOGETHER: &[(&[Promise], Verdict)] = &[
     (
         &[Promise::NothingWhiteAtEnd, Promise::NothingToShadeAfterMark, Promise::NoFreeSlotInUse],
