@@ -6,7 +6,7 @@ use super::waiting::Waiting;
 use super::{Holding, Processor};
 use crate::error::BuildError;
 use crate::heap::Core;
-use crate::sync::{AtomicU64, AtomicUsize, Backoff, Mutex, OnceLock, Ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Backoff, Mutex, MutexGuard, OnceLock, Ordering};
 
 /// The most processors a heap can have.
 pub(crate) const MAX_PROCESSORS: usize = if cfg!(loom) { 2 } else { 1024 };
@@ -110,6 +110,11 @@ impl Processors {
             }
         }
         Ok(())
+    }
+
+    /// Keeps processors from being made, revived and retired, and the phase from changing, for a moment; for the verifier.
+    pub(crate) fn keep_as_they_are(&self) -> MutexGuard<'_, ()> {
+        self.phase_lock.lock()
     }
 
     /// Whether the processor is beyond the limit.

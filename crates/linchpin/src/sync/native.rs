@@ -2,7 +2,7 @@
 
 pub(crate) use crossbeam_deque::{Injector, Steal};
 pub(crate) use crossbeam_utils::Backoff;
-pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub(crate) use std::cell::{Cell, RefCell};
 pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};

@@ -1,7 +1,8 @@
 //! `Trace` for the types of the standard library.
 //!
 //! What owns its contents traces them. What shares them ([`Arc`], references) may hold no pointers, which
-//! `T: 'static` sees to: a `Gc<'gc, _>` never is. There is none for `Rc` and `RefCell`, which threads cannot share.
+//! `T: 'static` sees to: a `Gc<'gc, _>` never is. In what can hold no pointer the verifier need not look for one, whatever
+//! address a number may happen to be. There is none for `Rc` and `RefCell`, which threads cannot share.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ macro_rules! without_pointers {
             const NEEDS_TRACE: bool = false;
             #[inline(always)]
             fn trace(&self, _: &mut Tracer<'_>) {}
+            fn inspect(&self, _: &mut Inspector<'_>) {}
         }
     )*};
 }
@@ -88,6 +90,7 @@ macro_rules! static_contents {
             const NEEDS_TRACE: bool = false;
             #[inline(always)]
             fn trace(&self, _: &mut Tracer<'_>) {}
+            fn inspect(&self, _: &mut Inspector<'_>) {}
         }
     )*};
 }
@@ -103,6 +106,7 @@ unsafe impl<T: ?Sized + 'static> Trace for Root<T> {
     const NEEDS_TRACE: bool = false;
     #[inline(always)]
     fn trace(&self, _: &mut Tracer<'_>) {}
+    fn inspect(&self, _: &mut Inspector<'_>) {}
 }
 
 // SAFETY: `T: 'static` holds no `Gc`. The bound is spelled out: the type `&'static T` alone does not imply it to
@@ -112,6 +116,7 @@ unsafe impl<T: ?Sized + 'static> Trace for &'static T {
     const NEEDS_TRACE: bool = false;
     #[inline(always)]
     fn trace(&self, _: &mut Tracer<'_>) {}
+    fn inspect(&self, _: &mut Inspector<'_>) {}
 }
 
 // SAFETY: phantom data holds nothing.
@@ -120,6 +125,7 @@ unsafe impl<T: Trace> Trace for std::marker::PhantomData<T> {
     const NEEDS_TRACE: bool = false;
     #[inline(always)]
     fn trace(&self, _: &mut Tracer<'_>) {}
+    fn inspect(&self, _: &mut Inspector<'_>) {}
 }
 
 /// `Trace` for containers: every element is traced, the keys of maps too.

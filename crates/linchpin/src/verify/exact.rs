@@ -14,10 +14,10 @@ use super::findings::{FindingKind, VerifyFinding};
 use super::{Check, metadata, poison, retrace, spans};
 use crate::heap::{Core, Heap};
 use crate::pin::inner::Inner;
-use crate::processor::Holding;
 use crate::processor::phase::{Mode, Status};
 use crate::processor::thread as this_thread;
-use crate::sync::{Ordering, thread};
+use crate::processor::{Holding, Processor};
+use crate::sync::{MutexGuard, Ordering, thread};
 
 /// How long processors are held at first while others are waited for, and at most.
 const FIRST_PATIENCE: Duration = Duration::from_millis(1);
@@ -95,9 +95,11 @@ impl Heap {
             "linchpin: Heap::verify was called on the collector's thread, by a Drop or a hook; it would wait for itself"
         );
         let _no_cycle = core.debug.no_cycle.lock();
-        let held = hold_all(core);
-        let outcome = check_all(core, &held);
-        for holding in held {
+        let Held { processors, as_they_are } = hold_all(core);
+        let outcome = check_all(core, &processors);
+        // First: to give a processor back may be to retire it.
+        drop(as_they_are);
+        for holding in processors {
             // As a mutation would, since a thread may be waiting for it.
             core.processors.release(core, holding);
         }
@@ -105,8 +107,14 @@ impl Heap {
     }
 }
 
+/// Every processor that is in use, and the evidence that no other comes into use.
+struct Held<'a> {
+    processors: Vec<Holding<'a>>,
+    as_they_are: MutexGuard<'a, ()>,
+}
+
 /// Holds every processor that is in use.
-fn hold_all(core: &Core) -> Vec<Holding<'_>> {
+fn hold_all(core: &Core) -> Held<'_> {
     let mut patience = FIRST_PATIENCE;
     loop {
         if let Some(held) = try_hold_all(core, patience) {
@@ -117,36 +125,37 @@ fn hold_all(core: &Core) -> Vec<Holding<'_>> {
     }
 }
 
-fn try_hold_all(core: &Core, patience: Duration) -> Option<Vec<Holding<'_>>> {
+fn try_hold_all(core: &Core, patience: Duration) -> Option<Held<'_>> {
     let mut held: Vec<Holding<'_>> = Vec::new();
+    let is_missing = |held: &[Holding<'_>], processor: &Processor| {
+        processor.state().status() != Status::Retired
+            && !held.iter().any(|each| std::ptr::eq(each.processor(), processor))
+    };
     let mut waited = Duration::ZERO;
-    // The spare is the last: it stands in for the others while they are held.
-    for processor in core.processors.all() {
-        loop {
-            // As a mutation would take it, so that it is answered for as well.
-            if let Some(holding) = processor.try_take(Status::Running) {
-                holding.answer_running(core, core.processors.phase());
-                held.push(holding);
-                break;
+    loop {
+        // The spare is the last: it stands in for the others while they are held.
+        for processor in core.processors.all() {
+            while is_missing(&held, processor) {
+                // As a mutation would take it, so that it is answered for as well.
+                if let Some(holding) = processor.try_take(Status::Running) {
+                    holding.answer_running(core, core.processors.phase());
+                    held.push(holding);
+                } else if waited < patience {
+                    thread::sleep(LOOK_AGAIN);
+                    waited += LOOK_AGAIN;
+                } else {
+                    held.into_iter().for_each(|holding| core.processors.release(core, holding));
+                    return None;
+                }
             }
-            if processor.state().status() == Status::Retired {
-                break;
-            }
-            if waited >= patience {
-                held.into_iter().for_each(|holding| core.processors.release(core, holding));
-                return None;
-            }
-            thread::sleep(LOOK_AGAIN);
-            waited += LOOK_AGAIN;
+        }
+        // A resize may have made or revived some since: once more then. Else none does from here on: whoever resizes waits for
+        // the check, and nobody whom the check waits for can be resizing, since all are held.
+        let as_they_are = core.processors.keep_as_they_are();
+        if !core.processors.all().any(|processor| is_missing(&held, processor)) {
+            return Some(Held { processors: held, as_they_are });
         }
     }
-    // A resize may have made or revived some since; the next attempt sees them.
-    let in_use = core.processors.all().filter(|processor| processor.state().status() != Status::Retired).count();
-    if in_use == held.len() {
-        return Some(held);
-    }
-    held.into_iter().for_each(|holding| core.processors.release(core, holding));
-    None
 }
 
 /// Checks everything; the caller holds every processor and keeps cycles from beginning.

@@ -5,12 +5,12 @@
 //! and is not among the pointers reported for the object is suspicious.
 //!
 //! **What is looked at.** `Trace::inspect` says: by default all the bytes of the value; derived implementations ask each field
-//! of the variant at hand, and containers their elements. So padding and the unused part of an enum are looked at only in
-//! types whose `Trace` is written by hand, where whatever an old value left there may raise a false alarm. So may an integer
-//! that happens to be an address, and an address of a pinned object that is kept as a plain pointer. That is why a
-//! suspicion is no error by default, and each type and offset is told once. What is not found: pointers in memory that a
-//! value with a hand-written `Trace` owns elsewhere (a forgotten `Vec`), and in types without trace and without drop, which
-//! share spans and have no name there.
+//! of the variant at hand, containers their elements, and what can hold no pointer (integers, strings) has nothing to show.
+//! So derived types never raise an alarm, unless a field's type has a `Trace` by hand. In one that has, padding, the unused part of
+//! an enum, an integer that happens to be an address, and an address of a pinned object kept as a plain pointer all look like
+//! what was forgotten. That is why a suspicion is no error by default, and each type and offset is told once. What is not found:
+//! pointers in memory that a value with a hand-written `Trace` owns elsewhere (a forgotten `Vec`), and in types without trace and
+//! without drop, which share spans and have no name there.
 //!
 //! **How words are read.** The bytes may be padding, which is not initialised, and may be stored to by mutations at the same
 //! time, by atomics in correct programs. No load of Rust's own may do that to any byte at hand. So the load is one machine
