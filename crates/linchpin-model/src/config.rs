@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::fault::{Fault, Faults};
-use crate::object::{Named, Object};
+use crate::object::{MOST_OBJECTS, Named, Object};
+use crate::state::MOST_PROCESSORS;
 
 /// How large the model is, and what is wrong with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,12 +23,21 @@ pub struct Config {
     pub weak_root: bool,
     /// Whether each object has a weak pointer field as well.
     pub weak_fields: bool,
-    /// Whether the last processor is the spare: it runs no mutation, and is held for a moment to drop a root or to unpin.
+    /// Whether the last processor is the spare: it runs no mutation, and is held for a moment to drop a root or to
+    /// unpin.
     pub spare: bool,
+    /// Whether a processor can be retired while it is idle, and taken into use again.
+    pub resize: bool,
+    /// Whether helpers trace beside the collector: each takes grey objects, and traces them later.
+    pub helpers: bool,
+    /// Whether all slots lie in one span, which a processor must hold to allocate; else each has a span of its own.
+    pub one_span: bool,
     /// Whether a mark ends only after two closing rounds in a row that brought nothing.
     pub two_quiet_rounds: bool,
     /// Whether a grey object at the end of a mark breaks a promise by itself, whatever it leads to.
     pub grey_at_end_counts: bool,
+    /// Promises that are not checked.
+    pub ignored: Promises,
     /// What is wrong.
     pub faults: Faults,
 }
@@ -43,8 +53,12 @@ impl Config {
         weak_root: false,
         weak_fields: false,
         spare: false,
+        resize: false,
+        helpers: false,
+        one_span: false,
         two_quiet_rounds: false,
         grey_at_end_counts: false,
+        ignored: Promises::NONE,
         faults: Faults::NONE,
     };
 
@@ -65,6 +79,39 @@ impl Config {
 
     /// One processor for mutations, and the spare.
     pub const SPARE: Self = Self { spare: true, ..Self::SMALL };
+
+    /// With processors that are retired and taken into use again.
+    pub const RESIZE: Self = Self { resize: true, ..Self::SMALL };
+
+    /// With helpers that trace.
+    pub const HELPERS: Self = Self { helpers: true, ..Self::SMALL };
+
+    /// With a span of several slots.
+    pub const ONE_SPAN: Self = Self { one_span: true, ..Self::SMALL };
+
+    /// Whether a state of this size fits its packing, and the parts go together.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        let several = self.is_weak() || self.one_span;
+        (1..=MOST_OBJECTS).contains(&self.objects)
+            && (1..=MOST_PROCESSORS).contains(&self.processors)
+            && !(self.processors == MOST_PROCESSORS && several)
+            && !(self.one_span && (self.is_weak() || self.pin_flags))
+            && !(self.resize && (self.is_weak() || self.processors == 1 || self.spare))
+    }
+
+    /// Whether `Close` differs from `Mark`.
+    #[must_use]
+    pub fn tells_close(&self) -> bool {
+        let differing = [
+            Fault::NoDeletionBarrierInMark,
+            Fault::NoDeletionBarrierInClose,
+            Fault::AllocateWhiteInMark,
+            Fault::AllocateWhiteInClose,
+            Fault::NoFurtherRound,
+        ];
+        self.is_weak() || differing.iter().any(|&fault| self.has(fault))
+    }
 
     /// Whether there are weak pointers.
     #[must_use]
@@ -94,7 +141,69 @@ impl fmt::Display for Config {
         f.write_str(if self.full_buffers { ", full buffers" } else { "" })?;
         f.write_str(if self.weak_root { ", weak root" } else { "" })?;
         f.write_str(if self.weak_fields { ", weak fields" } else { "" })?;
+        f.write_str(if self.resize { ", resized" } else { "" })?;
+        f.write_str(if self.helpers { ", helpers" } else { "" })?;
+        f.write_str(if self.one_span { ", one span" } else { "" })?;
         f.write_str(if self.two_quiet_rounds { ", two quiet rounds" } else { "" })
+    }
+}
+
+/// What the protocol promises.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Promise {
+    /// When a mark ends, all that the program can reach is black.
+    NothingWhiteAtEnd,
+    /// When a mark ends, nothing is still to be traced. Checked where the configuration says so.
+    NothingGreyAtEnd,
+    /// Nobody ever reaches, shades or marks a free slot.
+    NoFreeSlotInUse,
+    /// No slot is handed out that is handed out already.
+    NoSlotTwice,
+    /// After the end of a mark no barrier finds anything white.
+    NothingToShadeAfterMark,
+    /// A cycle begins with nothing white.
+    AllSwept,
+    /// What nothing has led to since the snapshot is freed.
+    GarbageFreed,
+    /// No upgrade fails, and no weak pointer is cleared, while the object is in use.
+    NoUpgradeFailsInUse,
+    /// No upgrade succeeds for what was white in the decision, or for which one has failed.
+    NoUpgradeUndecides,
+}
+
+impl Promise {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::NothingWhiteAtEnd,
+        Self::NothingGreyAtEnd,
+        Self::NoFreeSlotInUse,
+        Self::NoSlotTwice,
+        Self::NothingToShadeAfterMark,
+        Self::AllSwept,
+        Self::GarbageFreed,
+        Self::NoUpgradeFailsInUse,
+        Self::NoUpgradeUndecides,
+    ];
+}
+
+/// A set of promises.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Promises(u16);
+
+impl Promises {
+    /// The empty set.
+    pub const NONE: Self = Self(0);
+
+    /// The set of these.
+    #[must_use]
+    pub fn of(promises: &[Promise]) -> Self {
+        Self(promises.iter().fold(0, |bits, &promise| bits | 1 << promise as u16))
+    }
+
+    /// Whether `promise` is in it.
+    #[must_use]
+    pub fn has(self, promise: Promise) -> bool {
+        self.0 & (1 << promise as u16) != 0
     }
 }
 
@@ -111,6 +220,8 @@ pub enum Violation {
     FreeSlotShaded(Object),
     /// The collector has marked a free slot.
     FreeSlotMarked(Object),
+    /// A processor has handed out a slot in which an object lives.
+    HandedOutTwice(Object),
     /// A barrier found something white after the mark had ended.
     ShadedAfterMark(Object),
     /// A cycle begins, and something is still white.
@@ -125,6 +236,24 @@ pub enum Violation {
     UpgradedDead(Object),
 }
 
+impl Violation {
+    /// The promise that is broken.
+    #[must_use]
+    pub fn promise(self) -> Promise {
+        match self {
+            Self::WhiteAtEnd(_) => Promise::NothingWhiteAtEnd,
+            Self::GreyAtEnd(_) => Promise::NothingGreyAtEnd,
+            Self::FreeSlotReachable(_) | Self::FreeSlotShaded(_) | Self::FreeSlotMarked(_) => Promise::NoFreeSlotInUse,
+            Self::HandedOutTwice(_) => Promise::NoSlotTwice,
+            Self::ShadedAfterMark(_) => Promise::NothingToShadeAfterMark,
+            Self::Unswept(_) => Promise::AllSwept,
+            Self::Kept(_) => Promise::GarbageFreed,
+            Self::FailedWhileInUse(_) => Promise::NoUpgradeFailsInUse,
+            Self::Undecided(_) | Self::UpgradedDead(_) => Promise::NoUpgradeUndecides,
+        }
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (object, what) = match *self {
@@ -133,6 +262,7 @@ impl fmt::Display for Violation {
             Self::FreeSlotReachable(object) => (object, "is in use, and its slot is free"),
             Self::FreeSlotShaded(object) => (object, "is shaded, and its slot is free"),
             Self::FreeSlotMarked(object) => (object, "is marked, and its slot is free"),
+            Self::HandedOutTwice(object) => (object, "lives, and its slot is handed out again"),
             Self::ShadedAfterMark(object) => (object, "was white after the end of the mark, and in use"),
             Self::Unswept(object) => (object, "was not swept"),
             Self::Kept(object) => (object, "has been garbage since the snapshot, and was not freed"),

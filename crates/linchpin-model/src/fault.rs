@@ -40,14 +40,18 @@ faults! {
     HandshakeTwoNotAwaited,
     /// A pointer store in `Arm` does not shade what it removes.
     NoDeletionBarrierInArm,
-    /// A pointer store in `Mark` and `Close` does not shade what it removes.
+    /// A pointer store in `Mark` does not shade what it removes.
     NoDeletionBarrierInMark,
-    /// What a store or a root loses is shaded after it has been replaced, in the same mutation.
+    /// A pointer store in `Close` does not shade what it removes.
+    NoDeletionBarrierInClose,
+    /// What a store or a root that is set loses is shaded after it has been replaced, in the same mutation.
     ShadeAfterSwap,
     /// The store after the shade is plain: it does not fail when the field holds something else by then.
     PlainStoreAfterShade,
     /// A root that is dropped does not shade what it held.
     RootDropNotShaded,
+    /// A root is dropped first, and what it held is shaded then.
+    RootDroppedBeforeShade,
     /// A root that is set to another object does not shade what it held.
     RootSetNotShaded,
     /// A root made in `Arm`, or set there, does not shade what it gets.
@@ -56,18 +60,58 @@ faults! {
     PinMadeInArmNotShaded,
     /// Unpinning does not shade the object.
     UnpinNotShaded,
-    /// An object born in `Mark` or `Close` is white.
+    /// The counter goes down first, and the object is shaded then.
+    UnpinnedBeforeShade,
+    /// An object born in `Mark` is white.
     AllocateWhiteInMark,
+    /// An object born in `Close` is white.
+    AllocateWhiteInClose,
+    /// An object born in `Off` after the flip has the new colour, and is not noted for tracing.
+    AllocateBlackBeforeArm,
+    /// An object born in `Off` while the sweep is pending has the colour of the cycle before.
+    AllocateWhiteAfterMark,
+    /// An object born in `Arm` is given to the markers at once, before it is initialised.
+    NewbornsHandedOverAtOnce,
     /// A handshake is answered in the middle of a mutation.
     AnswerInsideMutation,
     /// The collector answers for an idle processor without taking its barrier buffer.
     IdleBufferLeftBehind,
+    /// A thread says that it has answered a handshake, and hands over its barrier buffer then.
+    AnsweredBeforeHandOver,
+    /// A barrier buffer that is full in the middle of a mutation is emptied, and not handed over.
+    FullBufferLost,
+    /// A processor is retired with its barrier buffer.
+    RetiredNotEmptied,
+    /// A processor that is taken into use again is in the mode in which it was retired.
+    RevivedInOldMode,
     /// The mark ends when the queue first runs empty: no closing rounds.
     NoFinalRound,
+    /// The mark ends when what the first closing round has brought is traced: no second one.
+    NoFurtherRound,
+    /// A closing round begins while a helper still has something to trace.
+    HelpersNotAwaited,
+    /// What is marked is not traced.
+    GreyNotTraced,
     /// The sweep begins while processors may still be in `Close`.
     SweepBeforeOff,
     /// A processor in `Off` goes on allocating in the spans it held before.
     RunsKeptOverOff,
+    /// A processor in `Off` takes a span that is not swept yet, and allocates in it.
+    StaleSpanTakenInOff,
+    /// A processor takes a span that is being swept.
+    SpanTakenWhileSwept,
+    /// A processor takes a span that another one holds.
+    SpanTakenTwice,
+    /// A cycle begins before every span is swept.
+    CycleBeforeSweepEnds,
+    /// A cycle begins while a processor still sweeps a span.
+    SweepInFlightNotAwaited,
+    /// The `Drop` of a value that is being swept can pin it.
+    DeadPinnedInDrop,
+    /// The root is not marked.
+    RootsNotWalked,
+    /// Pins are not walked.
+    PinsNotWalked,
     /// The root is marked between handshakes 1 and 2.
     RootsWalkedBeforeHandshakeTwo,
     /// Pins are walked between handshakes 1 and 2.
@@ -132,7 +176,7 @@ impl fmt::Display for Fault {
 
 /// A set of faults.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Faults(u64);
+pub struct Faults(u128);
 
 impl Faults {
     /// The protocol as it is.

@@ -9,8 +9,8 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS};
-use linchpin_model::{Config, Fault, Outcome, search};
+use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, Verdict};
+use linchpin_model::{Config, Fault, Outcome, search_on};
 
 /// A search beyond this many states gives up, which counts as a finding.
 const MOST_STATES: usize = 400_000_000;
@@ -30,6 +30,10 @@ fn main() -> ExitCode {
     if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// What was searched in all.
 #[derive(Default)]
 struct Figures {
@@ -40,13 +44,13 @@ struct Figures {
 }
 
 impl Figures {
-    /// Prints them as the last line; gives whether all was as expected.
-    fn print(&self) -> bool {
+    /// Prints them, and `more`, as the last line; gives whether all was as expected.
+    fn print(&self, more: &str) -> bool {
         let Self { searches, counterexamples, states, unexpected } = self;
         let clean = searches - counterexamples;
         println!(
-            "{searches} searches, {states} states: {clean} without and {counterexamples} with a counterexample, {unexpected} not \
-             as expected"
+            "{searches} searches, {states} states: {clean} without and {counterexamples} with a counterexample{more}, \
+             {unexpected} not as expected"
         );
         *unexpected == 0
     }
@@ -55,7 +59,7 @@ impl Figures {
 /// Searches, and prints what came of it.
 fn report(figures: &mut Figures, config: &Config, name: &str, breaks: bool) {
     let start = Instant::now();
-    let outcome: Outcome = search(config, MOST_STATES);
+    let outcome: Outcome = search_on(threads(), config, MOST_STATES);
     let seconds = start.elapsed().as_secs_f64();
     let found = match &outcome.counterexample {
         Some(counterexample) => format!("counterexample of {} steps", counterexample.steps.len()),
@@ -87,6 +91,11 @@ fn table() -> bool {
         Config { pins: 1, ..Config::SPARE },
         Config { grey_at_end_counts: true, ..Config::SMALL },
         Config::PINS,
+        Config { objects: 1, ..Config::FLAGS },
+        Config::RESIZE,
+        Config::HELPERS,
+        Config::ONE_SPAN,
+        Config { full_buffers: true, ..Config::SMALL },
     ] {
         report(&mut figures, &config, &format!("the protocol: {config}"), false);
     }
@@ -97,30 +106,51 @@ fn table() -> bool {
         }
         report(&mut figures, &verdict.config.with(verdict.faults), &name, verdict.breaks);
     }
-    figures.print()
+    let alone = Fault::ALL.iter().filter(|&&fault| BREAKING.iter().any(|verdict| verdict.faults == [fault])).count();
+    let with_another = Fault::ALL.len() - alone;
+    figures.print(&format!(
+        " ({} faults: {alone} break the protocol, {with_another} are harmless alone)",
+        Fault::ALL.len()
+    ))
 }
 
 /// Large configurations.
 fn full() -> bool {
     let strict = Config { grey_at_end_counts: true, ..Config::LARGE };
-    let two_rounds = Config { pins: 1, two_quiet_rounds: true, ..strict }.with(&[Fault::ShadeAfterSwap]);
+    // What is allowed beside the rest only adds steps, so it can be searched all at once.
+    let more = Config { helpers: true, full_buffers: true, resize: true, ..strict };
+    let two_rounds = Config { two_quiet_rounds: true, ..strict }.with(&[Fault::ShadeAfterSwap]);
     let mut figures = Figures::default();
     for config in [
-        strict,
-        Config { objects: 2, processors: 3, ..strict },
-        Config { grey_at_end_counts: true, full_buffers: true, ..Config::FLAGS },
+        more,
+        Config { objects: 2, processors: 3, ..more },
         Config { pins: 1, ..strict },
+        Config { grey_at_end_counts: true, full_buffers: true, ..Config::FLAGS },
+        Config { objects: 2, pins: 2, ..strict },
+        Config { objects: 3, pins: 1, ..Config::SPARE },
+        Config { processors: 3, pins: 1, ..Config::SPARE },
+        Config { objects: 3, ..Config::ONE_SPAN },
+        Config { pins: 1, ..Config::ONE_SPAN },
+        Config { objects: 3, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK },
-        Config { pins: 1, processors: 3, ..Config::SPARE },
+        Config { pins: 1, ..Config::WEAK_FIELDS },
     ] {
         report(&mut figures, &config, &format!("the protocol: {config}"), false);
     }
-    for config in [two_rounds, Config { objects: 2, processors: 3, pins: 0, ..two_rounds }] {
+    for config in [Config { pins: 1, ..two_rounds }, Config { objects: 2, processors: 3, ..two_rounds }] {
         report(&mut figures, &config, &format!("shading after the swap: {config}"), false);
     }
-    let large = Config::LARGE.with(&[Fault::ShadeAfterSwap]);
-    report(&mut figures, &large, &format!("shading after the swap: {large}"), true);
-    figures.print()
+    // In two objects these leave something grey; here that leads to something white.
+    for verdict in BREAKING.iter().filter(|verdict| verdict.config.grey_at_end_counts) {
+        let config = with_white_behind_grey(verdict).with(verdict.faults);
+        report(&mut figures, &config, &format!("{:?}: {config}", verdict.faults), true);
+    }
+    figures.print("")
+}
+
+/// For a variant that leaves something grey: a configuration in which that has something white behind it.
+fn with_white_behind_grey(verdict: &Verdict) -> Config {
+    Config { objects: 3, processors: 2, grey_at_end_counts: false, ..verdict.config }
 }
 
 /// The trace of one variant.
@@ -136,12 +166,11 @@ fn trace(names: &[&str]) -> bool {
     }
     let verdict = BREAKING.iter().chain(BREAKING_PAIRS).find(|verdict| verdict.faults == faults);
     let config = match verdict {
-        // The small one shows a grey object that is left behind; three show what comes of it.
-        _ if faults == [Fault::ShadeAfterSwap] => Config::LARGE,
+        Some(verdict) if verdict.config.grey_at_end_counts => with_white_behind_grey(verdict),
         Some(verdict) => verdict.config,
         None => Config { pins: 1, ..Config::LARGE },
     };
-    let outcome = search(&config.with(&faults), MOST_STATES);
+    let outcome = search_on(threads(), &config.with(&faults), MOST_STATES);
     match outcome.counterexample {
         Some(counterexample) => println!("{counterexample}\n({config}; {} states)", outcome.states),
         None => println!("no counterexample ({config}; {} states)", outcome.states),

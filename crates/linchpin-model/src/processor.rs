@@ -42,6 +42,10 @@ pub enum Then {
     SetRoot(Object),
     /// Shade an object that was white, and not decided, when an upgrade looked.
     ShadeUpgraded(Object),
+    /// Hand over what a handshake that was answered already asks for.
+    HandOver,
+    /// Put the first value into the field of an object that is allocated already.
+    Initialise(Object, Option<Object>),
     /// Put a pointer into the field of an object, if what is there is what was shaded; else shade first what is there.
     Overwrite(Object, Option<Object>),
 }
@@ -58,6 +62,8 @@ impl Then {
             Self::SetRoot(object) => 14 + u32::from(object),
             Self::ShadeUpgraded(object) => 17 + u32::from(object),
             Self::Overwrite(object, value) => 20 + 4 * u32::from(object) + pointer_to_bits(value),
+            Self::Initialise(object, value) => 32 + 4 * u32::from(object) + pointer_to_bits(value),
+            Self::HandOver => 44,
         }
     }
 
@@ -72,14 +78,16 @@ impl Then {
             11..14 => Self::Unpin(object(11)),
             14..17 => Self::SetRoot(object(14)),
             17..20 => Self::ShadeUpgraded(object(17)),
-            _ => Self::Overwrite(((bits - 20) / 4) as Object, pointer_from_bits((bits - 20) % 4)),
+            20..32 => Self::Overwrite(((bits - 20) / 4) as Object, pointer_from_bits((bits - 20) % 4)),
+            32..44 => Self::Initialise(((bits - 32) / 4) as Object, pointer_from_bits((bits - 32) % 4)),
+            _ => Self::HandOver,
         }
     }
 
     fn renamed(self, names: &Names) -> Self {
         let new = |object: Object| names[object as usize];
         match self {
-            Self::Anything | Self::DropRoot => self,
+            Self::Anything | Self::DropRoot | Self::HandOver => self,
             Self::MakeRoot(object) => Self::MakeRoot(new(object)),
             Self::RaiseFlag(object) => Self::RaiseFlag(new(object)),
             Self::CountPin(object) => Self::CountPin(new(object)),
@@ -87,6 +95,7 @@ impl Then {
             Self::SetRoot(object) => Self::SetRoot(new(object)),
             Self::ShadeUpgraded(object) => Self::ShadeUpgraded(new(object)),
             Self::Overwrite(object, value) => Self::Overwrite(new(object), value.map(new)),
+            Self::Initialise(object, value) => Self::Initialise(new(object), value.map(new)),
         }
     }
 }
@@ -96,8 +105,8 @@ impl Then {
 pub struct Processor {
     /// A mutation runs on it.
     pub running: bool,
-    /// Somebody holds it for a moment, outside any mutation.
-    pub held: bool,
+    /// Nobody may take it: the heap has been told to use fewer.
+    pub retired: bool,
     /// It has adopted the newest phase.
     pub answered: bool,
     /// Its mode.
@@ -116,12 +125,30 @@ pub struct Processor {
     pub to_shade: Objects,
     /// What follows when that is done.
     pub then: Then,
+    /// It holds the span that all slots are in.
+    pub holds_span: bool,
+    /// The slots of its run: free when it was found, and its own since.
+    pub run: Objects,
 }
 
-/// The bits a processor takes in a packed state.
-pub(crate) const PROCESSOR_BITS: u32 = 25;
+/// The bits a processor takes in a packed state. With three there is no room for the last parts, which are empty then.
+pub(crate) const fn bits_of_each(processors: usize) -> u32 {
+    if processors > 2 { 23 } else { 30 }
+}
 
 impl Processor {
+    /// Whether somebody holds it for a moment, outside any mutation.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        !self.running && (self.then != Then::Anything || !self.to_shade.is_empty())
+    }
+
+    /// Whether a handshake need not wait for it.
+    #[must_use]
+    pub fn has_answered(&self) -> bool {
+        self.answered || self.retired
+    }
+
     pub(crate) fn to_bits(self, names: &Names) -> u32 {
         let set = |set: Objects| u32::from(renamed_set(set, names).0);
         u32::from(self.running)
@@ -132,8 +159,10 @@ impl Processor {
             | set(self.born) << 10
             | set(self.to_shade) << 13
             | self.then.renamed(names).to_bits() << 16
-            | u32::from(self.held) << 21
-            | set(self.weak) << 22
+            | u32::from(self.retired) << 22
+            | set(self.weak) << 23
+            | set(self.run) << 26
+            | u32::from(self.holds_span) << 29
     }
 
     pub(crate) fn from_bits(bits: u32) -> Self {
@@ -146,9 +175,11 @@ impl Processor {
             buffer: set(7),
             born: set(10),
             to_shade: set(13),
-            then: Then::from_bits(bits >> 16 & 31),
-            held: bits >> 21 & 1 != 0,
-            weak: set(22),
+            then: Then::from_bits(bits >> 16 & 63),
+            retired: bits >> 22 & 1 != 0,
+            weak: set(23),
+            run: set(26),
+            holds_span: bits >> 29 & 1 != 0,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::object::{Colour, Named, Object};
+use crate::object::{Colour, Named, Object, Objects};
 use crate::processor::{Mode, Then};
 use crate::state::Stage;
 
@@ -22,7 +22,12 @@ pub enum MutatorStep {
     Answer(Mode),
     Begin(Mode),
     End,
-    Shade { object: Object, was: Colour, is_full: bool },
+    Shade { object: Object, was: Colour },
+    HandOverBuffer,
+    Retire,
+    Revive(Mode),
+    TakeSpan(Objects),
+    GiveSpanBack,
     Finish(Then),
     Replace { then: Then, old: Option<Object>, shade_first: bool },
     FindsOther(Option<Object>),
@@ -49,11 +54,14 @@ pub enum CollectorStep {
     ListPins,
     WalkPin(Object, bool),
     Trace(Object, Option<Object>),
+    Take(Object),
+    HelperTraces(Object, Option<Object>),
     EndMark,
     LookAtWeak(Option<Object>, Option<Object>),
     ClearWeakRoot(Object),
     ReadByte(Object, Colour),
     WriteByte(Object, Colour),
+    PinDead(Object),
 }
 
 impl fmt::Display for Step {
@@ -75,12 +83,21 @@ impl fmt::Display for MutatorStep {
             Self::Answer(mode) => write!(f, "answers the handshake, and is in {mode:?} now"),
             Self::Begin(mode) => write!(f, "begins a mutation in {mode:?}"),
             Self::End => f.write_str("ends its mutation"),
-            Self::Shade { object, was: Colour::White, is_full: false } => write!(f, "shades {}", name(object)),
-            Self::Shade { object, was: Colour::White, is_full: true } => {
-                write!(f, "shades {}, and hands its full buffer over", name(object))
+            Self::Shade { object, was: Colour::White } => write!(f, "shades {}", name(object)),
+            Self::HandOverBuffer => f.write_str("hands its full buffer over"),
+            Self::Retire => f.write_str("is retired"),
+            Self::Revive(mode) => write!(f, "is taken into use again, in {mode:?}"),
+            Self::TakeSpan(free) => {
+                f.write_str("takes the span, and finds in it a run of")?;
+                free.each().try_for_each(|object| write!(f, " {}", name(object)))
             }
-            Self::Shade { object, was, .. } => write!(f, "need not shade {}, which is {was:?}", name(object)),
+            Self::GiveSpanBack => f.write_str("gives the span back"),
+            Self::Shade { object, was } => write!(f, "need not shade {}, which is {was:?}", name(object)),
             Self::Finish(Then::Anything | Then::ShadeUpgraded(_)) => f.write_str("goes on"),
+            Self::Finish(Then::HandOver) => f.write_str("hands over what it has shaded"),
+            Self::Finish(Then::Initialise(object, value)) => {
+                write!(f, "initialises the field of {} with {}", name(object), Named(value))
+            }
             Self::Finish(Then::DropRoot) => f.write_str("empties the root"),
             Self::Finish(Then::MakeRoot(object)) => write!(f, "puts {} into the root, if it is empty", name(object)),
             Self::Finish(Then::RaiseFlag(object)) => write!(f, "raises the pin flag of {}", name(object)),
@@ -143,6 +160,10 @@ impl fmt::Display for CollectorStep {
             Self::WalkPin(object, true) => write!(f, "finds {} pinned and marks it", name(object)),
             Self::WalkPin(object, false) => write!(f, "finds {} not pinned", name(object)),
             Self::Trace(object, value) => write!(f, "traces {}, which leads to {}", name(object), Named(value)),
+            Self::Take(object) => write!(f, "gives {} to a helper", name(object)),
+            Self::HelperTraces(object, value) => {
+                write!(f, "a helper traces {}, which leads to {}", name(object), Named(value))
+            }
             Self::EndMark => f.write_str("ends the mark"),
             Self::LookAtWeak(None, target) => {
                 write!(f, "looks at the weak root, which leads to {}; clears it if that is white", Named(target))
@@ -155,7 +176,8 @@ impl fmt::Display for CollectorStep {
             ),
             Self::ClearWeakRoot(seen) => write!(f, "clears the weak root, in which it has seen {}", name(seen)),
             Self::ReadByte(object, colour) => write!(f, "reads the mark byte of {}: {colour:?}", name(object)),
-            Self::WriteByte(object, Colour::White) => write!(f, "writes that {} is free", name(object)),
+            Self::PinDead(object) => write!(f, "drops the value of {}, whose Drop pins it", name(object)),
+            Self::WriteByte(object, Colour::Free) => write!(f, "writes that {} is free", name(object)),
             Self::WriteByte(object, colour) => write!(f, "writes the mark byte of {} back: {colour:?}", name(object)),
         }
     }

@@ -4,12 +4,19 @@
 //! violation has a trace of the least possible length.
 
 use std::fmt;
+use std::ops::Range;
+use std::thread;
 
 use crate::config::{Config, Violation};
 use crate::object::Colour;
 use crate::report::Step;
 use crate::state::State;
 use crate::{steps_collector, steps_mutator};
+
+/// How many states are explored before what they lead to is added.
+const ROUND: usize = 1 << 14;
+/// How many are explored before what they lead to is looked up.
+const BATCH: usize = 64;
 
 /// A step and where it leads.
 pub(crate) struct Successor {
@@ -60,26 +67,82 @@ impl Outcome {
 /// Explores all states, or so many that there are more than `most_states`.
 #[must_use]
 pub fn search(config: &Config, most_states: usize) -> Outcome {
+    search_on(1, config, most_states)
+}
+
+/// The same on so many threads, which makes no difference to the outcome.
+///
+/// # Panics
+/// If the configuration is not [possible](Config::is_possible).
+#[must_use]
+pub fn search_on(threads: usize, config: &Config, most_states: usize) -> Outcome {
+    assert!(config.is_possible(), "{config}");
     let mut found = Found::new();
-    let key = |state: &State| state.key(config);
-    found.add(key(&first_state()), 0);
-    let mut successors = Vec::new();
+    found.add(first_state().key(config), 0);
     let mut steps = 0;
     let mut index = 0;
     while index < found.keys.len() && found.keys.len() <= most_states {
-        let state = State::unpacked(found.keys[index]);
-        list(config, &state, &mut successors);
-        steps += successors.len() as u64;
-        for successor in successors.drain(..) {
-            if successor.violation.is_some() {
+        let round = index..found.keys.len().min(index + ROUND);
+        index = round.end;
+        for explored in explore_on(threads, config, &found, round) {
+            steps += explored.steps;
+            if let Some(index) = explored.violated {
                 let counterexample = Some(replay(config, &found.path_to(index)));
                 return Outcome { states: found.keys.len(), steps, counterexample, gave_up: false };
             }
-            found.add(key(&successor.state), index as u32);
+            for (key, parent) in explored.unknown {
+                found.add(key, parent);
+            }
         }
-        index += 1;
     }
     Outcome { states: found.keys.len(), steps, counterexample: None, gave_up: index < found.keys.len() }
+}
+
+/// What came of exploring some states.
+#[derive(Default)]
+struct Explored {
+    steps: u64,
+    /// Keys that were not found before, each with the state that led to it. Some of them twice.
+    unknown: Vec<(u128, u32)>,
+    /// The first state from which a step breaks a promise; none was explored after it.
+    violated: Option<usize>,
+}
+
+/// Explores a round of states in as many parts as there are threads.
+fn explore_on(threads: usize, config: &Config, found: &Found, round: Range<usize>) -> Vec<Explored> {
+    if threads == 1 || round.len() < ROUND {
+        return vec![explore(config, found, round)];
+    }
+    let part = round.len().div_ceil(threads);
+    thread::scope(|scope| {
+        let parts = round.clone().step_by(part).map(|start| start..round.end.min(start + part));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(|| explore(config, found, part))).collect();
+        parts.into_iter().map(|part| part.join().expect("a search does not panic")).collect()
+    })
+}
+
+/// Explores some of the states found.
+fn explore(config: &Config, found: &Found, states: Range<usize>) -> Explored {
+    let mut explored = Explored::default();
+    let mut successors = Vec::new();
+    let mut batch = Vec::new();
+    for start in states.clone().step_by(BATCH) {
+        for index in start..states.end.min(start + BATCH) {
+            let state = State::unpacked(found.keys[index], config);
+            list(config, &state, &mut successors);
+            explored.steps += successors.len() as u64;
+            for successor in successors.drain(..) {
+                if successor.violation.is_some() {
+                    explored.violated = Some(index);
+                    return explored;
+                }
+                batch.push((successor.state.key(config), index as u32));
+            }
+        }
+        found.drop_known(&mut batch);
+        explored.unknown.append(&mut batch);
+    }
+    explored
 }
 
 /// An empty heap between cycles.
@@ -106,6 +169,7 @@ fn list(config: &Config, state: &State, successors: &mut Vec<Successor>) {
             let free = noticed.both(next.coloured(Colour::Free)).each().next().map(Violation::FreeSlotReachable);
             successor.violation = free.or(held.both(next.failed).each().next().map(Violation::Undecided));
         }
+        successor.violation = successor.violation.filter(|violation| !config.ignored.has(violation.promise()));
     }
 }
 
@@ -148,14 +212,32 @@ impl Found {
         Self { keys: Vec::new(), parents: Vec::new(), table: vec![0; 1 << 12] }
     }
 
-    /// The place of a key, or the empty place where it would be.
-    fn place(&self, key: u128) -> usize {
+    /// Drops keys that are found already, as most are.
+    ///
+    /// The table and the list are far larger than any cache. So this goes over the batch twice, and no look waits for
+    /// the one before. What is not at the first place it may be at is kept, known or not.
+    fn drop_known(&self, batch: &mut Vec<(u128, u32)>) {
+        let firsts: Vec<u32> = batch.iter().map(|&(key, _)| self.table[self.first_place(key)]).collect();
+        let mut firsts = firsts.iter();
+        batch.retain(|&(key, _)| {
+            let first = firsts.next().copied().unwrap_or_default();
+            first == 0 || self.keys[first as usize - 1] != key
+        });
+    }
+
+    /// The place at which the search for a key begins.
+    fn first_place(&self, key: u128) -> usize {
         const MULTIPLIER: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
         let product = key.wrapping_mul(MULTIPLIER);
         let mixed = (product >> 64) as u64 ^ product as u64;
         let hash = mixed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 20;
+        hash as usize & (self.table.len() - 1)
+    }
+
+    /// The place of a key, or the empty place where it would be.
+    fn place(&self, key: u128) -> usize {
         let mask = self.table.len() - 1;
-        let mut place = hash as usize & mask;
+        let mut place = self.first_place(key);
         while self.table[place] != 0 && self.keys[self.table[place] as usize - 1] != key {
             place = (place + 1) & mask;
         }

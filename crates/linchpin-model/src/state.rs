@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::object::{
     Colour, MOST_OBJECTS, Names, Object, Objects, RENAMINGS, pointer_from_bits, pointer_to_bits, renamed_set,
 };
-use crate::processor::{Mode, PROCESSOR_BITS, Processor};
+use crate::processor::{Mode, Processor, bits_of_each};
 
 /// The most processors a configuration can have.
 pub const MOST_PROCESSORS: usize = 3;
@@ -88,8 +88,8 @@ pub struct State {
     pub pinned: Objects,
     /// Objects whose pin flag is raised; each is alone in its span.
     pub flagged: Objects,
-    /// Until pins are walked: objects the collector has taken the flag of. While weak fields are looked at: those still to
-    /// be looked at. From then on: unswept slots.
+    /// Until pins are walked: objects the collector has taken the flag of. While grey objects are traced: those that a
+    /// helper has taken. While weak fields are looked at: those still to be looked at. From then on: unswept slots.
     pub to_visit: Objects,
     /// Grey objects that were handed over.
     pub queue: Objects,
@@ -103,8 +103,10 @@ pub struct State {
     pub traced: Objects,
     /// The slot whose mark byte the sweeper has read and will write back; or what the weak root was seen to lead to.
     pub sweeping: Option<Object>,
-    /// What it read.
+    /// What it will write back: free, or the colour of what lives.
     pub byte_read: Colour,
+    /// A mark has ended since the one span was swept.
+    pub stale: bool,
     /// The processors.
     pub processors: [Processor; MOST_PROCESSORS],
 }
@@ -125,11 +127,47 @@ impl State {
             }
         }
         for processor in &mut plain.processors {
-            if processor.mode == Mode::Close && !config.is_weak() {
+            if processor.mode == Mode::Close && !config.tells_close() {
                 processor.mode = Mode::Mark;
             }
         }
-        RENAMINGS[config.objects - 1].iter().map(|names| plain.packed(names, config)).min().unwrap_or_default()
+        let marks = plain.marks();
+        let sorts_marks = |names: &&Names| {
+            let mut sorted = [0; MOST_OBJECTS];
+            for (&mark, &name) in marks.iter().zip(*names) {
+                sorted[name as usize] = mark;
+            }
+            sorted[..config.objects].is_sorted()
+        };
+        let renamings = RENAMINGS[config.objects - 1].iter().filter(sorts_marks);
+        renamings.map(|names| plain.packed(names, config)).min().unwrap_or_default()
+    }
+
+    /// What tells an object from others whatever they are called: only renamings that sort objects by that need be
+    /// tried.
+    fn marks(&self) -> [u32; MOST_OBJECTS] {
+        let mut marks = [0; MOST_OBJECTS];
+        for (object, mark) in marks.iter_mut().enumerate() {
+            let is_in = |set: Objects| u32::from(set.0 >> object & 1);
+            let leads_here = |pointer: Option<Object>| u32::from(pointer == Some(object as Object));
+            *mark = self.colour[object] as u32
+                | u32::from(self.field[object].is_some()) << 2
+                | leads_here(self.root) << 3
+                | is_in(self.pinned) << 4
+                | is_in(self.queue) << 5
+                | is_in(self.to_visit) << 6
+                | is_in(self.garbage) << 7
+                | leads_here(self.weak[MOST_OBJECTS]) << 8;
+            for processor in &self.processors {
+                // Two bits each, as the places of processors do not count.
+                *mark += is_in(processor.hand) << 9
+                    | is_in(processor.buffer) << 11
+                    | is_in(processor.to_shade) << 13
+                    | is_in(processor.born) << 15
+                    | is_in(processor.weak) << 17;
+            }
+        }
+        marks
     }
 
     fn packed(&self, names: &Names, config: &Config) -> u128 {
@@ -159,21 +197,24 @@ impl State {
             | u64::from(pointer(self.weak[MOST_OBJECTS])) << 40
             | set(self.garbage) << 42
             | set(self.failed) << 45
-            | set(self.traced) << 48;
+            | set(self.traced) << 48
+            | u64::from(self.stale) << 51;
+        debug_assert!(words.iter().all(|&word| word >> bits_of_each(processors) == 0));
         let mut packed = u128::from(heap);
-        for word in words {
-            packed = packed << PROCESSOR_BITS | u128::from(word);
+        for word in &words[..processors] {
+            packed = packed << bits_of_each(processors) | u128::from(*word);
         }
         packed
     }
 
     /// The state that was packed.
     #[must_use]
-    pub fn unpacked(mut packed: u128) -> Self {
+    pub fn unpacked(mut packed: u128, config: &Config) -> Self {
         let mut state = Self::default();
-        for processor in state.processors.iter_mut().rev() {
-            *processor = Processor::from_bits(packed as u32 & ((1 << PROCESSOR_BITS) - 1));
-            packed >>= PROCESSOR_BITS;
+        let bits = bits_of_each(config.processors);
+        for processor in state.processors[..config.processors].iter_mut().rev() {
+            *processor = Processor::from_bits(packed as u32 & ((1 << bits) - 1));
+            packed >>= bits;
         }
         let heap = packed as u64;
         let bits = |shift: u32, mask: u32| (heap >> shift) as u32 & mask;
@@ -196,6 +237,7 @@ impl State {
         state.garbage = set(42);
         state.failed = set(45);
         state.traced = set(48);
+        state.stale = bits(51, 1) != 0;
         state
     }
 
@@ -246,6 +288,15 @@ impl State {
         }
     }
 
+    /// Grey objects that a helper has taken.
+    #[must_use]
+    pub fn taken_by_helpers(&self) -> Objects {
+        match self.stage {
+            Stage::Trace | Stage::AwaitClose | Stage::AwaitCloseAgain | Stage::Decide => self.to_visit,
+            _ => Objects::NONE,
+        }
+    }
+
     /// What the program may use: the root's object, pinned ones, what is in hand.
     #[must_use]
     pub fn held(&self) -> Objects {
@@ -255,9 +306,9 @@ impl State {
     /// The same, and what a barrier or the collector is going to look into.
     #[must_use]
     pub fn noticed(&self) -> Objects {
-        self.processors
-            .iter()
-            .fold(self.held().and(self.queue), |set, each| set.and(each.buffer).and(each.born).and(each.to_shade))
+        self.processors.iter().fold(self.held().and(self.queue).and(self.taken_by_helpers()), |set, each| {
+            set.and(each.buffer).and(each.born).and(each.to_shade)
+        })
     }
 
     /// What fields lead to from `set`, itself included.

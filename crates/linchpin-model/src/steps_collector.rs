@@ -5,6 +5,7 @@
 use crate::config::{Config, Violation};
 use crate::fault::Fault::*;
 use crate::object::{Colour, MOST_OBJECTS, Object, Objects};
+use crate::processor::{Mode, Processor};
 use crate::report::{CollectorStep, Step};
 use crate::search::Successor;
 use crate::state::{Stage, State};
@@ -18,7 +19,17 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
         successors.push(Successor { step: Step::Collector(step), state: next, violation });
     };
     let asked = config.processors - usize::from(config.has(SpareNotAsked));
-    let all_answered = state.processors[..asked].iter().all(|each| each.answered);
+    let all_answered = state.processors[..asked].iter().all(Processor::has_answered);
+    if state.stage != Stage::Sweep
+        && config.has(SweepInFlightNotAwaited)
+        && let Some(object) = state.sweeping
+    {
+        add(CollectorStep::WriteByte(object, state.byte_read), &|next| write_byte(config, next, object));
+    }
+    for object in state.taken_by_helpers().each() {
+        let step = CollectorStep::HelperTraces(object, state.field[object as usize]);
+        add(step, &|next| trace(config, next, object));
+    }
     match state.stage {
         Stage::Rest => add(CollectorStep::Flip, &|next| flip(config, next)),
         Stage::AwaitArm if all_answered || config.has(HandshakeOneNotAwaited) => {
@@ -35,7 +46,8 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
             add(CollectorStep::Goes(stage), &|next| enter(next, stage));
         }
         Stage::MarkRoot => add(CollectorStep::MarkRoot(state.root), &|next| {
-            let violation = state.root.and_then(|object| visit(next, object));
+            let root = state.root.filter(|_| !config.has(RootsNotWalked));
+            let violation = root.and_then(|object| visit(next, object));
             enter(next, after_root(config));
             let weak = state.weak[MOST_OBJECTS].filter(|_| config.has(WeakTargetTraced));
             violation.or(weak.and_then(|object| visit(next, object)))
@@ -49,8 +61,10 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
                 add(CollectorStep::WalkPin(object, state.pinned.has(object)), &|next| walk_pin(config, next, object));
             }
         }
+        Stage::Trace if state.queue.is_empty() && !state.to_visit.is_empty() && !config.has(HelpersNotAwaited) => {}
         Stage::Trace if state.queue.is_empty() => {
-            if config.has(NoFinalRound) {
+            let had_round = state.processors.iter().any(|each| each.mode == Mode::Close);
+            if config.has(NoFinalRound) || (config.has(NoFurtherRound) && had_round) {
                 add(CollectorStep::EndMark, &|next| end_mark(config, next));
             } else {
                 add(CollectorStep::Goes(Stage::AwaitClose), &|next| {
@@ -64,6 +78,13 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
         Stage::Trace => {
             for object in state.queue.each() {
                 add(CollectorStep::Trace(object, state.field[object as usize]), &|next| trace(config, next, object));
+                if config.helpers {
+                    add(CollectorStep::Take(object), &|next| {
+                        next.queue.remove(object);
+                        next.to_visit.add(object);
+                        None
+                    });
+                }
             }
         }
         Stage::AwaitClose | Stage::AwaitCloseAgain if all_answered => {
@@ -97,23 +118,31 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
             add(CollectorStep::Goes(Stage::ClearWeakRoot), &|next| enter(next, Stage::ClearWeakRoot));
         }
         Stage::AwaitOff if all_answered || config.has(SweepBeforeOff) => {
-            add(CollectorStep::Goes(Stage::Sweep), &|next| enter(next, Stage::Sweep));
+            add(CollectorStep::Goes(Stage::Sweep), &|next| open_sweep(config, next));
         }
         Stage::Sweep => match state.sweeping {
             Some(object) => {
-                add(CollectorStep::WriteByte(object, state.byte_read), &|next| write_byte(config, next, object))
+                add(CollectorStep::WriteByte(object, state.byte_read), &|next| write_byte(config, next, object));
+                if config.has(DeadPinnedInDrop) && config.pins > 0 && state.byte_read == Colour::Free {
+                    add(CollectorStep::PinDead(object), &|next| {
+                        next.pinned.add(object);
+                        None
+                    });
+                }
+                if config.has(SweepInFlightNotAwaited) && state.to_visit == Objects::of(Some(object)) {
+                    add(CollectorStep::Goes(Stage::Rest), &rest);
+                }
             }
-            None if state.to_visit.is_empty() => {
-                add(CollectorStep::Goes(Stage::Rest), &|next| {
-                    next.traced = Objects::NONE;
-                    enter(next, Stage::Rest).or(next.garbage.each().next().map(Violation::Kept))
-                });
-            }
+            None if state.to_visit.is_empty() => add(CollectorStep::Goes(Stage::Rest), &rest),
             None => {
+                if config.has(CycleBeforeSweepEnds) {
+                    add(CollectorStep::Goes(Stage::Rest), &rest);
+                }
                 for object in state.to_visit.each() {
                     add(CollectorStep::ReadByte(object, state.colour_of(object)), &|next| {
                         next.sweeping = Some(object);
-                        next.byte_read = next.colour_of(object);
+                        next.byte_read =
+                            if next.colour_of(object) == Colour::Black { Colour::Black } else { Colour::Free };
                         None
                     });
                 }
@@ -121,6 +150,22 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
         },
         Stage::AwaitArm | Stage::AwaitMark | Stage::AwaitClose | Stage::AwaitCloseAgain | Stage::AwaitOff => {}
     }
+}
+
+/// Ends the cycle: all that was garbage at its beginning is freed.
+fn rest(next: &mut State) -> Option<Violation> {
+    next.traced = Objects::NONE;
+    next.to_visit = Objects::NONE;
+    enter(next, Stage::Rest).or(next.garbage.each().next().map(Violation::Kept))
+}
+
+/// Begins to sweep: what processors hold is swept, or fresh.
+fn open_sweep(config: &Config, next: &mut State) -> Option<Violation> {
+    let is_held = next.processors.iter().any(|each| each.holds_span);
+    if config.one_span && (is_held || !next.stale) {
+        next.to_visit = Objects::NONE;
+    }
+    enter(next, Stage::Sweep)
 }
 
 /// Goes to a stage; one that begins a handshake asks every processor.
@@ -141,6 +186,10 @@ fn enter(next: &mut State, stage: Stage) -> Option<Violation> {
 /// The colours swap, the flags are taken, handshake 1 is asked for.
 fn flip(config: &Config, next: &mut State) -> Option<Violation> {
     let unswept = next.coloured(Colour::White);
+    if next.byte_read == Colour::Black {
+        // Of a sweep that should have ended.
+        next.byte_read = Colour::White;
+    }
     let noticed = next.reachable_from(next.noticed());
     next.garbage = next.coloured(Colour::Black).without(noticed);
     for colour in next.colour.iter_mut().filter(|_| !config.has(ColoursNotSwapped)) {
@@ -209,7 +258,9 @@ fn after_pins(config: &Config) -> Stage {
 
 /// What was flagged before the cycle, and what is flagged now.
 fn list_pins(config: &Config, next: &mut State) {
-    if config.has(PinFlagsTakenAfterHandshakeTwo) {
+    if config.has(PinsNotWalked) {
+        next.to_visit = Objects::NONE;
+    } else if config.has(PinFlagsTakenAfterHandshakeTwo) {
         next.to_visit = next.flagged;
         next.flagged = Objects::NONE;
     } else if !config.has(PinFlagsNotReadAgain) {
@@ -250,6 +301,12 @@ fn visit(next: &mut State, object: Object) -> Option<Violation> {
 
 fn trace(config: &Config, next: &mut State, object: Object) -> Option<Violation> {
     next.queue.remove(object);
+    if next.taken_by_helpers().has(object) {
+        next.to_visit.remove(object);
+    }
+    if config.has(GreyNotTraced) {
+        return None;
+    }
     if config.has(WeakFieldsFoundByTracing) {
         next.traced.add(object);
     }
@@ -262,6 +319,9 @@ fn trace(config: &Config, next: &mut State, object: Object) -> Option<Violation>
 fn end_mark(config: &Config, next: &mut State) -> Option<Violation> {
     let live = next.reachable_from(next.held());
     let lost = live.each().find(|&object| next.colour_of(object) == Colour::White);
+    let grey = next.processors.iter().fold(next.queue, |set, each| set.and(each.buffer).and(each.born));
+    let left = grey.and(next.to_visit).each().next().filter(|_| config.grey_at_end_counts);
+    next.stale = config.one_span;
     if !config.is_weak() || config.has(WeakNeverCleared) || config.has(WeakClearedAfterOff) {
         next.to_visit = Objects::first(config.objects);
         enter(next, Stage::AwaitOff);
@@ -270,8 +330,6 @@ fn end_mark(config: &Config, next: &mut State) -> Option<Violation> {
     } else {
         begin_weak_fields(config, next);
     }
-    let grey = next.processors.iter().fold(next.queue, |set, each| set.and(each.buffer).and(each.born));
-    let left = grey.each().next().filter(|_| config.grey_at_end_counts);
     lost.map(Violation::WhiteAtEnd).or(left.map(Violation::GreyAtEnd))
 }
 
@@ -334,12 +392,12 @@ fn after_weak(config: &Config, next: &mut State) {
 
 /// Writes back what the sweeper has read; free, if that was white.
 fn write_byte(config: &Config, next: &mut State, object: Object) -> Option<Violation> {
-    next.to_visit.remove(object);
     next.sweeping = None;
-    next.colour[object as usize] = match std::mem::take(&mut next.byte_read) {
-        Colour::White | Colour::Free => Colour::Free,
-        Colour::Black => Colour::Black,
-    };
+    next.colour[object as usize] = std::mem::take(&mut next.byte_read);
+    if next.stage == Stage::Sweep {
+        next.to_visit.remove(object);
+        next.stale &= !next.to_visit.is_empty();
+    }
     if next.colour_of(object) == Colour::Free {
         next.garbage.remove(object);
         next.failed.remove(object);

@@ -52,10 +52,13 @@ impl Mutation<'_> {
     fn steps(&mut self) {
         let me = *self.me();
         let is_spare = self.config.spare && self.index + 1 == self.config.processors;
-        let may_answer = match me {
-            Processor { running: true, .. } => self.config.has(AnswerInsideMutation),
-            Processor { held: true, .. } => self.config.has(MomentNotHeld),
-            _ => true,
+        if me.retired {
+            self.revive();
+            return;
+        }
+        let may_answer = match me.running {
+            true => self.config.has(AnswerInsideMutation),
+            false => !me.is_held() || self.config.has(MomentNotHeld),
         };
         if !me.answered && may_answer {
             let keep_buffer = !me.running && self.config.has(IdleBufferLeftBehind);
@@ -63,10 +66,14 @@ impl Mutation<'_> {
                 answer(next, me, keep_buffer, self.config);
             });
         }
-        if is_spare && !me.held {
+        if me.running && self.config.full_buffers && !me.buffer.is_empty() {
+            self.hand_over_full_buffer();
+        }
+        if is_spare && !me.is_held() {
             self.hold_for_a_moment();
-        } else if !me.running && !me.held {
+        } else if !me.running && !me.is_held() {
             self.add_sound(MutatorStep::Begin(me.mode), |_, me| me.running = true);
+            self.retire();
         } else if !me.to_shade.is_empty() {
             for object in me.to_shade.each() {
                 self.shade(object);
@@ -87,28 +94,65 @@ impl Mutation<'_> {
         }
     }
 
-    /// Shades an object; the buffer may be full by that, and is handed over then.
+    /// Shades an object.
     fn shade(&mut self, object: Object) {
         let was = self.state.colour_of(object);
-        for is_full in [false, true] {
-            if is_full && (was != Colour::White || !self.config.full_buffers) {
-                continue;
+        self.add(MutatorStep::Shade { object, was }, |next, index| {
+            let me = &mut next.processors[index];
+            me.to_shade.remove(object);
+            match was {
+                Colour::Black => return None,
+                Colour::Free => return Some(Violation::FreeSlotShaded(object)),
+                Colour::White => next.colour[object as usize] = Colour::Black,
             }
-            self.add(MutatorStep::Shade { object, was, is_full }, |next, index| {
-                let me = &mut next.processors[index];
-                me.to_shade.remove(object);
-                match was {
-                    Colour::Black => return None,
-                    Colour::Free => return Some(Violation::FreeSlotShaded(object)),
-                    Colour::White => next.colour[object as usize] = Colour::Black,
-                }
-                me.buffer.add(object);
-                if is_full {
-                    next.queue = next.queue.and(std::mem::take(&mut me.buffer));
-                }
-                (!next.stage.is_marking()).then_some(Violation::ShadedAfterMark(object))
-            });
+            me.buffer.add(object);
+            (!next.stage.is_marking()).then_some(Violation::ShadedAfterMark(object))
+        });
+    }
+
+    /// A buffer is full some time, and takes some time to arrive.
+    fn hand_over_full_buffer(&mut self) {
+        let is_lost = self.config.has(FullBufferLost);
+        self.add_sound(MutatorStep::HandOverBuffer, |next, me| {
+            let buffer = std::mem::take(&mut me.buffer);
+            if !is_lost {
+                next.queue = next.queue.and(buffer);
+            }
+        });
+    }
+
+    /// Retires the idle processor, unless it is the last one in use.
+    fn retire(&mut self) {
+        let mut others = self.state.processors[..self.config.processors].iter();
+        if !self.config.resize || others.any(|each| each.retired) {
+            return;
         }
+        let empties = !self.config.has(RetiredNotEmptied);
+        self.add_sound(MutatorStep::Retire, |next, me| {
+            me.retired = true;
+            me.holds_span = false;
+            me.run = Objects::NONE;
+            if empties {
+                hand_over(next, me);
+            }
+        });
+    }
+
+    /// Takes the retired processor into use again, in the phase of the moment.
+    fn revive(&mut self) {
+        let mut mode = self.state.stage.asked_mode(self.config.faults);
+        // After a closing round the phase stays.
+        if mode == Mode::Mark && self.state.processors.iter().any(|each| !each.retired && each.mode == Mode::Close) {
+            mode = Mode::Close;
+        }
+        if self.config.has(RevivedInOldMode) {
+            mode = self.me().mode;
+        }
+        self.add_sound(MutatorStep::Revive(mode), |_, me| {
+            me.retired = false;
+            me.answered = true;
+            me.mode = mode;
+        });
     }
 
     /// What follows the barrier of the step before.
@@ -130,17 +174,17 @@ impl Mutation<'_> {
         }
         self.add_sound(MutatorStep::Finish(then), |next, me| {
             me.then = Then::Anything;
-            me.held = false;
             match then {
                 Then::Anything | Then::ShadeUpgraded(_) => {}
-                Then::DropRoot => next.root = None,
+                Then::HandOver => hand_over(next, me),
+                Then::Initialise(object, value) => next.field[object as usize] = value,
+                Then::DropRoot | Then::Unpin(_) => remove(next, then),
                 Then::MakeRoot(object) => next.root = next.root.or(Some(object)),
                 Then::RaiseFlag(object) if flags => {
                     raise_flag(config, next, me, object);
                 }
                 Then::CountPin(object) if flags && config.has(PinCountedBeforeFlag) => next.flagged.add(object),
                 Then::RaiseFlag(object) | Then::CountPin(object) => next.pinned.add(object),
-                Then::Unpin(object) => next.pinned.remove(object),
                 Then::SetRoot(_) | Then::Overwrite(..) => put(config, next, me, then),
             }
         });
@@ -157,7 +201,8 @@ impl Mutation<'_> {
                 let deletion = match me.mode {
                     Mode::Off => false,
                     Mode::Arm => !self.config.has(NoDeletionBarrierInArm),
-                    Mode::Mark | Mode::Close => !self.config.has(NoDeletionBarrierInMark),
+                    Mode::Mark => !self.config.has(NoDeletionBarrierInMark),
+                    Mode::Close => !self.config.has(NoDeletionBarrierInClose),
                 };
                 self.replace(Then::Overwrite(object, value), old, deletion);
             }
@@ -184,12 +229,18 @@ impl Mutation<'_> {
         let me = *self.me();
         let white = match me.mode {
             // The colour of the last cycle, which is white from the flip on.
-            Mode::Off => self.state.stage.is_marking(),
+            Mode::Off if self.state.stage.is_marking() => !self.config.has(AllocateBlackBeforeArm),
+            Mode::Off => self.state.stage != Stage::Rest && self.config.has(AllocateWhiteAfterMark),
             Mode::Arm => self.config.has(AllocateWhiteInArm),
-            Mode::Mark | Mode::Close => self.config.has(AllocateWhiteInMark),
+            Mode::Mark => self.config.has(AllocateWhiteInMark),
+            Mode::Close => self.config.has(AllocateWhiteInClose),
         };
         let colour = if white { Colour::White } else { Colour::Black };
         let noted = me.mode == Mode::Arm && !white && !self.config.has(NewbornsNotTracedInArm);
+        if self.config.one_span {
+            self.allocate_in_span(colour, noted);
+            return;
+        }
         // From the end of the mark on, a processor in `Off` takes slots of swept spans and fresh ones. A fresh span
         // has nothing to sweep.
         let in_fresh_span = me.mode == Mode::Off && !self.config.has(RunsKeptOverOff);
@@ -200,18 +251,53 @@ impl Mutation<'_> {
             }
             for value in null_or(me.hand) {
                 self.add_sound(MutatorStep::Allocate { object, value, colour, noted }, |next, me| {
-                    next.colour[object as usize] = colour;
-                    next.field[object as usize] = value;
-                    next.weak[object as usize] = None;
-                    me.hand.add(object);
-                    if noted {
-                        me.born.add(object);
-                    }
+                    bear(self.config, next, me, Newborn { object, value, colour, noted });
                     if in_fresh_span && !next.stage.is_marking() {
                         next.to_visit.remove(object);
                     }
                 });
             }
+        }
+    }
+
+    /// Takes the span that all slots are in, finds a run in it, and allocates in that without a further look.
+    fn allocate_in_span(&mut self, colour: Colour, noted: bool) {
+        let me = *self.me();
+        let free = Objects::first(self.config.objects).both(self.state.coloured(Colour::Free));
+        if me.holds_span {
+            for object in me.run.each() {
+                for value in null_or(me.hand) {
+                    self.add(MutatorStep::Allocate { object, value, colour, noted }, |next, index| {
+                        if next.colour_of(object) != Colour::Free {
+                            return Some(Violation::HandedOutTwice(object));
+                        }
+                        let mut me = next.processors[index];
+                        me.run.remove(object);
+                        bear(self.config, next, &mut me, Newborn { object, value, colour, noted });
+                        next.processors[index] = me;
+                        None
+                    });
+                }
+            }
+            if me.run.is_empty() {
+                self.add_sound(MutatorStep::GiveSpanBack, |_, me| me.holds_span = false);
+            }
+            return;
+        }
+        let is_swept_now = self.state.stage == Stage::Sweep && !self.state.to_visit.is_empty();
+        let is_held = self.state.processors.iter().any(|each| each.holds_span);
+        let is_fresh = free == Objects::first(self.config.objects);
+        let is_stale = self.state.stale && me.mode == Mode::Off && !is_fresh;
+        let is_taken = (is_swept_now && !self.config.has(SpanTakenWhileSwept))
+            || (is_held && !self.config.has(SpanTakenTwice))
+            || (is_stale && !is_swept_now && !self.config.has(StaleSpanTakenInOff));
+        if !is_taken && !free.is_empty() {
+            self.add_sound(MutatorStep::TakeSpan(free), |next, me| {
+                me.holds_span = true;
+                me.run = free;
+                // An empty span is a fresh one, or one that was swept and closed.
+                next.stale &= !(is_fresh && me.mode == Mode::Off);
+            });
         }
     }
 
@@ -227,10 +313,14 @@ impl Mutation<'_> {
             root.into_iter().chain(pins.map(|object| (object, Then::Unpin(object), UnpinNotShaded)))
         {
             let shade = me.mode != Mode::Off && !self.config.has(fault);
-            self.add_sound(MutatorStep::HoldForMoment(then, me.mode), |_, me| {
-                me.held = true;
-                me.then = then;
+            let late = self.is_late(then);
+            self.add_sound(MutatorStep::HoldForMoment(then, me.mode), |next, me| {
                 owe(me, shade, Some(object));
+                if late {
+                    remove(next, then);
+                } else {
+                    me.then = then;
+                }
             });
         }
     }
@@ -256,15 +346,8 @@ impl Mutation<'_> {
             return;
         };
         if !self.state.processors.iter().any(|each| matches!(each.then, Then::SetRoot(_))) {
-            let deletion = me.mode != Mode::Off && !self.config.has(RootDropNotShaded);
-            self.add_sound(MutatorStep::DropRoot(old), |next, me| {
-                if deletion {
-                    owe(me, true, Some(old));
-                    me.then = Then::DropRoot;
-                } else {
-                    next.root = None;
-                }
-            });
+            let shade = me.mode != Mode::Off && !self.config.has(RootDropNotShaded);
+            self.lose(MutatorStep::DropRoot(old), Then::DropRoot, old, shade);
         }
         let deletion = me.mode != Mode::Off && !self.config.has(RootSetNotShaded);
         for object in me.hand.each().filter(|&object| object != old) {
@@ -298,15 +381,59 @@ impl Mutation<'_> {
         }
         let shade = me.mode != Mode::Off && !self.config.has(UnpinNotShaded);
         for object in self.state.pinned.each().filter(|&object| !busy.has(object)) {
-            self.add_sound(MutatorStep::Unpin(object), |next, me| {
-                if shade {
-                    owe(me, true, Some(object));
-                    me.then = Then::Unpin(object);
-                } else {
-                    next.pinned.remove(object);
-                }
-            });
+            self.lose(MutatorStep::Unpin(object), Then::Unpin(object), object, shade);
         }
+    }
+
+    /// Drops the root or unpins `object`, which is shaded before.
+    fn lose(&mut self, step: MutatorStep, then: Then, object: Object, shade: bool) {
+        let late = self.is_late(then);
+        self.add_sound(step, |next, me| {
+            owe(me, shade, Some(object));
+            if shade && !late {
+                me.then = then;
+            } else {
+                remove(next, then);
+            }
+        });
+    }
+
+    /// Whether what is lost is shaded afterwards.
+    fn is_late(&self, then: Then) -> bool {
+        self.config.has(if then == Then::DropRoot { RootDroppedBeforeShade } else { UnpinnedBeforeShade })
+    }
+}
+
+/// Empties the root, or undoes a pin.
+fn remove(next: &mut State, then: Then) {
+    match then {
+        Then::DropRoot => next.root = None,
+        Then::Unpin(object) => next.pinned.remove(object),
+        _ => {}
+    }
+}
+
+/// An object that is allocated.
+struct Newborn {
+    object: Object,
+    value: Option<Object>,
+    colour: Colour,
+    noted: bool,
+}
+
+/// Puts a new object into its slot.
+fn bear(config: &Config, next: &mut State, me: &mut Processor, newborn: Newborn) {
+    let Newborn { object, value, colour, noted } = newborn;
+    next.colour[object as usize] = colour;
+    next.field[object as usize] = value;
+    next.weak[object as usize] = None;
+    me.hand.add(object);
+    if noted && config.has(NewbornsHandedOverAtOnce) {
+        next.field[object as usize] = None;
+        next.queue.add(object);
+        me.then = Then::Initialise(object, value);
+    } else if noted {
+        me.born.add(object);
     }
 }
 
@@ -351,9 +478,22 @@ pub(crate) fn owe(me: &mut Processor, applies: bool, object: Option<Object>) {
 fn answer(next: &mut State, me: &mut Processor, keep_buffer: bool, config: &Config) {
     me.mode = next.stage.asked_mode(config.faults);
     me.answered = true;
+    if me.mode == Mode::Off && !config.has(RunsKeptOverOff) {
+        me.holds_span = false;
+        me.run = Objects::NONE;
+    }
     if keep_buffer {
         return;
     }
+    if config.has(AnsweredBeforeHandOver) && !me.running {
+        me.then = Then::HandOver;
+        return;
+    }
+    hand_over(next, me);
+}
+
+/// Gives the collector what the processor has shaded or noted.
+fn hand_over(next: &mut State, me: &mut Processor) {
     next.queue = next.queue.and(std::mem::take(&mut me.buffer)).and(std::mem::take(&mut me.born));
 }
 

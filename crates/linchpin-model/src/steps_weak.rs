@@ -1,10 +1,10 @@
 //! What threads do with weak pointers.
 //!
 //! A weak pointer is loaded, and upgraded later or never. An upgrade of what is black, or in `Off` and `Arm`, is a load
-//! like any other ([`State::load_everything`](crate::state::State::load_everything)). In `Mark` it shades. In `Close` it looks
-//! under a lock whether the mark's end is decided; if not, it shades into the collector's queue, which keeps the mark from
-//! ending; if so, it fails, for good. To copy a weak pointer is allowed on the same condition, under the same lock: a copy made
-//! after its cell was looked at would outlive the object.
+//! like any other ([`State::load_everything`](crate::state::State::load_everything)). In `Mark` it shades. In `Close`
+//! it looks under a lock whether the mark's end is decided; if not, it shades into the collector's queue, which keeps
+//! the mark from ending; if so, it fails, for good. To copy a weak pointer is allowed on the same condition, under the
+//! same lock: a copy made after its cell was looked at would outlive the object.
 
 use crate::config::Violation;
 use crate::fault::Fault::*;

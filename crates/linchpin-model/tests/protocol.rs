@@ -1,7 +1,8 @@
 //! The protocol keeps its promises, and each fault is found.
 
-use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, Verdict};
-use linchpin_model::{Config, Fault, search};
+use linchpin_model::config::{Promise, Promises};
+use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, TOGETHER, Verdict};
+use linchpin_model::{Config, Fault, search, search_on};
 
 /// More than any search here takes.
 const LIMIT: usize = 10_000_000;
@@ -39,15 +40,26 @@ fn weak_pointers_and_the_spare_keep_their_promises() {
 }
 
 #[test]
-fn pins_keep_their_promises_on_one_processor() {
-    let one = Config { processors: 1, grey_at_end_counts: true, full_buffers: true, ..Config::FLAGS };
-    assert_clean(one);
+fn flags_of_pins_keep_their_promises() {
+    let flags = Config { grey_at_end_counts: true, full_buffers: true, ..Config::FLAGS };
+    assert_clean(Config { processors: 1, ..flags });
+    assert_clean(Config { objects: 1, ..flags });
+    assert_clean(Config { objects: 1, pins: 1, ..Config::ONE_SPAN });
 }
 
 #[test]
 fn two_quiet_rounds_allow_to_shade_after_the_swap() {
     let two = Config { two_quiet_rounds: true, grey_at_end_counts: true, ..Config::SMALL };
     assert_clean(two.with(&[Fault::ShadeAfterSwap]));
+}
+
+#[test]
+fn the_number_of_threads_makes_no_difference() {
+    for config in [Config::SMALL, Config::SMALL.with(&[Fault::PlainStoreAfterShade])] {
+        let [one, three] = [1, 3].map(|threads| search_on(threads, &config, LIMIT));
+        assert_eq!((one.states, one.steps), (three.states, three.steps));
+        assert_eq!(one.counterexample.map(|found| found.steps), three.counterexample.map(|found| found.steps));
+    }
 }
 
 /// Every `PARTS`-th verdict of the whole table, from `part` on, so that they are looked at in parallel.
@@ -81,6 +93,32 @@ fn the_third_quarter_of_the_table_holds() {
 #[test]
 fn the_last_quarter_of_the_table_holds() {
     assert_verdicts(3);
+}
+
+/// What is found by one of several promises is not found when none is checked, and is found by each alone.
+#[test]
+fn each_promise_is_needed() {
+    for (promises, verdict) in TOGETHER {
+        let config = verdict.config.with(verdict.faults);
+        assert_clean(Config { ignored: Promises::of(promises), ..config });
+        for &promise in *promises {
+            let others: Vec<Promise> = promises.iter().copied().filter(|&other| other != promise).collect();
+            let outcome = search(&Config { ignored: Promises::of(&others), ..config }, LIMIT);
+            let violation = outcome.counterexample.map(|counterexample| counterexample.violation.promise());
+            assert_eq!(violation, Some(promise), "{:?}", verdict.faults);
+        }
+    }
+    for promise in Promise::ALL {
+        assert!(TOGETHER.iter().any(|(promises, _)| promises.contains(&promise)), "{promise:?}");
+    }
+}
+
+#[test]
+fn further_parts_keep_their_promises() {
+    assert_clean(Config::RESIZE);
+    assert_clean(Config::HELPERS);
+    assert_clean(Config::ONE_SPAN);
+    assert_clean(Config { full_buffers: true, ..Config::SMALL });
 }
 
 /// What each table says is what its verdicts say, and no fault stands in both.
