@@ -4,6 +4,7 @@
 //! as SKIPPED, by name; a task that can do nothing without it exits with [`EXIT_SKIPPED`], so that nobody takes that for a
 //! pass, and a script can tell it from a finding.
 
+mod loom;
 mod model;
 mod sanitizers;
 mod smoke;
@@ -33,6 +34,8 @@ enum Task {
     Stress(stress::Options),
     /// Search the large configurations of the protocol's model (some minutes, 4 GB of memory).
     Model,
+    /// Explore the lock-free pieces under loom, with weakened orderings that must be noticed (a minute or two).
+    Loom,
     /// Run tests, stress and the C job under the address sanitizer, leaks included (nightly toolchain).
     Asan,
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Smoke => smoke::run_all(),
         Task::Stress(options) => stress::run_all(&options),
         Task::Model => model::search(),
+        Task::Loom => loom::explore(),
         Task::Asan => sanitizers::address(),
     };
     match outcome {

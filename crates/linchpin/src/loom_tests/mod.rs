@@ -14,8 +14,8 @@
 //! | [`marking`] | mark bytes and the queue, by two markers; the helpers |
 //! | [`counter`] | a pin counter |
 //!
-//! **That they can fail** is what [`weakenings`] shows: each access named there with
-//! [`ordering!`](crate::sync::ordering) is weakened to `Relaxed`, one at a time, and a test must fail.
+//! **That they can fail** is what [`weakenings`] shows: each access named there, and in the source by
+//! [`ordering!`](crate::sync::ordering), is weakened to `Relaxed`, one at a time, and a test must fail.
 //!
 //! Run by `cargo xtask loom`, or `RUSTFLAGS="--cfg loom" cargo test --release -p linchpin --lib loom_tests`.
 
