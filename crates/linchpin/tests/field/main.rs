@@ -1,5 +1,4 @@
-//! The soundness bugs that other collectors and memory managers have had, tried here. `README.md` beside this file is the
-//! table: each bug, what went wrong there, and why it does not here, or which test or compile-fail case shows it.
+//! The soundness bugs that other collectors and memory managers have had, tried here; each test names the bug.
 //!
 //! Everything but [`tracing`], which has `Trace` implementations by hand, is safe code: what it reaches, any program can.
 
