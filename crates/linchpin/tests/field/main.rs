@@ -10,6 +10,7 @@ mod brands;
 mod drops;
 mod layout;
 mod pins;
+mod table;
 mod threads;
 mod tracing;
 

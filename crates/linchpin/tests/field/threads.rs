@@ -10,8 +10,8 @@ use std::thread;
 use corosensei::{Coroutine, CoroutineResult};
 use linchpin::{
     AllocError, BuildError, DebugSettings, FindingKind, Gc, GcCell, Heap, HeapBuilder, HeapStats, Inspector, Mutator,
-    Opaque, OutOfMemory, PinLeak, PinLeakCause, Pinner, Root, SettingError, Trace, Tracer, TypeInfo, Verify, VerifyError,
-    VerifyFinding, VerifyReport,
+    Opaque, OutOfMemory, PinLeak, PinLeakCause, Pinner, Root, SettingError, Trace, Tracer, TypeInfo, Verify,
+    VerifyError, VerifyFinding, VerifyReport,
 };
 
 use crate::common::{Counted, Ledger, assert_nothing_live, churn};
@@ -350,14 +350,16 @@ fn every_type_goes_where_it_may_and_nowhere_else() {
         Inspector<'static>: false false,
         TypeInfo: true true,
     }
-    let exported = include_str!("../../src/lib.rs").lines().filter_map(|line| line.strip_prefix("pub use ")).flat_map(
-        |line| line.rsplit("::").next().unwrap_or(line).split([' ', ',', ';', '{', '}']).filter(|name| !name.is_empty()),
-    );
+    let exported =
+        include_str!("../../src/lib.rs").lines().filter_map(|line| line.strip_prefix("pub use ")).flat_map(|line| {
+            line.rsplit("::").next().unwrap_or(line).split([' ', ',', ';', '{', '}']).filter(|name| !name.is_empty())
+        });
     let traits = ["Allocate", "MustNotImplementDrop", "Object", "Trace"];
     let types: Vec<&str> = exported.filter(|name| !traits.contains(name)).collect();
     assert!(types.len() >= 20, "the list of exports is not where it was: {types:?}");
     for name in types {
-        let begins = |entry: &&str| entry.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('<'));
-        assert!(TABLE.iter().any(|entry| begins(&entry)), "`{name}` is not in the table");
+        let begins =
+            |entry: &&str| entry.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('<'));
+        assert!(TABLE.iter().any(|entry| begins(entry)), "`{name}` is not in the table");
     }
 }
