@@ -11,6 +11,7 @@ mod brands;
 mod drops;
 mod layout;
 mod pins;
+mod table;
 mod threads;
 mod tracing;
 

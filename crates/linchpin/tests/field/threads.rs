@@ -9,8 +9,9 @@ use std::thread;
 
 use corosensei::{Coroutine, CoroutineResult};
 use linchpin::{
-    AllocError, BuildError, Gc, GcCell, Heap, HeapBuilder, HeapStats, Mutator, Opaque, OutOfMemory, PinLeak,
-    PinLeakCause, Pinner, Root, Trace, Tracer,
+    AllocError, BuildError, DebugSettings, FindingKind, Gc, GcCell, Heap, HeapBuilder, HeapStats, Inspector, Mutator,
+    Opaque, OutOfMemory, PinLeak, PinLeakCause, Pinner, Root, SettingError, Trace, Tracer, TypeInfo, Verify,
+    VerifyError, VerifyFinding, VerifyReport,
 };
 
 use crate::common::{Counted, Ledger, assert_nothing_live, churn};
@@ -243,14 +244,59 @@ fn a_coroutine_may_be_suspended_in_a_mutation() {
     ledger.assert_each_once();
 }
 
-/// cgc #5: `Send` and `Sync` given too broadly. Each public type has exactly those that it should.
+/// A mutation has no guard, but a coroutine suspended in one can be forgotten, and the mutation with it. Then it lasts for
+/// ever: what it has in hand is never freed, no cycle ends, and everybody else goes on.
+#[test]
+fn a_mutation_that_is_forgotten_lasts_for_ever() {
+    let child = in_child("threads::a_mutation_that_is_forgotten_lasts_for_ever", || {
+        let heap = Arc::new(Heap::builder().processors(2).build().expect("a heap of two processors"));
+        let ledger = Ledger::new(3);
+        let (lent, counts) = (Arc::clone(&heap), ledger.clone());
+        // The forgotten mutation is of a thread that ends.
+        let forget = move || {
+            let inner = Arc::clone(&lent);
+            let mut coroutine: Coroutine<(), (), ()> = Coroutine::new(move |yielder, ()| {
+                inner.mutate(|mu| {
+                    let counted = mu.alloc(counts.counted(0));
+                    yielder.suspend(());
+                    assert_eq!(counted.entry(), 0);
+                });
+            });
+            assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
+            std::mem::forget(coroutine);
+            // The rest of the thread is part of it.
+            assert!(crate::common::panic_text(|| lent.collect()).contains("inside a mutation"));
+        };
+        thread::spawn(forget).join().expect("forgetting does not panic");
+        let mut pinner = Pinner::new();
+        let root = heap.mutate(|mu| {
+            pinner.pin(mu, mu.alloc(ledger.counted(1)));
+            mu.root(mu.alloc(ledger.counted(2)))
+        });
+        // Enough to ask for cycles, none of which comes to its end.
+        churn(&heap, 300_000);
+        heap.mutate(|mu| assert_eq!(root.get(mu).entry(), 2));
+        drop((root, pinner));
+        churn(&heap, 300_000);
+        ledger.assert_none();
+        assert_eq!(heap.stats().cycles, 0);
+        eprintln!("everything went on");
+        // To drop the heap would be to wait for that mutation.
+        std::process::exit(0);
+    });
+    let Some(child) = child else { return };
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success() && said.contains("everything went on"), "{said}");
+}
+
+/// cgc #5: `Send` and `Sync` given too broadly. Each public type has exactly those that it should, and none is left out.
 #[test]
 fn every_type_goes_where_it_may_and_nowhere_else() {
     macro_rules! assert_goes {
         ($($type:ty: $send:literal $sync:literal),* $(,)?) => { const { $(
             assert!(implements!($type: Send) == $send, concat!("Send: ", stringify!($type)));
             assert!(implements!($type: Sync) == $sync, concat!("Sync: ", stringify!($type)));
-        )* } };
+        )* } const TABLE: &[&str] = &[$(stringify!($type)),*]; };
     }
     /// `Sync`, not `Send`.
     type Guard = Opaque<MutexGuard<'static, u8>>;
@@ -292,5 +338,28 @@ fn every_type_goes_where_it_may_and_nowhere_else() {
         AllocError<u8>: true true,
         AllocError<Cell<u8>>: true false,
         AllocError<Rc<u8>>: false false,
+        // Figures, settings and reports.
+        DebugSettings: true true,
+        SettingError: true true,
+        Verify: true true,
+        VerifyError: true true,
+        VerifyReport: true true,
+        VerifyFinding: true true,
+        FindingKind: true true,
+        // What only the collector and the derive have to do with. Nobody can make one.
+        Inspector<'static>: false false,
+        TypeInfo: true true,
+    }
+    let exported =
+        include_str!("../../src/lib.rs").lines().filter_map(|line| line.strip_prefix("pub use ")).flat_map(|line| {
+            line.rsplit("::").next().unwrap_or(line).split([' ', ',', ';', '{', '}']).filter(|name| !name.is_empty())
+        });
+    let traits = ["Allocate", "MustNotImplementDrop", "Object", "Trace"];
+    let types: Vec<&str> = exported.filter(|name| !traits.contains(name)).collect();
+    assert!(types.len() >= 20, "the list of exports is not where it was: {types:?}");
+    for name in types {
+        let begins =
+            |entry: &&str| entry.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('<'));
+        assert!(TABLE.iter().any(|entry| begins(entry)), "`{name}` is not in the table");
     }
 }

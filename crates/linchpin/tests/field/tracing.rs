@@ -295,10 +295,13 @@ fn what_hides_or_shares_its_contents_is_no_object() {
     assert_none!(fn(), fn(Gc<'static, u8>), fn() -> Gc<'static, u8>, for<'a> fn(&'a u8), &'static mut u8);
     assert_none!(
         Box<dyn Send + Sync>,
+        Box<dyn std::any::Any + Send + Sync>,
+        std::sync::Arc<dyn std::any::Any + Send + Sync>,
         Box<dyn Fn() + Send + Sync>,
         std::pin::Pin<Box<u8>>,
         std::borrow::Cow<'static, u8>
     );
     assert_none!(std::sync::mpsc::Sender<u8>, std::thread::JoinHandle<u8>, std::vec::IntoIter<u8>, std::ops::Range<u8>);
+    assert_none!(std::sync::LazyLock<u8>, std::thread::LocalKey<u8>, std::task::Waker, &'static mut Gc<'static, u8>);
     assert_none!(linchpin::Mutator<'static>, linchpin::Heap, std::sync::Arc<[u8]>);
 }
