@@ -1,4 +1,5 @@
-//! The soundness bugs that other collectors and memory managers have had, tried here; each test names the bug.
+//! The soundness bugs that other collectors and memory managers have had, tried here. `README.md` beside this file
+//! is the table of them.
 //!
 //! Everything but [`tracing`], which has `Trace` implementations by hand, is safe code: what it reaches, any program can.
 
