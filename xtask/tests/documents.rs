@@ -65,18 +65,18 @@ fn problem(name: &str, sources: &str) -> Option<String> {
     None
 }
 
-fn problems(document: &str) -> Vec<String> {
-    let sources = sources();
+fn problems(document: &str, sources: &str) -> Vec<String> {
     let text = fs::read_to_string(workspace().join(document)).expect("the document exists");
     let names = quoted(&text);
     assert!(!names.is_empty(), "{document} quotes nothing");
-    names.into_iter().filter_map(|name| problem(name, &sources)).collect()
+    names.into_iter().filter_map(|name| problem(name, sources)).collect()
 }
 
 #[test]
 fn the_documents_name_what_exists() {
+    let sources = sources();
     for document in ["SAFETY.md", "ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
-        let problems = problems(document);
+        let problems = problems(document, &sources);
         assert!(problems.is_empty(), "{document}: {problems:#?}");
     }
 }

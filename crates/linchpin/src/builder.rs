@@ -124,7 +124,8 @@ impl HeapBuilder {
     /// Makes the heap.
     ///
     /// # Errors
-    /// If a setting, here or in the environment variable `LINCHPIN`, is unknown or out of its range, or the operating system refuses to reserve the region.
+    /// If a setting, here or in the environment variable `LINCHPIN`, is unknown or out of its range, or the operating
+    /// system refuses to reserve the region.
     pub fn build(self) -> Result<Heap, BuildError> {
         let processors =
             self.processors.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(1024));

@@ -156,8 +156,8 @@ impl Heap {
     ///
     /// # Panics
     /// Inside a mutation of this heap, or in a `Drop` that the collector runs: the cycle would wait for its own
-    /// caller. Also if the collector's thread cannot be started, and in a forked child. (That a `Drop` collects another heap, one of whose `Drop`s
-    /// collects this one, is not noticed: both wait for ever.)
+    /// caller. Also if the collector's thread cannot be started, and in a forked child. (That a `Drop` collects another
+    /// heap, one of whose `Drop`s collects this one, is not noticed: both wait for ever.)
     pub fn collect(&self) {
         assert!(
             this_thread::current_processor(&*self.core).is_none(),

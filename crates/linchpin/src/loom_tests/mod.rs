@@ -1,5 +1,5 @@
-//! The lock-free pieces under loom: the source as it is, every interleaving and every outcome of weak memory that the C11 model
-//! allows, up to a bound on preemptions.
+//! The lock-free pieces under loom: the source as it is, every interleaving and every outcome of weak memory that the
+//! C11 model allows, up to a bound on preemptions.
 //!
 //! The tests run on whole heaps, of at most two processors and two spans of four slots each. What a thread does outside its
 //! atomics is watched, too: a processor's [`Local`](crate::processor::Local) and a [`Thing`]'s content are loom's cells, mark
@@ -9,7 +9,7 @@
 //! | file | piece |
 //! | --- | --- |
 //! | [`acquire`] | taking, giving back, waiting for a processor; handshakes |
-//! | [`cycle`] | a cycle against mutations: barrier, buffers, newborns, roots, pins |
+//! | [`cycles`] | a cycle against mutations: barrier, buffers, newborns, roots, pins |
 //! | [`sweep`] | sweeps against allocation |
 //! | [`marking`] | mark bytes and the queue, by two markers; the helpers |
 //! | [`counter`] | a pin counter |
@@ -17,11 +17,11 @@
 //! **That they can fail** is what [`weakenings`] shows: each access named there, and in the source by
 //! [`ordering!`](crate::sync::ordering), is weakened to `Relaxed`, one at a time, and a test must fail.
 //!
-//! Run by `cargo xtask loom`, or `RUSTFLAGS="--cfg loom" cargo test --release -p linchpin --lib loom_tests`.
+//! Run by `cargo xtask loom`.
 
 mod acquire;
 mod counter;
-mod cycle;
+mod cycles;
 mod marking;
 mod sweep;
 mod weakenings;
@@ -30,11 +30,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loom::cell::UnsafeCell;
 
+use crate::collector::cycle;
+use crate::collector::workers::Workers;
 use crate::memory::{MODEL_SLOTS, SPAN_BYTES};
 use crate::sync::Arc;
 use crate::{Gc, GcCell, Heap, Root, Trace, Tracer};
 
-/// The variable that bounds preemptions instead of what each test says: 2 for short, 3 or 4 for long.
+/// The environment variable that bounds preemptions instead of what each test says.
 const PREEMPTIONS: &str = "LINCHPIN_LOOM_PREEMPTIONS";
 
 /// Runs `model` in every interleaving with so many preemptions at most, and prints how many those were.
@@ -58,6 +60,14 @@ fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 'sta
 fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> loom::thread::JoinHandle<T> {
     const STACK_WORDS: usize = 1 << 15;
     loom::thread::Builder::new().stack_size(STACK_WORDS).spawn(f).expect("loom's threads are never refused")
+}
+
+/// Runs a cycle here while `mutation` runs on a thread of its own; gives what that gives.
+fn during_a_cycle<T: Send + 'static>(heap: &Arc<Heap>, mutation: impl FnOnce(&Heap) -> T + Send + 'static) -> T {
+    let lent = Arc::clone(heap);
+    let mutator = spawn(move || mutation(&lent));
+    cycle::run(heap.core(), &Workers::none());
+    mutator.join().unwrap()
 }
 
 fn heap(processors: usize) -> Arc<Heap> {

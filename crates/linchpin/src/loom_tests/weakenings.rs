@@ -1,7 +1,7 @@
 //! Orderings that are needed: weakened to `Relaxed`, each makes a test fail.
 //!
-//! Not noticed so far: `root.add`, `root.walk` and `pin.look_shared`, weakened. The tests of `waiting.*` and `sweep.*` are not
-//! exhaustive or ignored yet, so those are not in the table either.
+//! Not noticed so far: `root.add`, `root.walk` and `pin.look_shared`, weakened. The tests of `waiting.*` and `sweep.*`
+//! are not exhaustive or ignored yet, so those are not in the table either.
 
 use std::env;
 use std::process::Command;
@@ -15,9 +15,9 @@ const WEAKENINGS: &[(&str, &str)] = &[
     ("processor.give_back", "acquire::one_has_the_processor_at_a_time"),
     ("processor.state", "acquire::a_handshake_waits_for_mutations_of_the_old_mode"),
     ("processor.answer", "acquire::a_handshake_waits_for_mutations_of_the_old_mode"),
-    ("cell.load", "cycle::a_newborn_is_whole_when_another_mutation_finds_it"),
-    ("cell.store", "cycle::a_newborn_is_whole_when_another_mutation_finds_it"),
-    ("barrier.replace", "cycle::a_newborn_is_whole_when_it_is_found"),
+    ("cell.load", "cycles::a_newborn_is_whole_when_another_mutation_finds_it"),
+    ("cell.store", "cycles::a_newborn_is_whole_when_another_mutation_finds_it"),
+    ("barrier.replace", "cycles::a_newborn_is_whole_when_it_is_found"),
     ("pin.first", "counter::who_sees_a_pin_sees_the_object"),
     ("pin.local", "counter::who_sees_a_pin_sees_the_object"),
     ("pin.look_local", "counter::who_sees_a_pin_sees_the_object"),

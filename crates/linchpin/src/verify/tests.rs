@@ -5,12 +5,16 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::exact::VerifyError;
 use super::findings::{FindingKind, VerifyFinding};
 use super::settings::{DebugSettings, Verify};
 use crate::collector::queue::Grey;
 use crate::heap::Core;
+use crate::memory::class::Class;
+use crate::memory::sweep::Memory;
 use crate::memory::{GRANULE, PIN_FLAG_CLEAR, PIN_FLAG_RAISED, PIN_FLAG_TOUCHED};
 use crate::pin::counter::Bias;
+use crate::processor::Local;
 use crate::processor::phase::colour_of_cycle;
 use crate::{Gc, Heap, Pinner, Root, Trace, Tracer};
 
@@ -99,6 +103,10 @@ fn assert_all(findings: &[VerifyFinding], kind: FindingKind) -> VerifyFinding {
     let kinds: BTreeSet<String> = findings.iter().map(|finding| format!("{:?}", finding.kind())).collect();
     assert_eq!(kinds, BTreeSet::from([format!("{kind:?}")]), "{findings:#?}");
     findings[0].clone()
+}
+
+fn kinds_of(error: &VerifyError) -> Vec<FindingKind> {
+    error.findings().iter().map(VerifyFinding::kind).collect()
 }
 
 fn set_mark(core: &Core, address: usize, mark: u8) {
@@ -222,8 +230,7 @@ fn a_mark_byte_where_no_object_can_start_is_found() {
     assert_eq!(verified.assert_told(FindingKind::MarkByte).address(), middle);
     let error = verified.heap.verify().unwrap_err();
     // It counts as an object too many.
-    let kinds: Vec<FindingKind> = error.findings().iter().map(VerifyFinding::kind).collect();
-    assert_eq!(kinds, [FindingKind::MarkByte, FindingKind::Figures], "{error}");
+    assert_eq!(kinds_of(&error), [FindingKind::MarkByte, FindingKind::Figures], "{error}");
     assert_eq!(error.findings()[0].address(), middle);
     set_mark(verified.core(), middle, 0);
     verified.assert_in_order();
@@ -329,6 +336,17 @@ fn a_record_of_another_cycle_is_found() {
     verified.assert_in_order();
 }
 
+/// The class in whose lists the span is.
+fn listing_class(memory: &Memory, unit: usize) -> &Class {
+    let lists_it = |class: &&Class| class.listed().all().any(|each| each == unit);
+    memory.classes.all().into_iter().find(lists_it).expect("after the sweep it is listed")
+}
+
+/// Takes a span out of the lists, as a processor would; whether there was one.
+fn take_listed(memory: &Memory, class: &Class) -> bool {
+    class.take(&memory.region, &memory.classes, memory.marked_cycle(), false, false).is_some()
+}
+
 #[test]
 fn a_span_in_two_places_is_found() {
     let verified = Verified::new();
@@ -336,15 +354,13 @@ fn a_span_in_two_places_is_found() {
     verified.heap.collect();
     let memory = &verified.core().memory;
     let unit = memory.region.unit_of(address);
-    let is_class = |class: &&crate::memory::class::Class| class.listed().all().any(|each| each == unit);
-    let class = memory.classes.all().into_iter().find(is_class).expect("after the sweep it is listed");
+    let class = listing_class(memory, unit);
     class.give_back(unit, true);
     assert_eq!(
         verified.assert_verify_finds(FindingKind::SpanList).address(),
         memory.region.unit_start(unit).addr().get()
     );
-    let cycle = memory.marked_cycle();
-    assert!(class.take(&memory.region, &memory.classes, cycle, false, false).is_some(), "one of the two is taken out");
+    assert!(take_listed(memory, class), "one of the two is taken out");
     verified.assert_in_order();
 }
 
@@ -355,14 +371,11 @@ fn a_span_in_no_place_is_found() {
     verified.heap.collect();
     let memory = &verified.core().memory;
     let unit = memory.region.unit_of(address);
-    let is_class = |class: &&crate::memory::class::Class| class.listed().all().any(|each| each == unit);
-    let class = memory.classes.all().into_iter().find(is_class).expect("after the sweep it is listed");
-    let cycle = memory.marked_cycle();
-    assert!(class.take(&memory.region, &memory.classes, cycle, false, false).is_some());
+    let class = listing_class(memory, unit);
+    assert!(take_listed(memory, class));
     let error = verified.heap.verify().unwrap_err();
-    let kinds: Vec<FindingKind> = error.findings().iter().map(VerifyFinding::kind).collect();
     // Its object is missing from the figures as well.
-    assert_eq!(kinds, [FindingKind::Figures, FindingKind::SpanList], "{error}");
+    assert_eq!(kinds_of(&error), [FindingKind::Figures, FindingKind::SpanList], "{error}");
     class.give_back(unit, true);
     verified.assert_in_order();
 }
@@ -385,21 +398,24 @@ fn a_free_unit_with_a_record_is_found() {
     verified.assert_in_order();
 }
 
+/// Where the next object of the type of the one at `address` will be: the processor's run begins there.
+fn next_slot(core: &Core, address: usize) -> NonNull<usize> {
+    let unit = core.memory.region.unit_of(address);
+    let run_of_unit = |local: &Local| local.runs.held().into_iter().find(|run| run.unit == unit).map(|run| run.cursor);
+    let cursor = core.with_processor(run_of_unit).expect("the processor still has the run");
+    core.memory.region.pointer(cursor).cast()
+}
+
 #[test]
 fn an_object_in_a_run_of_free_slots_is_found() {
     let verified = Verified::new();
     let (_root, address) = verified.rooted();
     let core = verified.core();
-    let unit = core.memory.region.unit_of(address);
-    let next = core.with_processor(|local| {
-        let run = local.runs.held().into_iter().find(|run| run.unit == unit).expect("the processor still has the run");
-        run.cursor
-    });
+    let next = next_slot(core, address).addr().get();
     set_mark(core, next, colour_of_cycle(core.memory.marked_cycle()));
     let error = verified.heap.verify().unwrap_err();
     // It was never allocated, as the figures tell.
-    let kinds: Vec<FindingKind> = error.findings().iter().map(VerifyFinding::kind).collect();
-    assert_eq!(kinds, [FindingKind::Run, FindingKind::Figures], "{error}");
+    assert_eq!(kinds_of(&error), [FindingKind::Run, FindingKind::Figures], "{error}");
     assert_eq!(error.findings()[0].address(), next);
     set_mark(core, next, 0);
     verified.assert_in_order();
@@ -416,20 +432,11 @@ fn figures_that_do_not_add_up_are_found() {
     verified.assert_in_order();
 }
 
-/// Where the next object of the rooted one's type will be, and its first word.
-fn next_slot(verified: &Verified, address: usize) -> NonNull<usize> {
-    let core = verified.core();
-    let unit = core.memory.region.unit_of(address);
-    let is_of_unit = |run: &crate::processor::runs::HeldRun<'_>| run.unit == unit;
-    let cursor = core.with_processor(|local| local.runs.held().into_iter().find(is_of_unit).map(|run| run.cursor));
-    core.memory.region.pointer(cursor.expect("the processor still has the run")).cast()
-}
-
 #[test]
 fn a_write_to_a_free_slot_is_found() {
     let verified = Verified::with(DebugSettings::new().poison(true));
     let (_root, address) = verified.rooted();
-    let slot = next_slot(&verified, address);
+    let slot = next_slot(verified.core(), address);
     // SAFETY: the slot is free and mapped, and nobody else uses the heap; the same holds below.
     let poison = unsafe { slot.add(1).read() };
     // SAFETY: as above.
@@ -442,7 +449,7 @@ fn a_write_to_a_free_slot_is_found() {
     verified.assert_in_order();
     // The handing out of a slot looks, too.
     let (_root, address) = verified.rooted();
-    let slot = next_slot(&verified, address);
+    let slot = next_slot(verified.core(), address);
     // SAFETY: as above.
     unsafe { slot.write(0x5678) };
     let _next = verified.rooted();
