@@ -33,13 +33,16 @@ fn each_weakened_ordering_is_noticed() {
     let mut unnoticed = Vec::new();
     for (name, test) in WEAKENINGS {
         let output = Command::new(&program)
-            .args(["--exact", &format!("loom_tests::{test}"), "--test-threads=1"])
+            .args(["--exact", &format!("loom_tests::{test}"), "--test-threads=1", "--nocapture"])
             .env(WEAKEN, name)
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains("running 1 test"), "there is no test {test}: {text}");
-        if output.status.success() {
+        // Loom may also give up for reasons of its own, which tells nothing.
+        let said = String::from_utf8_lossy(&output.stderr);
+        let gave_up = said.contains("fully deterministic") || said.contains("exceeded maximum number of branches");
+        if output.status.success() || gave_up {
             unnoticed.push((name, test));
         } else {
             println!("weakened {name}: {test} fails");
