@@ -77,7 +77,9 @@ mod verify;
 
 pub use builder::HeapBuilder;
 pub use error::{AllocError, BuildError, OutOfMemory, SettingError};
-pub use gc::{Gc, GcCell, Object, Root};
+pub use gc::{
+    Gc, GcCell, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard, Object, Root,
+};
 pub use heap::Heap;
 pub use mutator::Mutator;
 pub use opaque::Opaque;

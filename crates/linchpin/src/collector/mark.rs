@@ -11,6 +11,7 @@ use super::AbortOnUnwind;
 use super::queue::{Grey, GreyQueue};
 use crate::gc::{Gc, Object};
 use crate::memory::region::Region;
+use crate::processor::phase::Mode;
 use crate::sync::{AtomicUsize, Backoff, Ordering};
 
 /// A stack longer than this is shared when another marker is idle.
@@ -24,18 +25,35 @@ const INSPECTING: u8 = u8::MAX;
 pub struct Tracer<'a> {
     region: &'a Region,
     black: u8,
+    /// Whether locks whose contents it traces may remember that; see [`lock`](crate::gc::lock).
+    counts: bool,
     stack: Vec<Grey>,
     marker: PhantomData<*mut ()>,
 }
 
 impl<'a> Tracer<'a> {
     pub(crate) fn new(region: &'a Region, black: u8) -> Self {
-        Self { region, black, stack: Vec::new(), marker: PhantomData }
+        Self { region, black, counts: true, stack: Vec::new(), marker: PhantomData }
+    }
+
+    /// One for a barrier, which shades what it is told of. In `Arm` no lock may remember that it was traced.
+    pub(crate) fn shading(region: &'a Region, black: u8, mode: Mode) -> Self {
+        Self { counts: mode != Mode::Arm, ..Self::new(region, black) }
     }
 
     /// One that marks nothing, and records every pointer for [`take_reported`](Self::take_reported).
     pub(crate) fn inspecting(region: &'a Region) -> Self {
-        Self::new(region, INSPECTING)
+        Self { counts: false, ..Self::new(region, INSPECTING) }
+    }
+
+    /// What is marked, and not traced yet.
+    pub(crate) fn take_grey(&mut self) -> Vec<Grey> {
+        std::mem::take(&mut self.stack)
+    }
+
+    /// Whether a lock is to remember that this tracer has seen its contents.
+    pub(crate) fn counts(&self) -> bool {
+        self.counts
     }
 
     /// What was reported since this was last asked; of a tracer that inspects.

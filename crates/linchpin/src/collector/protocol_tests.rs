@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::processor::phase::{Mode, colour_of_cycle};
-use crate::{Gc, GcCell, Heap, Mutator, Root};
+use crate::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Mutator, Root, Trace};
 
 /// Enters mutations until one is in `mode`, and runs `work` in that one. Ends because the collector has been asked for a
 /// cycle and waits for nobody but the caller's threads.
@@ -29,17 +29,32 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-type Slot<'gc> = GcCell<'gc, Arc<()>>;
+/// Places for a pointer, each with a barrier of its own.
+#[derive(Trace)]
+struct Places<'gc> {
+    cell: GcCell<'gc, Arc<()>>,
+    mutex: GcMutex<Vec<Gc<'gc, Arc<()>>>>,
+    rw_lock: GcRwLock<Vec<Gc<'gc, Arc<()>>>>,
+    once: GcOnce<Gc<'gc, Arc<()>>>,
+}
+
+impl Places<'_> {
+    fn empty() -> Self {
+        Self { cell: GcCell::null(), mutex: GcMutex::default(), rw_lock: GcRwLock::default(), once: GcOnce::new() }
+    }
+}
+
+/// Puts a pointer into one of the places.
+type Put = for<'gc> fn(&Mutator<'gc>, &Places<'gc>, Gc<'gc, Arc<()>>);
 
 /// A mutation in `Arm` has in hand what a mutation still in `Off` has unlinked, and puts it into an object that a mutation
 /// in `Mark` has made: black, and never traced. Only the insertion barrier tells the collector of it.
-#[test]
-fn what_arm_stores_into_an_object_born_in_mark_survives() {
+fn what_arm_puts_into_an_object_born_in_mark_survives(put: Put) {
     let heap = Heap::builder().processors(2).build().unwrap();
     let alive = Arc::new(());
     let witness = Arc::clone(&alive);
     let only_root: Mutex<Option<Root<Arc<()>>>> = Mutex::new(Some(heap.mutate(|mu| mu.root(mu.alloc(witness)))));
-    let made: Mutex<Option<Root<Slot<'static>>>> = Mutex::new(None);
+    let made: Mutex<Option<Root<Places<'static>>>> = Mutex::new(None);
     let (in_off, off_entered) = channel();
     let (in_arm, arm_entered) = channel();
     let (in_mark, mark_entered) = channel();
@@ -55,7 +70,7 @@ fn what_arm_stores_into_an_object_born_in_mark_survives() {
                 drop(only_root.lock().unwrap().take());
             });
             mutate_in(heap, Mode::Mark, |mu| {
-                *made.lock().unwrap() = Some(mu.root(mu.alloc(Slot::null())));
+                *made.lock().unwrap() = Some(mu.root(mu.alloc(Places::empty())));
             });
             in_mark.send(()).unwrap();
         });
@@ -67,7 +82,8 @@ fn what_arm_stores_into_an_object_born_in_mark_survives() {
                 let in_hand: Gc<'_, Arc<()>> = only_root.lock().unwrap().as_ref().unwrap().get(mu);
                 in_arm.send(()).unwrap();
                 mark_entered.recv().unwrap();
-                made.lock().unwrap().as_ref().unwrap().get(mu).store(mu, in_hand);
+                let made = made.lock().unwrap().as_ref().unwrap().get(mu);
+                put(mu, made.as_ref(), in_hand);
             });
         });
     });
@@ -75,6 +91,63 @@ fn what_arm_stores_into_an_object_born_in_mark_survives() {
     heap.collect();
     assert_eq!(Arc::strong_count(&alive), 2);
     drop(made);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1, "now nothing leads to it");
+}
+
+#[test]
+fn what_arm_stores_into_a_cell_survives() {
+    what_arm_puts_into_an_object_born_in_mark_survives(|mu, places, object| places.cell.store(mu, object));
+}
+
+#[test]
+fn what_arm_puts_behind_a_mutex_survives() {
+    what_arm_puts_into_an_object_born_in_mark_survives(|mu, places, object| places.mutex.lock(mu).push(object));
+}
+
+#[test]
+fn what_arm_puts_behind_a_lock_to_write_survives() {
+    what_arm_puts_into_an_object_born_in_mark_survives(|mu, places, object| places.rw_lock.write(mu).push(object));
+}
+
+#[test]
+fn what_arm_writes_once_survives() {
+    what_arm_puts_into_an_object_born_in_mark_survives(|mu, places, object| {
+        assert!(places.once.set(mu, object).is_ok());
+    });
+}
+
+/// A mutation in `Arm` takes a lock, and gives it back; then one that is still in `Off` moves the only pointer to an object
+/// behind it, without a word. The lock must not count as traced.
+#[test]
+fn a_lock_that_was_taken_in_arm_is_traced_later() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let witness = Arc::clone(&alive);
+    let only_root: Mutex<Option<Root<Arc<()>>>> = Mutex::new(Some(heap.mutate(|mu| mu.root(mu.alloc(witness)))));
+    let keeper: Root<GcMutex<Vec<Gc<'static, Arc<()>>>>> =
+        heap.mutate(|mu| mu.root(mu.alloc(GcMutex::new(Vec::<Gc<'_, Arc<()>>>::new()))));
+    let (in_off, off_entered) = channel();
+    let (lock_taken, taken) = channel();
+    thread::scope(|scope| {
+        let (heap, only_root, keeper) = (&heap, &only_root, &keeper);
+        scope.spawn(move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Off);
+                in_off.send(()).unwrap();
+                taken.recv().unwrap();
+                let root = only_root.lock().unwrap().take().unwrap();
+                keeper.get(mu).lock(mu).push(root.get(mu));
+                drop(root);
+            });
+        });
+        off_entered.recv().unwrap();
+        scope.spawn(move || heap.collect());
+        mutate_in(heap, Mode::Arm, |mu| assert!(keeper.get(mu).lock(mu).is_empty()));
+        lock_taken.send(()).unwrap();
+    });
+    assert_eq!(Arc::strong_count(&alive), 2, "the value was dropped while a lock's contents lead to it");
+    drop(keeper);
     heap.collect();
     assert_eq!(Arc::strong_count(&alive), 1, "now nothing leads to it");
 }

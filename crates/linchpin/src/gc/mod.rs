@@ -1,6 +1,7 @@
-//! Pointers: [`Gc`], [`GcCell`], [`Root`], and what they may point to.
+//! Pointers: [`Gc`], [`GcCell`], [`Root`], and what they may point to; locks around contents that hold pointers.
 
 mod cell;
+pub(crate) mod lock;
 mod root;
 pub(crate) mod root_table;
 pub(crate) mod slice;
@@ -14,6 +15,7 @@ use std::ptr::NonNull;
 use crate::trace::{Trace, Tracer, TypeInfo};
 
 pub use cell::GcCell;
+pub use lock::{GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard};
 pub use root::Root;
 
 /// The brand of a heap access: a lifetime that unifies with no other.

@@ -20,11 +20,14 @@ pub(crate) mod waiting;
 
 use std::ptr::NonNull;
 
+use crate::collector::AbortOnUnwind;
+use crate::collector::mark::Tracer;
 use crate::collector::queue::Grey;
 use crate::heap::Core;
 use crate::pin::counter::Bias;
 use crate::pin::inner::{Inner, InnerBox};
 use crate::sync::{AtomicU64, Cell, Ordering, RefCell, ordering};
+use crate::trace::Trace;
 use phase::{Mode, Phase, State, Status};
 use runs::{Allocated, HeldSpan, Runs};
 
@@ -392,8 +395,25 @@ impl Local {
             return;
         }
         mark.store(black, Ordering::Relaxed);
+        self.note_grey(core, std::iter::once(Grey(object)));
+    }
+
+    /// Shades everything that a value leads to.
+    #[cold]
+    pub(crate) fn shade_contents<T: Trace>(&self, core: &Core, contents: &T) {
+        debug_assert_ne!(self.mode.get(), Mode::Off);
+        // What is marked when `trace` panics would never be traced.
+        let abort = AbortOnUnwind;
+        let mut tracer = Tracer::shading(&core.memory.region, self.colour.get(), self.mode.get());
+        contents.trace(&mut tracer);
+        self.note_grey(core, tracer.take_grey());
+        abort.disarm();
+    }
+
+    /// Keeps grey objects for the next handshake, or hands them over if there are many.
+    fn note_grey(&self, core: &Core, grey: impl IntoIterator<Item = Grey>) {
         let mut buffer = self.barrier_buffer.borrow_mut();
-        buffer.push(Grey(object));
+        buffer.extend(grey);
         if buffer.len() >= BARRIER_BUFFER {
             core.queue.push(std::mem::take(&mut *buffer));
         }

@@ -341,3 +341,107 @@ impl<T> Injector<T> {
         self.length.load(Ordering::Acquire) == 0
     }
 }
+
+/// `parking_lot`'s mutex without contents. Its orderings are `parking_lot`'s own: acquire to take it, release to give it back.
+pub(crate) struct RawMutex(AtomicBool);
+
+impl RawMutex {
+    pub(crate) fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    pub(crate) fn lock(&self) {
+        while !self.try_lock() {
+            thread::yield_now();
+        }
+    }
+
+    pub(crate) fn try_lock(&self) -> bool {
+        self.0.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    pub(crate) unsafe fn unlock(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn is_locked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// `parking_lot`'s lock of readers and writers without contents.
+pub(crate) struct RawRwLock(AtomicUsize);
+
+impl RawRwLock {
+    const WRITER: usize = usize::MAX;
+
+    pub(crate) fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    pub(crate) fn lock_shared(&self) {
+        while !self.try_lock_shared() {
+            thread::yield_now();
+        }
+    }
+
+    pub(crate) fn try_lock_shared(&self) -> bool {
+        let more = |readers| (readers != Self::WRITER).then(|| readers + 1);
+        self.0.fetch_update(Ordering::Acquire, Ordering::Relaxed, more).is_ok()
+    }
+
+    pub(crate) unsafe fn unlock_shared(&self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+
+    pub(crate) fn lock_exclusive(&self) {
+        while !self.try_lock_exclusive() {
+            thread::yield_now();
+        }
+    }
+
+    pub(crate) fn try_lock_exclusive(&self) -> bool {
+        self.0.compare_exchange(0, Self::WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    pub(crate) unsafe fn unlock_exclusive(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    pub(crate) fn is_locked_exclusive(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::WRITER
+    }
+}
+
+/// What is behind a raw lock. Loom checks that its accesses are ordered, each as of the moment in which it begins.
+pub(crate) struct Contents<T> {
+    tracked: loom::cell::UnsafeCell<()>,
+    contents: std::cell::UnsafeCell<T>,
+}
+
+impl<T> Contents<T> {
+    pub(crate) fn new(contents: T) -> Self {
+        Self { tracked: loom::cell::UnsafeCell::new(()), contents: std::cell::UnsafeCell::new(contents) }
+    }
+
+    pub(crate) unsafe fn read(&self) -> &T {
+        self.tracked.with(|_| ());
+        // SAFETY: the caller's promise.
+        unsafe { &*self.contents.get() }
+    }
+
+    #[expect(clippy::mut_from_ref, reason = "the caller has the lock")]
+    pub(crate) unsafe fn write(&self) -> &mut T {
+        self.tracked.with_mut(|_| ());
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.contents.get() }
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.contents.get_mut()
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.contents.into_inner()
+    }
+}

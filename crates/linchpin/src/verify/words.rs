@@ -41,6 +41,11 @@ pub struct Inspector<'a> {
 }
 
 impl Inspector<'_> {
+    /// Whether no mutation runs while it looks.
+    pub(crate) fn nothing_moves(&self) -> bool {
+        self.check.quiet
+    }
+
     /// Looks at every word of a value, and at nothing it owns elsewhere.
     pub fn words<T>(&mut self, value: &T) {
         if size_of::<T>() < WORD {
