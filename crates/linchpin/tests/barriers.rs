@@ -6,58 +6,12 @@
 
 mod common;
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread;
 
+use common::gate::Gate;
 use common::{Counted, Ledger, Triple, churn};
 use linchpin::{Gc, GcCell, Heap, Mutator, Pinner, Root, Trace, Tracer};
-
-/// Lets the marker through an object, or holds it there.
-#[derive(Default)]
-struct Gate {
-    state: Mutex<GateState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct GateState {
-    closed: bool,
-    reached: bool,
-}
-
-impl Gate {
-    fn close(&self) -> Closed<'_> {
-        *self.state.lock().expect("nobody panics with it") = GateState { closed: true, reached: false };
-        Closed(self)
-    }
-
-    /// Called by the marker.
-    fn pass(&self) {
-        let mut state = self.state.lock().expect("nobody panics with it");
-        state.reached = true;
-        self.changed.notify_all();
-        while state.closed {
-            state = self.changed.wait(state).expect("nobody panics with it");
-        }
-    }
-
-    fn wait_until_reached(&self) {
-        let mut state = self.state.lock().expect("nobody panics with it");
-        while !state.reached {
-            state = self.changed.wait(state).expect("nobody panics with it");
-        }
-    }
-}
-
-/// Opens the gate when it is dropped, also if the test fails.
-struct Closed<'gate>(&'gate Gate);
-
-impl Drop for Closed<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().expect("nobody panics with it").closed = false;
-        self.0.changed.notify_all();
-    }
-}
 
 #[derive(Trace)]
 struct Pair<'gc> {

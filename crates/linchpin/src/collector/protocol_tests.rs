@@ -117,18 +117,28 @@ fn what_arm_writes_once_survives() {
     });
 }
 
-/// A mutation in `Arm` takes a lock, and gives it back; then one that is still in `Off` moves the only pointer to an object
-/// behind it, without a word. The lock must not count as traced.
-#[test]
-fn a_lock_that_was_taken_in_arm_is_traced_later() {
+/// A lock, and one behind another.
+#[derive(Trace)]
+struct Keeper<'gc> {
+    outer: GcMutex<Vec<Gc<'gc, Arc<()>>>>,
+    nested: GcMutex<Vec<GcMutex<Vec<Gc<'gc, Arc<()>>>>>>,
+}
+
+/// A mutation in `Arm` takes locks, and gives them back; then one that is still in `Off` moves the only pointer to an object
+/// behind one of them, without a word. That one must not count as traced.
+fn a_lock_that_was_taken_in_arm_is_traced_later(
+    put: for<'gc> fn(&Mutator<'gc>, &Keeper<'gc>, Gc<'gc, Arc<()>>),
+) {
     let heap = Heap::builder().processors(2).build().unwrap();
     let alive = Arc::new(());
     let witness = Arc::clone(&alive);
     let only_root: Mutex<Option<Root<Arc<()>>>> = Mutex::new(Some(heap.mutate(|mu| mu.root(mu.alloc(witness)))));
-    let keeper: Root<GcMutex<Vec<Gc<'static, Arc<()>>>>> =
-        heap.mutate(|mu| mu.root(mu.alloc(GcMutex::new(Vec::<Gc<'_, Arc<()>>>::new()))));
+    let keeper: Root<Keeper<'static>> = heap.mutate(|mu| {
+        let nested = GcMutex::new(vec![GcMutex::default()]);
+        mu.root(mu.alloc(Keeper { outer: GcMutex::default(), nested }))
+    });
     let (in_off, off_entered) = channel();
-    let (lock_taken, taken) = channel();
+    let (locks_taken, taken) = channel();
     thread::scope(|scope| {
         let (heap, only_root, keeper) = (&heap, &only_root, &keeper);
         scope.spawn(move || {
@@ -137,19 +147,33 @@ fn a_lock_that_was_taken_in_arm_is_traced_later() {
                 in_off.send(()).unwrap();
                 taken.recv().unwrap();
                 let root = only_root.lock().unwrap().take().unwrap();
-                keeper.get(mu).lock(mu).push(root.get(mu));
+                put(mu, keeper.get(mu).as_ref(), root.get(mu));
                 drop(root);
             });
         });
         off_entered.recv().unwrap();
         scope.spawn(move || heap.collect());
-        mutate_in(heap, Mode::Arm, |mu| assert!(keeper.get(mu).lock(mu).is_empty()));
-        lock_taken.send(()).unwrap();
+        mutate_in(heap, Mode::Arm, |mu| {
+            let keeper = keeper.get(mu).as_ref();
+            assert!(keeper.outer.lock(mu).is_empty());
+            assert_eq!(keeper.nested.lock(mu).len(), 1);
+        });
+        locks_taken.send(()).unwrap();
     });
     assert_eq!(Arc::strong_count(&alive), 2, "the value was dropped while a lock's contents lead to it");
     drop(keeper);
     heap.collect();
     assert_eq!(Arc::strong_count(&alive), 1, "now nothing leads to it");
+}
+
+#[test]
+fn a_lock_that_arm_took_is_traced_later() {
+    a_lock_that_was_taken_in_arm_is_traced_later(|mu, keeper, object| keeper.outer.lock(mu).push(object));
+}
+
+#[test]
+fn a_lock_behind_one_that_arm_took_is_traced_later() {
+    a_lock_that_was_taken_in_arm_is_traced_later(|mu, keeper, object| keeper.nested.lock(mu)[0].get_mut().push(object));
 }
 
 /// Between the end of a mark and its sweep every span counts as unswept. A mutation that still runs in `Close` may allocate

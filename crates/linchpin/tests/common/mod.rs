@@ -2,6 +2,8 @@
 //! text of a caught panic.
 #![allow(dead_code, reason = "each test program uses its own part of this module")]
 
+pub(crate) mod gate;
+
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
