@@ -30,6 +30,8 @@ pub struct Config {
     pub resize: bool,
     /// Whether helpers trace beside the collector: each takes grey objects, and traces them later.
     pub helpers: bool,
+    /// Whether the field of each object is behind a lock, and has no barrier of its own.
+    pub locks: bool,
     /// Whether all slots lie in one span, which a processor must hold to allocate; else each has a span of its own.
     pub one_span: bool,
     /// Whether a mark ends only after two closing rounds in a row that brought nothing.
@@ -55,6 +57,7 @@ impl Config {
         spare: false,
         resize: false,
         helpers: false,
+        locks: false,
         one_span: false,
         two_quiet_rounds: false,
         grey_at_end_counts: false,
@@ -86,17 +89,21 @@ impl Config {
     /// With helpers that trace.
     pub const HELPERS: Self = Self { helpers: true, ..Self::SMALL };
 
+    /// With locks.
+    pub const LOCKS: Self = Self { locks: true, ..Self::SMALL };
+
     /// With a span of several slots.
     pub const ONE_SPAN: Self = Self { one_span: true, ..Self::SMALL };
 
     /// Whether a state of this size fits its packing, and the parts go together.
     #[must_use]
     pub fn is_possible(&self) -> bool {
-        let several = self.is_weak() || self.one_span;
+        let several = self.is_weak() || self.one_span || self.locks;
         (1..=MOST_OBJECTS).contains(&self.objects)
             && (1..=MOST_PROCESSORS).contains(&self.processors)
             && !(self.processors == MOST_PROCESSORS && several)
             && !(self.one_span && (self.is_weak() || self.pin_flags))
+            && !(self.locks && (self.is_weak() || self.one_span))
             && !(self.resize && (self.is_weak() || self.processors == 1 || self.spare))
     }
 
@@ -143,6 +150,7 @@ impl fmt::Display for Config {
         f.write_str(if self.weak_fields { ", weak fields" } else { "" })?;
         f.write_str(if self.resize { ", resized" } else { "" })?;
         f.write_str(if self.helpers { ", helpers" } else { "" })?;
+        f.write_str(if self.locks { ", locks" } else { "" })?;
         f.write_str(if self.one_span { ", one span" } else { "" })?;
         f.write_str(if self.two_quiet_rounds { ", two quiet rounds" } else { "" })
     }

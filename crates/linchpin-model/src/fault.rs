@@ -166,6 +166,24 @@ faults! {
     WeakFieldsFoundByTracing,
     /// Weak pointers are traced like others.
     WeakTargetTraced,
+    /// Who takes a lock in `Mark` or `Close` does not shade the contents.
+    LockTakenInMarkNotShaded,
+    /// Who takes a lock in `Arm` does not shade the contents.
+    LockTakenInArmNotShaded,
+    /// Who gives a lock back in `Arm` does not shade the contents.
+    LockGivenBackInArmNotShaded,
+    /// A lock remembers that its contents were shaded in `Arm`.
+    LockTracedInArmRemembered,
+    /// What a lock remembers is never outdated.
+    LockRemembersForEver,
+    /// Who takes a lock in `Mark` may change the contents before they are shaded.
+    LockShadedAfterChange,
+    /// A marker that passes by a lock somebody has does not see to it that there is one more round.
+    PassingByNotCounted,
+    /// A lock does not remember that a marker has traced its contents.
+    LockTracedByMarkerForgotten,
+    /// The contents of a lock whose guard was forgotten can be had past the lock.
+    ForgottenContentsInUse,
 }
 
 impl fmt::Display for Fault {

@@ -36,6 +36,7 @@
 //! | sweep | a slot at a time, read and written back in two steps; runs are returned on entering `Off` |
 //! | spans | each slot is one; or one has all slots, and belongs to a processor with a run in it, or to the sweeper |
 //! | weak pointers | a root and a field in each object; upgraded, copied, cleared after the end of the mark |
+//! | `GcMutex`, `GcRwLock` | the field of each object is behind one: taken, given back, its guard forgotten |
 //!
 //! Everything the code does in one step here is one access to shared memory that matters, or several that nobody can
 //! tell from one. What a state need not tell apart is written at [`State::key`](state::State::key),
@@ -57,6 +58,9 @@
 //! * **Waiting.** Nothing here has to happen, so nothing can be late: neither a full region, nor a `Drop` that
 //!   allocates in it, nor a thread that waits for a processor. That a cycle comes to its end is for the tests of the
 //!   library.
+//! * **Locks inside locks.** Their contents count as those of the outer one. And a marker takes a lock, looks and gives it
+//!   back in one step: meanwhile others wait, which nobody can tell from coming later.
+//! * **`GcOnce`.** It is a field that is stored to once: with nothing to remove, and the insertion barrier.
 //! * **Dropping values.** It runs the program's code in `Off` on the collector's thread, as a mutation could. What that
 //!   must not do, to pin what is being dropped, is a variant.
 //! * **More of the same.** Objects have one field, heaps one root, and three is the most there are of anything.
@@ -72,8 +76,8 @@
 //!
 //! # Parts
 //!
-//! [`state`], [`object`] and [`processor`] are what there is; `steps_mutator` and `steps_collector` are what can
-//! happen; [`search()`] explores it; [`report`] puts it into words. [`Fault`] lists ways to break it, [`verdict`] what
+//! [`state`], [`object`] and [`processor`] are what there is; `steps_mutator`, `steps_weak`, `steps_lock` and
+//! `steps_collector` are what can happen; [`search()`] explores it; [`report`] puts it into words. [`Fault`] lists ways to break it, [`verdict`] what
 //! becomes of each.
 
 pub mod config;
@@ -84,6 +88,7 @@ pub mod report;
 pub mod search;
 pub mod state;
 mod steps_collector;
+mod steps_lock;
 mod steps_mutator;
 mod steps_weak;
 pub mod verdict;

@@ -95,6 +95,7 @@ fn table() -> bool {
         Config::RESIZE,
         Config::HELPERS,
         Config::ONE_SPAN,
+        Config::LOCKS,
         Config { full_buffers: true, ..Config::SMALL },
     ] {
         report(&mut figures, &config, &format!("the protocol: {config}"), false);
@@ -131,6 +132,8 @@ fn full() -> bool {
         Config { processors: 3, pins: 1, ..Config::SPARE },
         Config { objects: 3, ..Config::ONE_SPAN },
         Config { pins: 1, ..Config::ONE_SPAN },
+        Config { objects: 3, ..Config::LOCKS },
+        Config { pins: 1, ..Config::LOCKS },
         Config { objects: 3, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK_FIELDS },

@@ -46,6 +46,8 @@ pub enum Then {
     HandOver,
     /// Put the first value into the field of an object that is allocated already.
     Initialise(Object, Option<Object>),
+    /// Give the lock of an object back.
+    GiveLockBack(Object),
     /// Put a pointer into the field of an object, if what is there is what was shaded; else shade first what is there.
     Overwrite(Object, Option<Object>),
 }
@@ -64,6 +66,7 @@ impl Then {
             Self::Overwrite(object, value) => 20 + 4 * u32::from(object) + pointer_to_bits(value),
             Self::Initialise(object, value) => 32 + 4 * u32::from(object) + pointer_to_bits(value),
             Self::HandOver => 44,
+            Self::GiveLockBack(object) => 45 + u32::from(object),
         }
     }
 
@@ -80,7 +83,8 @@ impl Then {
             17..20 => Self::ShadeUpgraded(object(17)),
             20..32 => Self::Overwrite(((bits - 20) / 4) as Object, pointer_from_bits((bits - 20) % 4)),
             32..44 => Self::Initialise(((bits - 32) / 4) as Object, pointer_from_bits((bits - 32) % 4)),
-            _ => Self::HandOver,
+            44 => Self::HandOver,
+            _ => Self::GiveLockBack(object(45)),
         }
     }
 
@@ -93,6 +97,7 @@ impl Then {
             Self::CountPin(object) => Self::CountPin(new(object)),
             Self::Unpin(object) => Self::Unpin(new(object)),
             Self::SetRoot(object) => Self::SetRoot(new(object)),
+            Self::GiveLockBack(object) => Self::GiveLockBack(new(object)),
             Self::ShadeUpgraded(object) => Self::ShadeUpgraded(new(object)),
             Self::Overwrite(object, value) => Self::Overwrite(new(object), value.map(new)),
             Self::Initialise(object, value) => Self::Initialise(new(object), value.map(new)),
@@ -129,11 +134,13 @@ pub struct Processor {
     pub holds_span: bool,
     /// The slots of its run: free when it was found, and its own since.
     pub run: Objects,
+    /// Objects whose locks the mutation has.
+    pub locks: Objects,
 }
 
 /// The bits a processor takes in a packed state. With three there is no room for the last parts, which are empty then.
 pub(crate) const fn bits_of_each(processors: usize) -> u32 {
-    if processors > 2 { 23 } else { 30 }
+    if processors > 2 { 23 } else { 33 }
 }
 
 impl Processor {
@@ -149,37 +156,39 @@ impl Processor {
         self.answered || self.retired
     }
 
-    pub(crate) fn to_bits(self, names: &Names) -> u32 {
-        let set = |set: Objects| u32::from(renamed_set(set, names).0);
-        u32::from(self.running)
-            | u32::from(self.answered) << 1
-            | (self.mode as u32) << 2
+    pub(crate) fn to_bits(self, names: &Names) -> u64 {
+        let set = |set: Objects| u64::from(renamed_set(set, names).0);
+        u64::from(self.running)
+            | u64::from(self.answered) << 1
+            | (self.mode as u64) << 2
             | set(self.hand) << 4
             | set(self.buffer) << 7
             | set(self.born) << 10
             | set(self.to_shade) << 13
-            | self.then.renamed(names).to_bits() << 16
-            | u32::from(self.retired) << 22
+            | u64::from(self.then.renamed(names).to_bits()) << 16
+            | u64::from(self.retired) << 22
             | set(self.weak) << 23
             | set(self.run) << 26
-            | u32::from(self.holds_span) << 29
+            | u64::from(self.holds_span) << 29
+            | set(self.locks) << 30
     }
 
-    pub(crate) fn from_bits(bits: u32) -> Self {
+    pub(crate) fn from_bits(bits: u64) -> Self {
         let set = |shift: u32| Objects((bits >> shift & 7) as u8);
         Self {
             running: bits & 1 != 0,
             answered: bits & 2 != 0,
-            mode: Mode::from_bits(bits >> 2 & 3),
+            mode: Mode::from_bits((bits >> 2) as u32 & 3),
             hand: set(4),
             buffer: set(7),
             born: set(10),
             to_shade: set(13),
-            then: Then::from_bits(bits >> 16 & 63),
+            then: Then::from_bits((bits >> 16) as u32 & 63),
             retired: bits >> 22 & 1 != 0,
             weak: set(23),
             run: set(26),
             holds_span: bits >> 29 & 1 != 0,
+            locks: set(30),
         }
     }
 }

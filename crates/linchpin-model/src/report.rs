@@ -42,6 +42,10 @@ pub enum MutatorStep {
     UpgradeUndecided(Object),
     UpgradeFails(Object),
     SetWeak(Option<Object>, Object),
+    TakeLock(Object, bool),
+    ChangeContents(Object, Option<Object>),
+    GiveLockBack(Object, bool),
+    ForgetGuard(Object),
 }
 
 /// A step of the collector.
@@ -104,6 +108,7 @@ impl fmt::Display for MutatorStep {
             Self::Finish(Then::CountPin(object)) => write!(f, "counts the pin of {}", name(object)),
             Self::Finish(Then::Unpin(object)) => write!(f, "counts the pin of {} down", name(object)),
             Self::Finish(Then::SetRoot(object)) => write!(f, "puts {} into the root", name(object)),
+            Self::Finish(Then::GiveLockBack(object)) => write!(f, "gives the lock of {} back", name(object)),
             Self::Finish(Then::Overwrite(object, value)) => {
                 write!(f, "puts {} into the field of {}", Named(value), name(object))
             }
@@ -136,6 +141,16 @@ impl fmt::Display for MutatorStep {
                 write!(f, "upgrades a weak pointer to {}, taken as not decided, and shades it", name(object))
             }
             Self::UpgradeFails(object) => write!(f, "fails to upgrade a weak pointer to {}: decided", name(object)),
+            Self::TakeLock(object, shade) => {
+                write!(f, "takes the lock of {}", name(object))?;
+                f.write_str(if shade { ", is to shade the contents" } else { "" })
+            }
+            Self::ChangeContents(object, value) => {
+                write!(f, "puts {} behind the lock of {}", Named(value), name(object))
+            }
+            Self::GiveLockBack(object, true) => write!(f, "is to shade what is behind the lock of {}", name(object)),
+            Self::GiveLockBack(object, false) => write!(f, "gives the lock of {} back", name(object)),
+            Self::ForgetGuard(object) => write!(f, "forgets the guard of the lock of {}", name(object)),
             Self::SetWeak(None, value) => write!(f, "makes the weak root lead to {}", name(value)),
             Self::SetWeak(Some(object), value) => {
                 write!(f, "makes the weak field of {} lead to {}", name(object), name(value))

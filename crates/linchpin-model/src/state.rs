@@ -107,6 +107,13 @@ pub struct State {
     pub byte_read: Colour,
     /// A mark has ended since the one span was swept.
     pub stale: bool,
+    /// Objects whose lock remembers that its contents were traced in this cycle, and those whose lock remembers the cycle
+    /// before; or, as there are two colours, the one before that.
+    pub lock_traced: [Objects; 2],
+    /// Objects whose lock nobody will ever give back.
+    pub forgotten: Objects,
+    /// Since the last round a marker has passed by a lock that somebody had.
+    pub passed_by: bool,
     /// The processors.
     pub processors: [Processor; MOST_PROCESSORS],
 }
@@ -172,7 +179,7 @@ impl State {
 
     fn packed(&self, names: &Names, config: &Config) -> u128 {
         let processors = config.processors;
-        let mut words = [0_u32; MOST_PROCESSORS];
+        let mut words = [0_u64; MOST_PROCESSORS];
         for (word, processor) in words.iter_mut().zip(&self.processors[..processors]) {
             *word = processor.to_bits(names);
         }
@@ -198,7 +205,11 @@ impl State {
             | set(self.garbage) << 42
             | set(self.failed) << 45
             | set(self.traced) << 48
-            | u64::from(self.stale) << 51;
+            | u64::from(self.stale) << 51
+            | set(self.lock_traced[0]) << 52
+            | set(self.lock_traced[1]) << 55
+            | set(self.forgotten) << 58
+            | u64::from(self.passed_by) << 61;
         debug_assert!(words.iter().all(|&word| word >> bits_of_each(processors) == 0));
         let mut packed = u128::from(heap);
         for word in &words[..processors] {
@@ -213,7 +224,7 @@ impl State {
         let mut state = Self::default();
         let bits = bits_of_each(config.processors);
         for processor in state.processors[..config.processors].iter_mut().rev() {
-            *processor = Processor::from_bits(packed as u32 & ((1 << bits) - 1));
+            *processor = Processor::from_bits(packed as u64 & ((1 << bits) - 1));
             packed >>= bits;
         }
         let heap = packed as u64;
@@ -238,6 +249,9 @@ impl State {
         state.failed = set(45);
         state.traced = set(48);
         state.stale = bits(51, 1) != 0;
+        state.lock_traced = [set(52), set(55)];
+        state.forgotten = set(58);
+        state.passed_by = bits(61, 1) != 0;
         state
     }
 
@@ -248,7 +262,7 @@ impl State {
             if !self.processors[index].running {
                 continue;
             }
-            let mut hand = self.reachable_from(self.processors[index].hand.and(shared));
+            let mut hand = self.reachable_past(self.closed_to(index), self.processors[index].hand.and(shared));
             if config.is_weak() {
                 hand = self.load_weak(config, index, hand);
             }
@@ -313,11 +327,22 @@ impl State {
 
     /// What fields lead to from `set`, itself included.
     #[must_use]
-    pub fn reachable_from(&self, mut set: Objects) -> Objects {
+    pub fn reachable_from(&self, set: Objects) -> Objects {
+        self.reachable_past(Objects::NONE, set)
+    }
+
+    /// Objects that the mutation of a processor cannot look into, because another one has the lock.
+    fn closed_to(&self, index: usize) -> Objects {
+        let others = self.processors.iter().enumerate().filter(|&(other, _)| other != index);
+        others.fold(Objects::NONE, |set, (_, other)| set.and(other.locks))
+    }
+
+    /// What fields lead to from `set`, itself included, but for the fields of `closed` objects.
+    fn reachable_past(&self, closed: Objects, mut set: Objects) -> Objects {
         let mut to_follow = set;
         while !to_follow.is_empty() {
             let mut next = Objects::NONE;
-            for object in to_follow.each() {
+            for object in to_follow.without(closed).each() {
                 next = next.and(Objects::of(self.field[object as usize]));
             }
             to_follow = Objects(next.0 & !set.0);

@@ -89,6 +89,13 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
         }
         Stage::AwaitClose | Stage::AwaitCloseAgain if all_answered => {
             let again = state.stage == Stage::AwaitClose && config.two_quiet_rounds;
+            if state.queue.is_empty() && state.passed_by && !config.has(PassingByNotCounted) {
+                add(CollectorStep::Goes(Stage::AwaitClose), &|next| {
+                    next.passed_by = false;
+                    enter(next, Stage::AwaitClose)
+                });
+                return;
+            }
             if state.queue.is_empty() && again {
                 add(CollectorStep::Goes(Stage::AwaitCloseAgain), &|next| enter(next, Stage::AwaitCloseAgain));
             } else if state.queue.is_empty() && config.has(DecisionWithoutLock) {
@@ -198,6 +205,9 @@ fn flip(config: &Config, next: &mut State) -> Option<Violation> {
             Colour::White => Colour::Black,
             Colour::Black => Colour::White,
         };
+    }
+    if !config.has(LockRemembersForEver) {
+        next.lock_traced.swap(0, 1);
     }
     next.to_visit = match config.pins {
         0 => Objects::NONE,
@@ -310,6 +320,9 @@ fn trace(config: &Config, next: &mut State, object: Object) -> Option<Violation>
     if config.has(WeakFieldsFoundByTracing) {
         next.traced.add(object);
     }
+    if config.locks && next.passes_by(object, !config.has(LockTracedByMarkerForgotten)) {
+        return None;
+    }
     let violation = next.field[object as usize].and_then(|child| visit(next, child));
     let weak = next.weak[object as usize].filter(|_| config.has(WeakTargetTraced));
     violation.or(weak.and_then(|child| visit(next, child)))
@@ -322,6 +335,7 @@ fn end_mark(config: &Config, next: &mut State) -> Option<Violation> {
     let grey = next.processors.iter().fold(next.queue, |set, each| set.and(each.buffer).and(each.born));
     let left = grey.and(next.to_visit).each().next().filter(|_| config.grey_at_end_counts);
     next.stale = config.one_span;
+    next.passed_by = false;
     if !config.is_weak() || config.has(WeakNeverCleared) || config.has(WeakClearedAfterOff) {
         next.to_visit = Objects::first(config.objects);
         enter(next, Stage::AwaitOff);
@@ -401,6 +415,7 @@ fn write_byte(config: &Config, next: &mut State, object: Object) -> Option<Viola
     if next.colour_of(object) == Colour::Free {
         next.garbage.remove(object);
         next.failed.remove(object);
+        next.renew_lock(object);
     }
     if next.colour_of(object) == Colour::Free || config.has(PinFlagLoweredBySweep) {
         // Of an empty span only.

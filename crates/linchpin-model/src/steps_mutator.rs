@@ -81,12 +81,19 @@ impl Mutation<'_> {
         } else if me.then != Then::Anything {
             self.finish(me.then);
         } else {
-            self.add_sound(MutatorStep::End, |_, me| {
-                me.running = false;
-                me.hand = Objects::NONE;
-                me.weak = Objects::NONE;
-            });
-            self.store();
+            // A guard does not outlive its mutation; it can only be forgotten.
+            if me.locks.is_empty() {
+                self.add_sound(MutatorStep::End, |_, me| {
+                    me.running = false;
+                    me.hand = Objects::NONE;
+                    me.weak = Objects::NONE;
+                });
+            }
+            if self.config.locks {
+                self.use_locks();
+            } else {
+                self.store();
+            }
             self.allocate();
             self.use_root();
             self.use_pins();
@@ -179,6 +186,7 @@ impl Mutation<'_> {
                 Then::HandOver => hand_over(next, me),
                 Then::Initialise(object, value) => next.field[object as usize] = value,
                 Then::DropRoot | Then::Unpin(_) => remove(next, then),
+                Then::GiveLockBack(object) => me.locks.remove(object),
                 Then::MakeRoot(object) => next.root = next.root.or(Some(object)),
                 Then::RaiseFlag(object) if flags => {
                     raise_flag(config, next, me, object);
@@ -427,6 +435,7 @@ fn bear(config: &Config, next: &mut State, me: &mut Processor, newborn: Newborn)
     next.colour[object as usize] = colour;
     next.field[object as usize] = value;
     next.weak[object as usize] = None;
+    next.renew_lock(object);
     me.hand.add(object);
     if noted && config.has(NewbornsHandedOverAtOnce) {
         next.field[object as usize] = None;

@@ -100,6 +100,19 @@
 //! | in newborns, too | | `WeakFieldsFoundByTracing` |
 //! | a copy asks like an upgrade | | `WeakCopiedUnchecked` |
 //! | weak pointers are not traced | | `WeakTargetTraced` |
+//!
+//! **Locks around contents**
+//!
+//! | part | source | variants |
+//! | --- | --- | --- |
+//! | who takes one in `Mark` shades the contents, first | `gc/lock/mod.rs` | `LockTakenInMarkNotShaded`, `LockShadedAfterChange` |
+//! | who takes one in `Arm` does, too | `gc/lock/mod.rs` | `LockTakenInArmNotShaded` |
+//! | and does so again when it is given back | `gc/lock/mod.rs` | `LockGivenBackInArmNotShaded` |
+//! | which it does not remember | `collector/mark.rs` | `LockTracedInArmRemembered` |
+//! | what it remembers is outdated in the next cycle | `gc/lock/mod.rs` | `LockRemembersForEver` |
+//! | a marker has it remember | `gc/lock/mod.rs` | `LockTracedByMarkerForgotten` |
+//! | if it passes by, there is one more round | `collector/cycle.rs` | `PassingByNotCounted` |
+//! | what a forgotten guard had is out of reach | `gc/lock/mutex.rs` | `ForgottenContentsInUse` |
 
 use crate::config::{Config, Promise};
 use crate::fault::Fault::{self, *};
@@ -206,6 +219,15 @@ pub const BREAKING: &[Verdict] = &[
     breaks(one_of_each(Config::WEAK), &[WeakCopiedUnchecked]),
     breaks(Config::WEAK_FIELDS, &[WeakFieldsFoundByTracing]),
     breaks(one_of_each(Config::WEAK), &[WeakTargetTraced]),
+    breaks(Config::LOCKS, &[LockTakenInMarkNotShaded]),
+    breaks(Config::LOCKS, &[LockShadedAfterChange]),
+    breaks(Config::LOCKS, &[LockTakenInArmNotShaded]),
+    breaks(Config::LOCKS, &[LockGivenBackInArmNotShaded]),
+    breaks(Config::LOCKS, &[LockTracedInArmRemembered]),
+    breaks(Config::LOCKS, &[LockRemembersForEver]),
+    breaks(Config::LOCKS, &[LockTracedByMarkerForgotten]),
+    breaks(Config { locks: true, ..NO_GREY }, &[PassingByNotCounted]),
+    breaks(Config::LOCKS, &[ForgottenContentsInUse]),
 ];
 
 /// Parts that can be left out, because another part does the same: each by itself is harmless.

@@ -82,7 +82,8 @@ fn values_of_several_words_are_never_torn_or_lost() {
 fn contents_are_kept_over_cycles_whoever_traces_them() {
     let heap = verified(2);
     let ledger = Ledger::new(40);
-    let root: Root<GcMutex<Vec<Gc<'static, Counted>>>> = heap.mutate(|mu| mu.root(mu.alloc(GcMutex::new(Vec::<Gc<'_, Counted>>::new()))));
+    let root: Root<GcMutex<Vec<Gc<'static, Counted>>>> =
+        heap.mutate(|mu| mu.root(mu.alloc(GcMutex::new(Vec::<Gc<'_, Counted>>::new()))));
     for entry in 0..40 {
         heap.mutate(|mu| root.get(mu).lock(mu).push(mu.alloc(ledger.counted(entry))));
         thread::scope(|scope| {
@@ -234,7 +235,8 @@ fn a_mutation_reads_twice_while_a_writer_waits() {
 #[test]
 fn a_panic_gives_locks_back() {
     let heap = Heap::builder().processors(1).build().expect("a heap");
-    let root: Root<(GcMutex<u8>, GcRwLock<u8>)> = heap.mutate(|mu| mu.root(mu.alloc((GcMutex::new(0_u8), GcRwLock::new(0_u8)))));
+    let root: Root<(GcMutex<u8>, GcRwLock<u8>)> =
+        heap.mutate(|mu| mu.root(mu.alloc((GcMutex::new(0_u8), GcRwLock::new(0_u8)))));
     let text = panic_text(|| {
         heap.mutate(|mu| {
             let locks = root.get(mu).as_ref();
@@ -333,7 +335,8 @@ fn locks_are_small() {
 fn a_value_is_written_once() {
     let heap = verified(4);
     let ledger = Ledger::new(1);
-    let root: Root<GcOnce<(usize, Gc<'static, Counted>)>> = heap.mutate(|mu| mu.root(mu.alloc(GcOnce::<(usize, Gc<'_, Counted>)>::new())));
+    let root: Root<GcOnce<(usize, Gc<'static, Counted>)>> =
+        heap.mutate(|mu| mu.root(mu.alloc(GcOnce::<(usize, Gc<'_, Counted>)>::new())));
     let text = panic_text(|| {
         heap.mutate(|mu| _ = root.get(mu).as_ref().get_or_init(mu, || panic!("not made")));
     });

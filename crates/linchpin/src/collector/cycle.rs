@@ -33,14 +33,15 @@ pub(crate) fn run(core: &Core, workers: &Workers) {
     mark(core, workers, &mut tracer);
 
     // Handshake 3 is the first closing round; each round collects every barrier buffer, and one that brings
-    // nothing ends the mark.
+    // nothing ends the mark; unless a marker has passed by a lock before it (`gc::lock` tells why).
     loop {
         let before = core.queue.pushed();
         handshake(core, Mode::Close, black);
-        if core.queue.pushed() == before && core.queue.is_empty() {
+        if core.queue.pushed() != before || !core.queue.is_empty() {
+            mark(core, workers, &mut tracer);
+        } else if !core.queue.take_passed_by() {
             break;
         }
-        mark(core, workers, &mut tracer);
     }
     drop(tracer);
 

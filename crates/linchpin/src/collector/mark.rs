@@ -27,13 +27,15 @@ pub struct Tracer<'a> {
     black: u8,
     /// Whether locks whose contents it traces may remember that; see [`lock`](crate::gc::lock).
     counts: bool,
+    /// It has come to a lock that somebody had.
+    passed_by: bool,
     stack: Vec<Grey>,
     marker: PhantomData<*mut ()>,
 }
 
 impl<'a> Tracer<'a> {
     pub(crate) fn new(region: &'a Region, black: u8) -> Self {
-        Self { region, black, counts: true, stack: Vec::new(), marker: PhantomData }
+        Self { region, black, counts: true, passed_by: false, stack: Vec::new(), marker: PhantomData }
     }
 
     /// One for a barrier, which shades what it is told of. In `Arm` no lock may remember that it was traced.
@@ -60,6 +62,11 @@ impl<'a> Tracer<'a> {
     pub(crate) fn take_reported(&mut self) -> Vec<NonNull<u8>> {
         debug_assert_eq!(self.black, INSPECTING);
         self.stack.drain(..).map(|Grey(object)| object).collect()
+    }
+
+    /// Passes by a lock that somebody has.
+    pub(crate) fn pass_by(&mut self) {
+        self.passed_by = true;
     }
 
     /// The colour it marks with.
@@ -137,7 +144,12 @@ impl Marking {
             match queue.take() {
                 Some(batch) => tracer.stack.extend(batch),
                 None if self.wait_for_work(queue) => {}
-                None => return abort.disarm(),
+                None => {
+                    if std::mem::take(&mut tracer.passed_by) {
+                        queue.note_passed_by();
+                    }
+                    return abort.disarm();
+                }
             }
         }
     }

@@ -23,6 +23,7 @@
 //!    anything, marking goes on. A round that brings nothing ends the mark: every grey object was in some buffer
 //!    when the round began, each buffer was handed over during it, and with nothing grey anywhere no white
 //!    object is reachable from the snapshot, so no barrier can find one any more.
+//!    One more round is needed if a marker has passed by a lock that a mutation had: see [`lock`](crate::gc::lock).
 //! 5. The handshake to `Off` takes the runs back and drops cached inner pinners. Then nobody has a barrier active or
 //!    a span unknown to its class, and the sweep begins; it ends before the next cycle starts.
 //!
@@ -35,7 +36,7 @@ mod full_region_tests;
 pub(crate) mod mark;
 pub(crate) mod pacer;
 #[cfg(all(test, not(loom)))]
-mod protocol_tests;
+pub(crate) mod protocol_tests;
 pub(crate) mod queue;
 pub(crate) mod workers;
 

@@ -10,7 +10,7 @@ use crate::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Mutator, Root, Trace};
 
 /// Enters mutations until one is in `mode`, and runs `work` in that one. Ends because the collector has been asked for a
 /// cycle and waits for nobody but the caller's threads.
-pub(super) fn mutate_in<R>(heap: &Heap, mode: Mode, mut work: impl for<'gc> FnMut(&Mutator<'gc>) -> R) -> R {
+pub(crate) fn mutate_in<R>(heap: &Heap, mode: Mode, mut work: impl for<'gc> FnMut(&Mutator<'gc>) -> R) -> R {
     loop {
         let outcome = heap.mutate(|mu| (mu.mode() == mode).then(|| work(mu)));
         if let Some(outcome) = outcome {
@@ -115,65 +115,6 @@ fn what_arm_writes_once_survives() {
     what_arm_puts_into_an_object_born_in_mark_survives(|mu, places, object| {
         assert!(places.once.set(mu, object).is_ok());
     });
-}
-
-/// A lock, and one behind another.
-#[derive(Trace)]
-struct Keeper<'gc> {
-    outer: GcMutex<Vec<Gc<'gc, Arc<()>>>>,
-    nested: GcMutex<Vec<GcMutex<Vec<Gc<'gc, Arc<()>>>>>>,
-}
-
-/// A mutation in `Arm` takes locks, and gives them back; then one that is still in `Off` moves the only pointer to an object
-/// behind one of them, without a word. That one must not count as traced.
-fn a_lock_that_was_taken_in_arm_is_traced_later(
-    put: for<'gc> fn(&Mutator<'gc>, &Keeper<'gc>, Gc<'gc, Arc<()>>),
-) {
-    let heap = Heap::builder().processors(2).build().unwrap();
-    let alive = Arc::new(());
-    let witness = Arc::clone(&alive);
-    let only_root: Mutex<Option<Root<Arc<()>>>> = Mutex::new(Some(heap.mutate(|mu| mu.root(mu.alloc(witness)))));
-    let keeper: Root<Keeper<'static>> = heap.mutate(|mu| {
-        let nested = GcMutex::new(vec![GcMutex::default()]);
-        mu.root(mu.alloc(Keeper { outer: GcMutex::default(), nested }))
-    });
-    let (in_off, off_entered) = channel();
-    let (locks_taken, taken) = channel();
-    thread::scope(|scope| {
-        let (heap, only_root, keeper) = (&heap, &only_root, &keeper);
-        scope.spawn(move || {
-            heap.mutate(|mu| {
-                assert_eq!(mu.mode(), Mode::Off);
-                in_off.send(()).unwrap();
-                taken.recv().unwrap();
-                let root = only_root.lock().unwrap().take().unwrap();
-                put(mu, keeper.get(mu).as_ref(), root.get(mu));
-                drop(root);
-            });
-        });
-        off_entered.recv().unwrap();
-        scope.spawn(move || heap.collect());
-        mutate_in(heap, Mode::Arm, |mu| {
-            let keeper = keeper.get(mu).as_ref();
-            assert!(keeper.outer.lock(mu).is_empty());
-            assert_eq!(keeper.nested.lock(mu).len(), 1);
-        });
-        locks_taken.send(()).unwrap();
-    });
-    assert_eq!(Arc::strong_count(&alive), 2, "the value was dropped while a lock's contents lead to it");
-    drop(keeper);
-    heap.collect();
-    assert_eq!(Arc::strong_count(&alive), 1, "now nothing leads to it");
-}
-
-#[test]
-fn a_lock_that_arm_took_is_traced_later() {
-    a_lock_that_was_taken_in_arm_is_traced_later(|mu, keeper, object| keeper.outer.lock(mu).push(object));
-}
-
-#[test]
-fn a_lock_behind_one_that_arm_took_is_traced_later() {
-    a_lock_that_was_taken_in_arm_is_traced_later(|mu, keeper, object| keeper.nested.lock(mu)[0].get_mut().push(object));
 }
 
 /// Between the end of a mark and its sweep every span counts as unswept. A mutation that still runs in `Close` may allocate

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crate::sync::{AtomicU64, Injector, Ordering, Steal};
+use crate::sync::{AtomicBool, AtomicU64, Injector, Ordering, Steal};
 
 /// A grey object: marked, and still to be traced.
 #[derive(Clone, Copy)]
@@ -16,11 +16,13 @@ pub(crate) struct GreyQueue {
     batches: Injector<Vec<Grey>>,
     /// Batches pushed since the heap was made; what a closing round compares.
     pushed: AtomicU64,
+    /// Since this was last asked, a marker has passed by a lock that a mutation had, which is shading what is behind it.
+    passed_by: AtomicBool,
 }
 
 impl GreyQueue {
     pub(crate) fn new() -> Self {
-        Self { batches: Injector::new(), pushed: AtomicU64::new(0) }
+        Self { batches: Injector::new(), pushed: AtomicU64::new(0), passed_by: AtomicBool::new(false) }
     }
 
     /// Adds a batch; an empty one is nothing.
@@ -47,6 +49,18 @@ impl GreyQueue {
     /// Whether no batch is there.
     pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+
+    /// Notes that a marker has passed by a lock.
+    #[cold]
+    pub(crate) fn note_passed_by(&self) {
+        // Relaxed: markers have ended when `take_passed_by` is asked, and are joined by way of locks.
+        self.passed_by.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a marker has passed by a lock since this was last asked.
+    pub(crate) fn take_passed_by(&self) -> bool {
+        self.passed_by.swap(false, Ordering::Relaxed)
     }
 
     /// Batches pushed so far.

@@ -24,6 +24,13 @@
 //!   contents again, be it through the lock or past it ([`GcMutex::get_mut`] refuses), so they need not be traced, in this
 //!   cycle or any other.
 //!
+//! In the first of these cases there is one more closing round than otherwise. The mutation may have the lock, and not have
+//! shaded everything yet, when the marker passes by, and the round begins. Another mutation, which has answered already, can
+//! shade one of these objects meanwhile, into a buffer that the round does not look at again; the first one finds it black
+//! then, and has nothing to hand over. (For a pointer field that cannot be: what leads to the object is traced, or is still
+//! to be.) When the round is through, the mutation has ended; the next round finds what was shaded into either buffer. The
+//! model found this, too: `PassingByNotCounted`.
+//!
 //! So a marker never waits for a lock; but who wants to change what a marker looks at waits until it has: for as long, at most,
 //! as it would itself take to shade the contents. To read through a [`GcRwLock`] needs no barrier, and waits for no marker.
 //!
@@ -36,6 +43,8 @@
 mod mutex;
 mod once;
 mod rw_lock;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub use mutex::{GcMutex, GcMutexGuard};
 pub use once::GcOnce;

@@ -164,6 +164,8 @@ unsafe impl<T: Trace> Trace for GcMutex<T> {
             self.traced.trace(tracer, unsafe { self.contents.read() });
             // SAFETY: it was taken above. (A panic in between ends the process.)
             unsafe { self.raw.unlock() }
+        } else {
+            tracer.pass_by();
         }
     }
 

@@ -204,6 +204,8 @@ unsafe impl<T: Trace> Trace for GcRwLock<T> {
             self.traced.trace(tracer, unsafe { self.contents.read() });
             // SAFETY: it was taken above. (A panic in between ends the process.)
             unsafe { self.raw.unlock_shared() }
+        } else {
+            tracer.pass_by();
         }
     }
 

@@ -1,0 +1,139 @@
+//! Interleavings of locks with a cycle that a test from outside cannot arrange.
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::collector::protocol_tests::mutate_in;
+use crate::processor::phase::Mode;
+use crate::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, Root, Trace, Tracer};
+
+#[path = "../../../tests/common/gate.rs"]
+mod gate;
+use gate::Gate;
+
+/// A lock, and one behind another.
+#[derive(Trace)]
+struct Keeper<'gc> {
+    outer: GcMutex<Vec<Gc<'gc, Arc<()>>>>,
+    nested: GcMutex<Vec<GcMutex<Vec<Gc<'gc, Arc<()>>>>>>,
+}
+
+/// A mutation in `Arm` takes locks, and gives them back; then one that is still in `Off` moves the only pointer to an object
+/// behind one of them, without a word. That one must not count as traced.
+fn a_lock_that_was_taken_in_arm_is_traced_later(put: for<'gc> fn(&Mutator<'gc>, &Keeper<'gc>, Gc<'gc, Arc<()>>)) {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let witness = Arc::clone(&alive);
+    let only_root: Mutex<Option<Root<Arc<()>>>> = Mutex::new(Some(heap.mutate(|mu| mu.root(mu.alloc(witness)))));
+    let keeper: Root<Keeper<'static>> = heap.mutate(|mu| {
+        let nested = GcMutex::new(vec![GcMutex::default()]);
+        mu.root(mu.alloc(Keeper { outer: GcMutex::default(), nested }))
+    });
+    let (in_off, off_entered) = channel();
+    let (locks_taken, taken) = channel();
+    thread::scope(|scope| {
+        let (heap, only_root, keeper) = (&heap, &only_root, &keeper);
+        scope.spawn(move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Off);
+                in_off.send(()).unwrap();
+                taken.recv().unwrap();
+                let root = only_root.lock().unwrap().take().unwrap();
+                put(mu, keeper.get(mu).as_ref(), root.get(mu));
+                drop(root);
+            });
+        });
+        off_entered.recv().unwrap();
+        scope.spawn(move || heap.collect());
+        mutate_in(heap, Mode::Arm, |mu| {
+            let keeper = keeper.get(mu).as_ref();
+            assert!(keeper.outer.lock(mu).is_empty());
+            assert_eq!(keeper.nested.lock(mu).len(), 1);
+        });
+        locks_taken.send(()).unwrap();
+    });
+    assert_eq!(Arc::strong_count(&alive), 2, "the value was dropped while a lock's contents lead to it");
+    drop(keeper);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1, "now nothing leads to it");
+}
+
+#[test]
+fn a_lock_that_arm_took_is_traced_later() {
+    a_lock_that_was_taken_in_arm_is_traced_later(|mu, keeper, object| keeper.outer.lock(mu).push(object));
+}
+
+#[test]
+fn a_lock_behind_one_that_arm_took_is_traced_later() {
+    a_lock_that_was_taken_in_arm_is_traced_later(|mu, keeper, object| keeper.nested.lock(mu)[0].get_mut().push(object));
+}
+
+type Slot<'gc> = GcCell<'gc, Arc<()>>;
+
+/// A pointer whose trace can be stopped.
+struct Stopped<'gc, P> {
+    gate: Arc<Gate>,
+    pointer: P,
+    _brand: std::marker::PhantomData<Gc<'gc, u8>>,
+}
+
+impl<P> Stopped<'_, P> {
+    fn new(gate: &Arc<Gate>, pointer: P) -> Self {
+        Self { gate: Arc::clone(gate), pointer, _brand: std::marker::PhantomData }
+    }
+}
+
+// SAFETY: `Branded` replaces the brand and nothing else; the only field with a pointer is traced.
+unsafe impl<P: Trace> Trace for Stopped<'_, P> {
+    type Branded<'b> = Stopped<'b, P::Branded<'b>>;
+    const NEEDS_TRACE: bool = true;
+
+    fn trace(&self, tracer: &mut Tracer<'_>) {
+        self.gate.pass();
+        self.pointer.trace(tracer);
+    }
+}
+
+type Contents<'gc> = Stopped<'gc, Option<Gc<'gc, Slot<'gc>>>>;
+
+/// A mutation has taken a lock, and is still shading what is behind it, when the marker passes by and the closing round
+/// begins. One that has answered the round shades the same object, into a buffer that the round does not look at again. The
+/// object must be traced all the same.
+#[test]
+fn a_lock_that_the_marker_passes_by_takes_one_more_round() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let [marker_gate, contents_gate] = std::array::from_fn(|_| Arc::new(Gate::default()));
+    let locked: Root<Stopped<'static, GcRwLock<Contents<'static>>>> = heap.mutate(|mu| {
+        let slot = mu.alloc(Slot::new(mu.alloc(Arc::clone(&alive))));
+        let lock = GcRwLock::new(Stopped::new(&contents_gate, Some(slot)));
+        mu.root(mu.alloc(Stopped::new(&marker_gate, lock)))
+    });
+    let (marker_closed, contents_closed) = (marker_gate.close(), contents_gate.close());
+    let taken_out: Mutex<Option<Root<Slot<'static>>>> = Mutex::new(None);
+    thread::scope(|scope| {
+        let (marker_closed, contents_closed) = (marker_closed, contents_closed);
+        let (heap, locked, taken_out) = (&heap, &locked, &taken_out);
+        scope.spawn(|| heap.collect());
+        // Roots are walked then, so the marker will not find the slot by this one.
+        marker_gate.wait_until_reached();
+        let root = mutate_in(heap, Mode::Mark, |mu| mu.root(locked.get(mu).pointer.read(mu).pointer.unwrap()));
+        scope.spawn(move || {
+            mutate_in(heap, Mode::Mark, |mu| {
+                let slot = locked.get(mu).as_ref().pointer.write(mu).pointer.take();
+                *taken_out.lock().unwrap() = Some(mu.root(slot.unwrap()));
+            });
+        });
+        contents_gate.wait_until_reached();
+        drop(marker_closed);
+        // The marker has passed by, and found nothing else to do.
+        mutate_in(heap, Mode::Close, |_| ());
+        drop(root);
+        drop(contents_closed);
+    });
+    assert_eq!(Arc::strong_count(&alive), 2, "what the slot leads to was dropped");
+    drop((taken_out, locked));
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
