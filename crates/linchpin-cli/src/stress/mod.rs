@@ -21,6 +21,7 @@ mod paranoid;
 mod pins;
 mod rewire;
 mod shared;
+mod shelves;
 mod upset;
 mod worker;
 

@@ -8,6 +8,7 @@ use linchpin::{Gc, GcCell, Heap, Mutator, Root};
 
 use super::mirror::Graph;
 use super::objects::{Maker, Shared};
+use super::shelves::Shelves;
 
 /// Entries of the table.
 const ENTRIES: usize = 32;
@@ -28,6 +29,8 @@ pub(crate) struct Table {
     roots: Vec<Mutex<Option<Root<Shared<'static>>>>>,
     /// Never replaced; its fields are changed without any lock.
     cells: Root<[GcCell<'static, Shared<'static>>]>,
+    /// Objects behind locks.
+    shelves: Shelves,
     /// A graph that some worker left for another, with its mirror.
     left: Mutex<Graph>,
 }
@@ -40,7 +43,7 @@ impl Table {
             mu.root(cells)
         });
         let roots = (0..ENTRIES).map(|_| Mutex::new(None)).collect();
-        Self { roots, cells, left: Mutex::new(Graph::default()) }
+        Self { roots, cells, shelves: Shelves::new(heap), left: Mutex::new(Graph::default()) }
     }
 
     /// Some root of the table, cloned.
@@ -98,7 +101,7 @@ impl Table {
         }
     }
 
-    /// Does something to the slice of pointer fields, inside a mutation.
+    /// Does something to the slice of pointer fields, or to what is behind locks, inside a mutation.
     pub(crate) fn use_cells<'gc>(
         &self,
         mu: &Mutator<'gc>,
@@ -107,7 +110,7 @@ impl Table {
     ) -> Result<(), String> {
         let cells = self.cells.get(mu);
         let cell = &cells[maker.numbers.below(CELLS)];
-        match maker.numbers.below(7) {
+        match maker.numbers.below(10) {
             0 | 1 => {
                 let links = [self.load(mu, maker, hand), self.load(mu, maker, hand)];
                 let old = cell.swap(mu, Some(maker.shared(mu, links)));
@@ -141,6 +144,10 @@ impl Table {
                 let old = locked(&self.roots[maker.numbers.below(ENTRIES)]).replace(new);
                 drop(old);
                 Ok(())
+            }
+            6..9 => {
+                self.load(mu, maker, hand);
+                self.shelves.change(mu, maker, hand)
             }
             _ => cell.load().map_or(Ok(()), |start| wander(mu, maker, start)),
         }
@@ -176,6 +183,7 @@ impl Table {
                     4 | 5 => cell.store(mu, maker.shared(mu, [Some(*object), None])),
                     6 => cell.store(mu, None),
                     7 => pin(*object)?,
+                    9 | 10 => self.shelves.put(mu, maker, *object)?,
                     8 => {
                         let new = mu.root(*object);
                         let old = locked(&self.roots[maker.numbers.below(ENTRIES)]).replace(new);
@@ -208,7 +216,7 @@ impl Table {
 
 /// Checks an object that leaves the table, and cuts its links: otherwise each object would keep
 /// all those before it.
-fn retire<'gc>(mu: &Mutator<'gc>, object: Gc<'gc, Shared<'gc>>) -> Result<(), String> {
+pub(crate) fn retire<'gc>(mu: &Mutator<'gc>, object: Gc<'gc, Shared<'gc>>) -> Result<(), String> {
     object.check()?;
     for link in &object.links {
         if let Some(linked) = link.swap(mu, None) {
