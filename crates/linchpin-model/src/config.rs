@@ -173,6 +173,8 @@ pub enum Promise {
     AllSwept,
     /// What nothing has led to since the snapshot is freed.
     GarbageFreed,
+    /// Whatever is pinned has its flag raised, or the collector is about to look whether it is.
+    FlagsCoverPins,
     /// No upgrade fails, and no weak pointer is cleared, while the object is in use.
     NoUpgradeFailsInUse,
     /// No upgrade succeeds for what was white in the decision, or for which one has failed.
@@ -181,7 +183,7 @@ pub enum Promise {
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NothingWhiteAtEnd,
         Self::NothingGreyAtEnd,
         Self::NoFreeSlotInUse,
@@ -189,6 +191,7 @@ impl Promise {
         Self::NothingToShadeAfterMark,
         Self::AllSwept,
         Self::GarbageFreed,
+        Self::FlagsCoverPins,
         Self::NoUpgradeFailsInUse,
         Self::NoUpgradeUndecides,
     ];
@@ -236,6 +239,8 @@ pub enum Violation {
     Unswept(Object),
     /// Nothing has led to it since before the snapshot, and the sweep has left it.
     Kept(Object),
+    /// It is pinned, and no flag tells the collector to look for it.
+    PinNotFlagged(Object),
     /// An upgrade has failed, or a weak pointer was cleared, and the object is in use.
     FailedWhileInUse(Object),
     /// An upgrade has succeeded after one had failed.
@@ -256,6 +261,7 @@ impl Violation {
             Self::ShadedAfterMark(_) => Promise::NothingToShadeAfterMark,
             Self::Unswept(_) => Promise::AllSwept,
             Self::Kept(_) => Promise::GarbageFreed,
+            Self::PinNotFlagged(_) => Promise::FlagsCoverPins,
             Self::FailedWhileInUse(_) => Promise::NoUpgradeFailsInUse,
             Self::Undecided(_) | Self::UpgradedDead(_) => Promise::NoUpgradeUndecides,
         }
@@ -274,6 +280,7 @@ impl fmt::Display for Violation {
             Self::ShadedAfterMark(object) => (object, "was white after the end of the mark, and in use"),
             Self::Unswept(object) => (object, "was not swept"),
             Self::Kept(object) => (object, "has been garbage since the snapshot, and was not freed"),
+            Self::PinNotFlagged(object) => (object, "is pinned, and no flag says so"),
             Self::FailedWhileInUse(object) => (object, "is in use, and a weak pointer to it has failed"),
             Self::Undecided(object) => (object, "was upgraded although it counts as dead since an upgrade failed"),
             Self::UpgradedDead(object) => (object, "was upgraded although it was decided to be dead"),

@@ -9,7 +9,8 @@
 //! * nobody ever reaches, shades or marks a free slot, and none is handed out while it is in use;
 //! * a weak upgrade never returns what is freed, never fails for what is in use, and what has failed once fails for
 //!   good;
-//! * a cycle begins with everything swept, and frees what was garbage when it began.
+//! * a cycle begins with everything swept, and frees what was garbage when it began;
+//! * whatever is pinned has its flag raised, or the collector is about to look.
 //!
 //! What each part of the protocol is for, where it is in the source, and which [`Fault`] leaves it out stands in a
 //! table at the head of [`verdict`].

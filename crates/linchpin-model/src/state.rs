@@ -311,6 +311,13 @@ impl State {
         }
     }
 
+    /// An object that is pinned while neither its flag is raised nor the collector has taken that to look for pins.
+    pub(crate) fn unflagged_pin(&self, config: &Config) -> Option<Object> {
+        let walks = [Stage::AwaitArm, Stage::AwaitMark, Stage::MarkRoot, Stage::ListPins, Stage::WalkPins];
+        let taken = if walks.contains(&self.stage) { self.to_visit } else { Objects::NONE };
+        self.pinned.without(self.flagged.and(taken)).each().find(|_| config.pin_flags)
+    }
+
     /// What the program may use: the root's object, pinned ones, what is in hand.
     #[must_use]
     pub fn held(&self) -> Objects {

@@ -202,6 +202,7 @@ pub const BREAKING: &[Verdict] = &[
     breaks(ONE, &[PinFlagsNotReadAgain]),
     breaks(ONE, &[PinWalkTrustsFlags]),
     breaks(ONE, &[PinFlagLoweredBySweep]),
+    breaks(ONE, &[PinCountedBeforeFlag]),
     breaks(one_of_each(Config::SMALL), &[ColoursNotSwapped]),
     breaks(Config::SPARE, &[MomentNotHeld]),
     breaks(Config::SPARE, &[SpareNotAsked]),
@@ -237,12 +238,9 @@ pub const BREAKING: &[Verdict] = &[
 /// * All that a mutation in `Arm` does is shaded, and the closing rounds wait for it. So marking may begin while
 ///   handshake 2 is still being answered, as long as roots and pins made in `Arm` are shaded.
 /// * An object born in `Arm` becomes reachable by a store, a root or a pin, which shade it, or are walked. So it may be
-///   white as one born in `Off`, and need not be noted.
+///   white as one born in `Off`, and need not be noted: another way, not a part that is missing, so nothing breaks with it.
 /// * Marking begins when no mutation is in `Arm` any more, and has initialised what it has allocated. So newborns may
 ///   be handed over at once, as long as handshake 2 is awaited.
-/// * Pins are made in mutations, and flags are read again when all that were under way at handshake 1 have ended. So
-///   for the mark it does not matter which comes first, the flag or the count. (It does to the verifier, which may look
-///   in between.)
 pub const HARMLESS: &[Verdict] = &[
     holds(Config::SMALL, &[AllocateWhiteInArm]),
     holds(Config::SMALL, &[HandshakeTwoNotAwaited]),
@@ -250,7 +248,6 @@ pub const HARMLESS: &[Verdict] = &[
     holds(Config::PINS, &[PinMadeInArmNotShaded]),
     holds(Config::SMALL, &[RootsWalkedBeforeHandshakeTwo]),
     holds(Config::PINS, &[PinsWalkedBeforeHandshakeTwo]),
-    holds(one_object(Config::FLAGS), &[PinCountedBeforeFlag]),
     holds(Config::SMALL, &[NewbornsHandedOverAtOnce]),
     holds(Config::SMALL, &[AllocateWhiteInArm, HandshakeTwoNotAwaited]),
     holds(Config::PINS, &[AllocateWhiteInArm, RootMadeInArmNotShaded, PinMadeInArmNotShaded]),
@@ -262,7 +259,6 @@ pub const BREAKING_PAIRS: &[Verdict] = &[
     breaks(one_object(Config::SMALL), &[RootMadeInArmNotShaded, HandshakeTwoNotAwaited]),
     breaks(one_object(Config::PINS), &[PinMadeInArmNotShaded, PinsWalkedBeforeHandshakeTwo]),
     breaks(one_object(Config::PINS), &[PinMadeInArmNotShaded, HandshakeTwoNotAwaited]),
-    breaks(Config::SMALL, &[AllocateWhiteInArm, NoInsertionBarrierInArm]),
     breaks(Config::SMALL, &[NewbornsHandedOverAtOnce, HandshakeTwoNotAwaited]),
 ];
 
@@ -280,6 +276,7 @@ pub const TOGETHER: &[(&[Promise], Verdict)] = &[
     (&[Promise::NoSlotTwice], breaks(one_object(Config::ONE_SPAN), &[SpanTakenTwice])),
     (&[Promise::AllSwept, Promise::GarbageFreed], breaks(one_processor(Config::ONE_SPAN), &[StaleSpanTakenInOff])),
     (&[Promise::GarbageFreed], breaks(ONE, &[PinWalkTrustsFlags])),
+    (&[Promise::FlagsCoverPins], breaks(ONE, &[PinCountedBeforeFlag])),
     (
         &[Promise::NoUpgradeFailsInUse, Promise::NoUpgradeUndecides],
         breaks(one_of_each(Config::WEAK), &[WeakClearedTooEarly]),
