@@ -3,13 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use linchpin::{Gc, GcCell, Heap, Mutator, Object};
+use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, Object};
 use parking_lot::Mutex;
 
 use crate::contents::{byte_of, large_words, number_of, text_of};
 use crate::helpers::Beside;
 use crate::model::{Id, Keeps, Thing};
-use crate::objects::{Aligned, Any, Keepers, LINKS, Large, Node, Page, Plain, Vault};
+use crate::objects::{Aligned, Any, Field, Keepers, LINKS, Large, Node, Page, Plain, Vault};
 use crate::program::{By, Change, Kind, LOCALS, NAMES, Pick, Step};
 use crate::shared::{self, Common, Stranger};
 use crate::state::State;
@@ -80,7 +80,7 @@ impl Actor<'_> {
                 if pointers != 0 {
                     let index = usize::from(field) % pointers;
                     let expected = self.state.lock().model.things[id].pointer(index);
-                    self.take_expected(locals, any.follow(index), expected);
+                    self.take_expected(locals, any.follow(mu, index), expected);
                 }
             }
             &Step::Change { of, field, how, to } => self.change(mu, locals, of, field, how, to),
@@ -181,6 +181,8 @@ impl Actor<'_> {
                     links: [GcCell::new(gc), GcCell::null()],
                     cells: GcCell::null(),
                     bytes: GcCell::null(),
+                    locked: GcMutex::new(None),
+                    shelved: GcRwLock::default(),
                     twin,
                     load: load.map(|(any, _)| any),
                     token: token(),
@@ -188,7 +190,7 @@ impl Actor<'_> {
                 self.born(locals, Any::Node(mu.alloc(node)), |thing| {
                     with_drop(thing);
                     let link = link.map(|(_, id)| id);
-                    thing.cells = vec![link, None, None, None];
+                    thing.cells = vec![link, None, None, None, None, None];
                     thing.fixed = vec![link, load.map(|(_, id)| id)];
                 });
             }
@@ -277,6 +279,8 @@ impl Actor<'_> {
                     let cells = |any| if let Any::Cells(gc) = any { Some(gc) } else { None };
                     change.run(locals, &gc.as_ref().cells, cells, Any::Cells);
                 }
+                4 => change.run(locals, &gc.as_ref().locked, Any::node, Any::Node),
+                5 => change.run(locals, &gc.as_ref().shelved, Any::node, Any::Node),
                 _ => {
                     let bytes = |any| if let Any::Bytes(gc) = any { Some(gc) } else { None };
                     change.run(locals, &gc.as_ref().bytes, bytes, Any::Bytes);
@@ -334,7 +338,7 @@ impl<'gc> Changing<'_, 'gc> {
     fn run<T: ?Sized + Object>(
         self,
         locals: &mut Locals<'gc>,
-        cell: &GcCell<'gc, T>,
+        cell: &impl Field<'gc, T>,
         of_type: impl Fn(Any<'gc>) -> Option<Gc<'gc, T>> + Copy,
         any: impl Fn(Gc<'gc, T>) -> Any<'gc>,
     ) {
@@ -343,13 +347,10 @@ impl<'gc> Changing<'_, 'gc> {
         let held = actor.state.lock().model.things[id].cells[index];
         let mut stored = true;
         match how {
-            Change::Store => match new {
-                Some(new) => cell.store(mu, new),
-                None => cell.clear(mu),
-            },
+            Change::Store => cell.store(mu, new),
             Change::Swap => actor.take_expected(locals, cell.swap(mu, new).map(any), held),
             Change::Exchange => {
-                let current = cell.load();
+                let current = cell.load(mu);
                 let outcome = cell.compare_exchange(mu, current, new);
                 assert!(outcome.is_ok(), "nobody else changes this cell");
                 actor.take_expected(locals, current.map(any), held);
@@ -365,7 +366,7 @@ impl<'gc> Changing<'_, 'gc> {
         }
         if stored {
             actor.state.lock().model.things[id].cells[index] = new_id;
-            assert_eq!(cell.load().map(|gc| Gc::as_ptr(gc).cast::<u8>()), new.map(|gc| Gc::as_ptr(gc).cast::<u8>()));
+            assert_eq!(cell.load(mu).map(|gc| Gc::as_ptr(gc).cast::<u8>()), new.map(|gc| Gc::as_ptr(gc).cast::<u8>()));
         }
     }
 }

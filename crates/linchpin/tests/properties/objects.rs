@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use linchpin::{Gc, GcCell, Mutator, Pinner, Root, Trace};
+use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Mutator, Object, Pinner, Root, Trace};
 use parking_lot::Mutex;
 
 use crate::contents::Contents;
@@ -22,9 +22,123 @@ pub(crate) struct Node<'gc> {
     pub(crate) links: [GcCell<'gc, Node<'gc>>; LINKS],
     pub(crate) cells: GcCell<'gc, Cells<'gc>>,
     pub(crate) bytes: GcCell<'gc, [u8]>,
+    pub(crate) locked: GcMutex<Option<Gc<'gc, Node<'gc>>>>,
+    pub(crate) shelved: GcRwLock<Shelf<'gc>>,
     pub(crate) twin: Option<Gc<'gc, Node<'gc>>>,
     pub(crate) load: Option<Any<'gc>>,
     pub(crate) token: Token,
+}
+
+/// A pointer that is part of something else, as much is that lies behind a lock.
+#[derive(Trace, Default)]
+pub(crate) struct Shelf<'gc> {
+    pub(crate) places: Vec<Gc<'gc, Node<'gc>>>,
+}
+
+/// A pointer field that changes, of whatever sort.
+pub(crate) trait Field<'gc, T: ?Sized> {
+    fn load(&self, mu: &Mutator<'gc>) -> Option<Gc<'gc, T>>;
+    fn store(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, T>>);
+    fn swap(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, T>>) -> Option<Gc<'gc, T>>;
+    fn compare_exchange(
+        &self,
+        mu: &Mutator<'gc>,
+        current: Option<Gc<'gc, T>>,
+        new: Option<Gc<'gc, T>>,
+    ) -> Result<Option<Gc<'gc, T>>, Option<Gc<'gc, T>>>;
+}
+
+impl<'gc, T: ?Sized + Object> Field<'gc, T> for GcCell<'gc, T> {
+    fn load(&self, _: &Mutator<'gc>) -> Option<Gc<'gc, T>> {
+        self.load()
+    }
+
+    fn store(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, T>>) {
+        match new {
+            Some(new) => self.store(mu, new),
+            None => self.clear(mu),
+        }
+    }
+
+    fn swap(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, T>>) -> Option<Gc<'gc, T>> {
+        self.swap(mu, new)
+    }
+
+    fn compare_exchange(
+        &self,
+        mu: &Mutator<'gc>,
+        current: Option<Gc<'gc, T>>,
+        new: Option<Gc<'gc, T>>,
+    ) -> Result<Option<Gc<'gc, T>>, Option<Gc<'gc, T>>> {
+        self.compare_exchange(mu, current, new)
+    }
+}
+
+/// Changes a pointer behind a lock if it is `current`.
+fn exchange<'gc>(
+    place: &mut Option<Gc<'gc, Node<'gc>>>,
+    current: Option<Gc<'gc, Node<'gc>>>,
+    new: Option<Gc<'gc, Node<'gc>>>,
+) -> Result<Option<Gc<'gc, Node<'gc>>>, Option<Gc<'gc, Node<'gc>>>> {
+    let held = *place;
+    if held.map(|held| Gc::as_ptr(held)) != current.map(|current| Gc::as_ptr(current)) {
+        return Err(held);
+    }
+    *place = new;
+    Ok(held)
+}
+
+impl<'gc> Field<'gc, Node<'gc>> for GcMutex<Option<Gc<'gc, Node<'gc>>>> {
+    fn load(&self, mu: &Mutator<'gc>) -> Option<Gc<'gc, Node<'gc>>> {
+        *self.lock(mu)
+    }
+
+    fn store(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, Node<'gc>>>) {
+        *self.lock(mu) = new;
+    }
+
+    fn swap(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, Node<'gc>>>) -> Option<Gc<'gc, Node<'gc>>> {
+        std::mem::replace(&mut *self.lock(mu), new)
+    }
+
+    fn compare_exchange(
+        &self,
+        mu: &Mutator<'gc>,
+        current: Option<Gc<'gc, Node<'gc>>>,
+        new: Option<Gc<'gc, Node<'gc>>>,
+    ) -> Result<Option<Gc<'gc, Node<'gc>>>, Option<Gc<'gc, Node<'gc>>>> {
+        exchange(&mut self.lock(mu), current, new)
+    }
+}
+
+impl<'gc> Field<'gc, Node<'gc>> for GcRwLock<Shelf<'gc>> {
+    fn load(&self, mu: &Mutator<'gc>) -> Option<Gc<'gc, Node<'gc>>> {
+        self.read(mu).places.first().copied()
+    }
+
+    fn store(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, Node<'gc>>>) {
+        let places = &mut self.write(mu).places;
+        places.clear();
+        places.extend(new);
+    }
+
+    fn swap(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, Node<'gc>>>) -> Option<Gc<'gc, Node<'gc>>> {
+        let new = Shelf { places: Vec::from_iter(new) };
+        std::mem::replace(&mut *self.write(mu), new).places.pop()
+    }
+
+    fn compare_exchange(
+        &self,
+        mu: &Mutator<'gc>,
+        current: Option<Gc<'gc, Node<'gc>>>,
+        new: Option<Gc<'gc, Node<'gc>>>,
+    ) -> Result<Option<Gc<'gc, Node<'gc>>>, Option<Gc<'gc, Node<'gc>>>> {
+        let places = &mut self.write(mu).places;
+        let mut place = places.pop();
+        let outcome = exchange(&mut place, current, new);
+        places.extend(place);
+        outcome
+    }
 }
 
 /// Data without pointers and without `Drop`.
@@ -222,13 +336,15 @@ impl<'gc> Any<'gc> {
     }
 
     /// What its `index`th pointer leads to: first those that change (see [`Self::cell`]), then the others.
-    pub(crate) fn follow(self, index: usize) -> Option<Any<'gc>> {
+    pub(crate) fn follow(self, mu: &Mutator<'gc>, index: usize) -> Option<Any<'gc>> {
         match self {
             Self::Node(gc) => match index {
                 0..LINKS => gc.links[index].load().map(Any::Node),
                 LINKS => gc.cells.load().map(Any::Cells),
                 3 => gc.bytes.load().map(Any::Bytes),
-                4 => gc.twin.map(Any::Node),
+                4 => Field::load(&gc.as_ref().locked, mu).map(Any::Node),
+                5 => Field::load(&gc.as_ref().shelved, mu).map(Any::Node),
+                6 => gc.twin.map(Any::Node),
                 _ => gc.load,
             },
             Self::Cells(gc) => gc[index].load().map(Any::Node),
@@ -240,7 +356,7 @@ impl<'gc> Any<'gc> {
     /// How many pointer fields that change it has.
     pub(crate) fn cells(self) -> usize {
         match self {
-            Self::Node(_) => LINKS + 2,
+            Self::Node(_) => LINKS + 4,
             Self::Cells(gc) => gc.len(),
             _ => 0,
         }

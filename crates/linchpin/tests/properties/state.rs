@@ -166,7 +166,7 @@ impl State {
                 self.compare(any, id);
                 let thing = &self.model.things[id];
                 for index in 0..thing.pointers() {
-                    match (any.follow(index), thing.pointer(index)) {
+                    match (any.follow(mu, index), thing.pointer(index)) {
                         (Some(next), Some(id)) => todo.push((next, id)),
                         (found, expected) => assert!(
                             found.is_none() && expected.is_none(),
