@@ -108,7 +108,7 @@ fn layout(results: &Results, busy_note: &str) -> String {
 }
 
 /// Times `operations` calls of `work`, which allocates nothing in a heap.
-fn repeat(operations: u64, mut work: impl FnMut()) -> Run {
+pub(crate) fn repeat(operations: u64, mut work: impl FnMut()) -> Run {
     let timed = Timed::of(|| {
         for _ in 0..operations {
             work();

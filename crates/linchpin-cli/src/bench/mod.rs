@@ -1,4 +1,4 @@
-//! The benchmarks: Go's Pinner benchmarks on this heap, their comparison, and binary trees.
+//! The benchmarks: Go's Pinner benchmarks on this heap, their comparison, binary trees, and stores.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ mod pinner;
 mod report;
 mod results;
 mod stats;
+mod stores;
 mod table;
 mod trees;
 mod trees_peer;
@@ -34,6 +35,8 @@ enum BenchCommand {
     Compare(CompareArgs),
     /// Build, count and drop binary trees.
     Trees(trees::TreesArgs),
+    /// Measure stores into pointer fields and behind locks, while no cycle runs.
+    Stores(stores::StoresArgs),
 }
 
 #[derive(Args)]
@@ -57,6 +60,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<()> {
         BenchCommand::Pinner(args) => report::run(&args),
         BenchCommand::Compare(args) => report::compare(&args.old, &args.new),
         BenchCommand::Trees(args) => trees::run(&args),
+        BenchCommand::Stores(args) => stores::run(&args),
     };
     outcome.or_else(|error| if reader_left(&error) { Ok(()) } else { Err(error) })
 }
