@@ -44,11 +44,6 @@ impl<'a> Tracer<'a> {
         self.stack.drain(..).map(|Grey(object)| object).collect()
     }
 
-    /// The colour it marks with.
-    pub(crate) fn black(&self) -> u8 {
-        self.black
-    }
-
     /// Reports a pointer.
     #[inline(always)]
     pub fn visit<T: ?Sized + Object>(&mut self, gc: Gc<'_, T>) {

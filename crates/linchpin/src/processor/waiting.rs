@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Holding, Processor};
-use crate::sync::{Arc, AtomicPtr, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, ordering};
+use crate::sync::{Arc, AtomicPtr, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, ordering, reordered};
 
 /// How long a waiting thread sleeps before it looks again by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -122,9 +122,15 @@ impl Waiting {
     /// Gives up a processor while threads wait: to the head of the starving, else to whoever is first.
     #[cold]
     pub(crate) fn pass_on(&self, holding: Holding<'_>) {
-        let queue = &mut *self.queue.lock();
+        let mut queue = self.queue.lock();
         if let Some(waiter) = queue.starving.pop_front() {
             let processor = std::ptr::from_ref(holding.keep()).cast_mut();
+            let _locked = if reordered!("waiting.unlock") {
+                drop(queue);
+                None
+            } else {
+                Some(queue)
+            };
             // Release: pairs with the acquire in `granted_to`. The queue's lock is held, so that `withdraw`
             // sees the grant.
             waiter.granted.store(processor, ordering!(Release, "waiting.grant"));
