@@ -61,7 +61,7 @@ fn a_pointer_that_two_move_is_not_lost() {
 /// The last closing round against a thread that answers it itself: what its processor has noted is handed over first.
 #[test]
 fn a_buffer_is_handed_over_before_the_answer() {
-    explore("a_buffer_is_handed_over_before_the_answer", 3, || {
+    explore("a_buffer_is_handed_over_before_the_answer", 2, || {
         let heap = heap(1);
         let (from, to) = (lone(&heap, 1), lone(&heap, 2));
         heap.mutate(|mu| {

@@ -46,17 +46,26 @@ use crate::memory::{MODEL_SLOTS, SPAN_BYTES};
 use crate::sync::Arc;
 use crate::{Gc, GcCell, Heap, Mutator, Root, Trace, Tracer};
 
-/// The environment variable that bounds preemptions further than each test does.
+/// The environment variable that sets another bound on preemptions than each test does.
 const PREEMPTIONS: &str = "LINCHPIN_LOOM_PREEMPTIONS";
+
+/// The environment variable that asks for a short run, of so many interleavings of each model at most.
+const QUICK: &str = "LINCHPIN_LOOM_QUICK";
+
+/// The number that an environment variable holds, if there is one.
+fn number(variable: &str) -> Option<usize> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
+}
 
 /// Runs `model` in every interleaving with so many preemptions at most, and prints how many those were.
 fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let most = std::env::var(PREEMPTIONS).map_or(usize::MAX, |text| text.parse().expect("a number of preemptions"));
     let runs = std::sync::Arc::new(AtomicUsize::new(0));
     let counter = std::sync::Arc::clone(&runs);
     let model = std::sync::Arc::new(model);
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions.min(most));
+    builder.preemption_bound = Some(number(PREEMPTIONS).unwrap_or(preemptions));
+    builder.max_permutations = number(QUICK);
     builder.max_branches = 100_000;
     builder.check(move || {
         counter.fetch_add(1, Ordering::Relaxed);

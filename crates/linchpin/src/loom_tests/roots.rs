@@ -1,6 +1,8 @@
 //! Root slots: made, changed and dropped while the table is walked.
 
 use super::{assert_alive, chain, during_a_cycle, explore, heap, is_allocated, lone, spawn, thing};
+use crate::collector::cycle::Cycle;
+use crate::collector::workers::Workers;
 use crate::sync::Arc;
 
 /// A root that is made in mid-cycle, and the walk over the table.
@@ -19,6 +21,33 @@ fn an_object_that_becomes_a_root_is_not_lost() {
         });
         heap.mutate(|mu| {
             for (root, content) in [(&moved, 1), (&born, 5)] {
+                assert!(is_allocated(&heap, root.get(mu)) && root.get(mu).read() == content);
+            }
+        });
+    });
+}
+
+/// The walk over the table, and what it marks, against a newborn that becomes a root.
+#[test]
+fn a_newborn_is_whole_when_the_walk_finds_it() {
+    explore("a_newborn_is_whole_when_the_walk_finds_it", 3, || {
+        let heap = heap(1);
+        let earlier = lone(&heap, 1);
+        let none = Workers::none();
+        let mut cycle = Cycle::begin(heap.core(), &none);
+        cycle.take_the_snapshot();
+        let mutator = {
+            let heap = Arc::clone(&heap);
+            // The second slot of the table's chunk, which the walk has in hand.
+            spawn(move || lone(&heap, 5))
+        };
+        cycle.mark();
+        let born = mutator.join().unwrap();
+        cycle.close();
+        cycle.switch_off();
+        cycle.sweep();
+        heap.mutate(|mu| {
+            for (root, content) in [(&earlier, 1), (&born, 5)] {
                 assert!(is_allocated(&heap, root.get(mu)) && root.get(mu).read() == content);
             }
         });

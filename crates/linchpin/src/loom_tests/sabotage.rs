@@ -5,6 +5,7 @@
 use std::env;
 use std::process::Command;
 
+use super::QUICK;
 use crate::sync::SABOTAGE;
 
 /// An access, and a test that fails when it is weakened.
@@ -24,8 +25,8 @@ const WEAKENED: &[(&str, &str)] = &[
     // Mark bytes, by two markers and an allocator; and by the sweeper, which accesses them plainly.
     ("barrier.replace", "marking::two_markers_and_an_allocator_miss_nothing"),
     // Root slots.
-    ("root.add", "roots::an_object_that_becomes_a_root_is_not_lost"),
-    ("root.walk", "roots::an_object_that_becomes_a_root_is_not_lost"),
+    ("root.add", "roots::a_newborn_is_whole_when_the_walk_finds_it"),
+    ("root.walk", "roots::a_newborn_is_whole_when_the_walk_finds_it"),
     ("root.set", "roots::a_newborn_is_whole_when_a_root_leads_to_it"),
     ("root.get", "roots::a_newborn_is_whole_when_a_root_leads_to_it"),
     // Pin counters.
@@ -39,8 +40,6 @@ const WEAKENED: &[(&str, &str)] = &[
     ("unpin.local", "counter::a_pin_that_changes_halves_is_seen"),
     ("unpin.shared", "counter::a_pin_that_comes_back_to_its_owner_is_seen"),
     // The run hand-out against the sweeper.
-    ("sweep.open", "sweep::slots_are_handed_out_once"),
-    ("sweep.opened", "sweep::slots_are_handed_out_once"),
     ("sweep.one", "sweep::the_next_cycle_waits_for_every_sweep"),
     ("sweep.in_flight", "sweep::the_next_cycle_waits_for_every_sweep"),
 ];
@@ -56,10 +55,29 @@ const REORDERED: &[(&str, &str)] = &[
     // The mark is declared over only when every processor is in `Off`.
     ("cycle.end_mark", "sweep::slots_are_handed_out_once"),
     // The sweep does not wait for the handshake to `Off`.
-    ("cycle.switch_off", "cycles::a_pointer_that_moves_is_not_lost"),
+    ("cycle.switch_off", "sweep::a_sweep_waits_for_every_barrier"),
     // A span that is taken to be swept is counted when the class's lock has been let go of.
     ("sweep.count", "sweep::the_next_cycle_waits_for_every_sweep"),
 ];
+
+/// Accesses whose ordering nothing notices when it is weakened, since something else orders the same; they keep it, as it costs
+/// nothing where they are and says what is meant.
+#[expect(dead_code, reason = "for the reader")]
+const ORDERED_OTHERWISE: &[(&str, &str)] = &[
+    (
+        "queue.push, queue.pushed",
+        "a processor's batches are pushed before it answers the closing round, and the round acquires that answer; batches of \
+         markers are pushed by the thread that compares, or before its helpers have returned, which a lock orders",
+    ),
+    (
+        "sweep.open, sweep.opened",
+        "a span to sweep is found in a list that was filled, before, under the lock of its class, under which it is taken; who \
+         sees the sweep opened too early finds the list empty, who sees it too late takes a fresh span",
+    ),
+];
+
+/// Tests that take too long for a short run.
+const SLOW: &[&str] = &["sweep::the_next_cycle_waits_for_every_sweep", "sweep::slots_are_handed_out_once"];
 
 #[test]
 fn each_weakened_ordering_is_noticed() {
@@ -77,11 +95,14 @@ fn each_is_noticed(how: &str, table: &[(&str, &str)]) {
         return;
     }
     let program = env::current_exe().unwrap();
+    let quick = env::var_os(QUICK).is_some();
     let mut unnoticed = Vec::new();
-    for (name, test) in table {
+    for (name, test) in table.iter().filter(|(_, test)| !quick || !SLOW.contains(test)) {
         let output = Command::new(&program)
             .args(["--exact", &format!("loom_tests::{test}"), "--test-threads=1", "--nocapture"])
             .env(SABOTAGE, name)
+            // A short run of the models may end before they notice.
+            .env_remove(QUICK)
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);

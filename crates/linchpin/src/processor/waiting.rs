@@ -37,7 +37,7 @@ struct Waiter {
     /// Set to wake it up. (Not `park`, whose one token a thread the program owns may be keeping for itself.)
     woken: Mutex<bool>,
     wake: Condvar,
-    /// The processor it was given.
+    /// The processor it was given. That happens once: who gives it has taken the waiter out of the queue.
     granted: AtomicPtr<Processor>,
 }
 
@@ -105,9 +105,9 @@ impl Waiting {
 
     fn granted_to<'a>(&self, waiter: &Waiter) -> Option<Holding<'a>> {
         // Acquire: pairs with the release in `pass_on`; the processor changes hands with it.
-        let processor = waiter.granted.swap(std::ptr::null_mut(), ordering!(Acquire, "waiting.granted"));
+        let processor = waiter.granted.load(ordering!(Acquire, "waiting.granted"));
         // SAFETY: processors live as long as their heap, in a call to which the waiter is; who granted it held
-        // it and gave that up.
+        // it and gave that up; and the callers, who end the wait, ask no more when they have got one.
         (!processor.is_null()).then(|| unsafe { Holding::of(&*processor) })
     }
 
