@@ -62,9 +62,7 @@ pub(crate) fn run(args: &StoresArgs) -> Result<()> {
     };
     let rows: [(&str, &dyn Fn(u64) -> Run); 6] = [
         (CELL, &|operations| places(operations, |mu, places, object| places.cell.store(mu, object))),
-        (MUTEX, &|operations| {
-            places(operations, |mu, places, object| *places.mutex.lock(mu) = Value::Object(object))
-        }),
+        (MUTEX, &|operations| places(operations, |mu, places, object| *places.mutex.lock(mu) = Value::Object(object))),
         (WRITE, &|operations| {
             places(operations, |mu, places, object| *places.rw_lock.write(mu) = Value::Object(object))
         }),

@@ -9,7 +9,7 @@ use crate::heap::Core;
 use crate::memory::{PIN_FLAG_RAISED, PIN_FLAG_TOUCHED};
 use crate::processor::phase::{Mode, Status, colour_of_cycle};
 use crate::processor::thread::Sweeping;
-use crate::sync::{Ordering, spin_briefly, thread};
+use crate::sync::{Ordering, reordered, spin_briefly, thread};
 use crate::verify;
 use std::time::Duration;
 
@@ -17,58 +17,109 @@ use std::time::Duration;
 pub(crate) fn run(core: &Core, workers: &Workers) {
     let abort = AbortOnUnwind;
     let _no_other = core.debug.no_cycle.lock();
-    let cycle = core.memory.marked_cycle() + 1;
-    let black = colour_of_cycle(cycle);
-    core.pace.begin_mark();
-    let may_hold_pins = take_pin_flags(core);
-
-    // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
-    handshake(core, Mode::Arm, black);
-    // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
-    handshake(core, Mode::Mark, black);
-
-    let mut tracer = Tracer::new(&core.memory.region, black);
-    core.roots.visit_all(&mut tracer);
-    visit_pins(core, may_hold_pins, &mut tracer);
-    mark(core, workers, &mut tracer);
-
-    // Handshake 3 is the first closing round; each round collects every barrier buffer, and one that brings
-    // nothing ends the mark; unless a marker has passed by a lock before it (`gc::lock` tells why).
-    loop {
-        let before = core.queue.pushed();
-        handshake(core, Mode::Close, black);
-        if core.queue.pushed() != before || !core.queue.is_empty() {
-            mark(core, workers, &mut tracer);
-        } else if !core.queue.take_passed_by() {
-            break;
-        }
-    }
-    drop(tracer);
-
-    core.memory.end_mark(cycle);
-    core.pace.end_mark();
-    handshake(core, Mode::Off, black);
-    verify::after_mark(core);
-    core.memory.open_sweep(cycle);
-    {
-        let _sweeping = Sweeping::begin(core.id);
-        core.memory.sweep_all(cycle);
-    }
-    verify::after_sweep(core);
-    core.pace.end_sweep(core.memory.swept.live_bytes.load(Ordering::Relaxed));
+    let mut cycle = Cycle::begin(core, workers);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    cycle.close();
+    cycle.switch_off();
+    cycle.sweep();
     abort.disarm();
 }
 
-/// Traces until the queue is empty.
-fn mark(core: &Core, workers: &Workers, tracer: &mut Tracer<'_>) {
-    let marking = Marking::new(workers.count() + 1);
-    let black = tracer.black();
-    workers.with_helpers(
-        &|| {
-            marking.drain(&core.queue, &mut Tracer::new(&core.memory.region, black));
-        },
-        || marking.drain(&core.queue, tracer),
-    );
+/// A cycle in progress. The steps follow one another in the order in which they stand here; [`run`] takes them, and tests that
+/// let something happen at one of them.
+pub(crate) struct Cycle<'a> {
+    core: &'a Core,
+    workers: &'a Workers,
+    number: u64,
+    black: u8,
+    tracer: Tracer<'a>,
+    /// The spans whose pin flags were lowered.
+    may_hold_pins: Vec<usize>,
+}
+
+impl<'a> Cycle<'a> {
+    /// Nobody else runs a cycle of the heap before this one has been swept.
+    pub(crate) fn begin(core: &'a Core, workers: &'a Workers) -> Self {
+        let number = core.memory.marked_cycle() + 1;
+        let black = colour_of_cycle(number);
+        core.pace.begin_mark();
+        let tracer = Tracer::new(&core.memory.region, black);
+        Self { core, workers, number, black, tracer, may_hold_pins: Vec::new() }
+    }
+
+    pub(crate) fn take_the_snapshot(&mut self) {
+        let late = reordered!("cycle.pin_flags");
+        if !late {
+            self.may_hold_pins = take_pin_flags(self.core);
+        }
+        // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
+        handshake(self.core, Mode::Arm, self.black);
+        // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
+        handshake(self.core, Mode::Mark, self.black);
+        if late {
+            self.may_hold_pins = take_pin_flags(self.core);
+        }
+    }
+
+    /// Marks what roots and pins lead to.
+    pub(crate) fn mark(&mut self) {
+        self.core.roots.visit_all(&mut self.tracer);
+        visit_pins(self.core, std::mem::take(&mut self.may_hold_pins), &mut self.tracer);
+        self.trace();
+    }
+
+    /// Ends the mark: handshake 3 is the first closing round; each round collects every barrier buffer, and one that brings
+    /// nothing is the last; unless a marker has passed by a lock before it ([`lock`](crate::gc::lock) tells why).
+    pub(crate) fn close(&mut self) {
+        loop {
+            let before = self.core.queue.pushed();
+            handshake(self.core, Mode::Close, self.black);
+            if self.core.queue.pushed() != before || !self.core.queue.is_empty() {
+                self.trace();
+            } else if !self.core.queue.take_passed_by() {
+                break;
+            }
+        }
+    }
+
+    pub(crate) fn switch_off(&mut self) {
+        let late = reordered!("cycle.end_mark");
+        if !late {
+            self.core.memory.end_mark(self.number);
+        }
+        self.core.pace.end_mark();
+        if !reordered!("cycle.switch_off") {
+            handshake(self.core, Mode::Off, self.black);
+        }
+        if late {
+            self.core.memory.end_mark(self.number);
+        }
+        verify::after_mark(self.core);
+    }
+
+    pub(crate) fn sweep(self) {
+        let core = self.core;
+        core.memory.open_sweep(self.number);
+        {
+            let _sweeping = Sweeping::begin(core.id);
+            core.memory.sweep_all(self.number);
+        }
+        if reordered!("cycle.switch_off") {
+            handshake(core, Mode::Off, self.black);
+        }
+        verify::after_sweep(core);
+        core.pace.end_sweep(core.memory.swept.live_bytes.load(Ordering::Relaxed));
+    }
+
+    /// Traces until the queue is empty.
+    fn trace(&mut self) {
+        let (core, black, tracer) = (self.core, self.black, &mut self.tracer);
+        let marking = Marking::new(self.workers.count() + 1);
+        self.workers.with_helpers(&|| marking.drain(&core.queue, &mut Tracer::new(&core.memory.region, black)), || {
+            marking.drain(&core.queue, tracer)
+        });
+    }
 }
 
 /// Asks every processor to adopt a mode, and waits until all have. Only the collector ever waits here.

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crate::sync::{AtomicBool, AtomicU64, Injector, Ordering, Steal};
+use crate::sync::{AtomicBool, AtomicU64, Injector, Ordering, Steal, ordering};
 
 /// A grey object: marked, and still to be traced.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ impl GreyQueue {
         if !batch.is_empty() {
             // Release: pairs with the acquire in `pushed`. Counted first, so that who finds the count unchanged
             // can only overlook batches that come later.
-            self.pushed.fetch_add(1, Ordering::Release);
+            self.pushed.fetch_add(1, ordering!(Release, "queue.push"));
             self.batches.push(batch);
         }
     }
@@ -65,6 +65,6 @@ impl GreyQueue {
 
     /// Batches pushed so far.
     pub(crate) fn pushed(&self) -> u64 {
-        self.pushed.load(Ordering::Acquire)
+        self.pushed.load(ordering!(Acquire, "queue.pushed"))
     }
 }

@@ -10,7 +10,7 @@ use crate::heap::Core;
 use crate::mutator::Mutator;
 use crate::processor::Local;
 use crate::processor::phase::Mode;
-use crate::sync::{Arc, Ordering};
+use crate::sync::{Arc, ordering};
 
 /// Keeps an object alive; owned, `'static`, free to go to any thread and to be dropped anywhere.
 ///
@@ -74,7 +74,7 @@ impl<T: ?Sized + 'static> Root<T> {
 
     fn object(&self) -> NonNull<u8> {
         // Acquire: pairs with the release of `set` and `RootTable::add`.
-        let object = self.slot().load(Ordering::Acquire);
+        let object = self.slot().load(ordering!(Acquire, "root.get"));
         NonNull::new(object).expect("the slot of a root holds an object until the root is dropped")
     }
 }
@@ -101,7 +101,7 @@ impl<T: ?Sized + Object + 'static> Root<T> {
         let new = gc.start().as_ptr();
         if mu.mode() == Mode::Off {
             // Release: pairs with the acquire of `object` and `RootTable::visit_all`.
-            self.slot().store(new, Ordering::Release);
+            self.slot().store(new, ordering!(Release, "root.set"));
         } else {
             // SAFETY: the mutation has the new object in hand.
             unsafe { mu.swap_marking(self.slot(), new) };

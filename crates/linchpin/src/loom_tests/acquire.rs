@@ -8,18 +8,19 @@ use crate::processor::phase::{Mode, Status, colour_of_cycle};
 use crate::sync::Arc;
 
 /// A number that only who has the one processor may touch.
-struct Guarded(UnsafeCell<u32>);
+#[derive(Default)]
+pub(super) struct Guarded(UnsafeCell<u32>);
 
 // SAFETY: loom checks that its accesses are ordered.
 unsafe impl Sync for Guarded {}
 
 impl Guarded {
-    fn add(&self) {
+    pub(super) fn add(&self) {
         // SAFETY: as above.
         self.0.with_mut(|number| unsafe { *number += 1 });
     }
 
-    fn get(&self) -> u32 {
+    pub(super) fn get(&self) -> u32 {
         // SAFETY: as above.
         self.0.with(|number| unsafe { *number })
     }
@@ -30,7 +31,7 @@ impl Guarded {
 fn one_has_the_processor_at_a_time() {
     explore("one_has_the_processor_at_a_time", 2, || {
         let heap = heap(1);
-        let number = Arc::new(Guarded(UnsafeCell::new(0)));
+        let number = Arc::new(Guarded::default());
         let other = {
             let (heap, number) = (Arc::clone(&heap), Arc::clone(&number));
             spawn(move || heap.mutate(|_| number.add()))
@@ -49,7 +50,7 @@ fn one_has_the_processor_at_a_time() {
 fn a_processor_changes_hands_whole() {
     explore("a_processor_changes_hands_whole", 1, || {
         let heap = heap(1);
-        let number = Arc::new(Guarded(UnsafeCell::new(0)));
+        let number = Arc::new(Guarded::default());
         let others = [(); 2].map(|()| {
             let (heap, number) = (Arc::clone(&heap), Arc::clone(&number));
             spawn(move || heap.mutate(|_| number.add()))
@@ -67,7 +68,7 @@ fn a_processor_changes_hands_whole() {
 fn a_handshake_waits_for_mutations_of_the_old_mode() {
     explore("a_handshake_waits_for_mutations_of_the_old_mode", 2, || {
         let heap = heap(1);
-        let number = Arc::new(Guarded(UnsafeCell::new(0)));
+        let number = Arc::new(Guarded::default());
         let other = {
             let (heap, number) = (Arc::clone(&heap), Arc::clone(&number));
             spawn(move || {

@@ -50,9 +50,39 @@ fn a_pin_that_changes_halves_is_seen() {
             })
         };
         assert!(counter.is_pinned());
+        assert!((1..=2).contains(&counter.count()));
         other.join().unwrap();
         assert_eq!(counter.count(), 1);
     });
+}
+
+/// The same the other way: from the shared half to that of the owner. Also where the shared half comes back to 0 in it, version
+/// and all, which is what a reader takes for "never used".
+#[test]
+fn a_pin_that_comes_back_to_its_owner_is_seen() {
+    for earlier in [0, 127] {
+        explore("a_pin_that_comes_back_to_its_owner_is_seen", 4, move || {
+            let counter = Arc::new(PinCounter::default());
+            counter.pin(HERE).unwrap();
+            counter.unpin(HERE);
+            // Two versions each; the pin and the unpin below make it 256.
+            for _ in 0..earlier {
+                counter.pin(THERE).unwrap();
+                counter.unpin(THERE);
+            }
+            counter.pin(THERE).unwrap();
+            let other = {
+                let counter = Arc::clone(&counter);
+                spawn(move || {
+                    counter.pin(HERE).unwrap();
+                    counter.unpin(THERE);
+                })
+            };
+            assert!(counter.is_pinned());
+            other.join().unwrap();
+            assert_eq!(counter.count(), 1);
+        });
+    }
 }
 
 /// Two processors that pin first at the same time: one becomes the owner, both are counted.
@@ -82,7 +112,7 @@ unsafe impl Sync for Content {}
 /// Who sees a pin, be it the first, a later one of the owner, or somebody else's, sees the object it was made for.
 #[test]
 fn who_sees_a_pin_sees_the_object() {
-    for (earlier, bias) in [(None, HERE), (Some(HERE), HERE)] {
+    for (earlier, bias) in [(None, HERE), (Some(HERE), HERE), (Some(HERE), THERE)] {
         explore("who_sees_a_pin_sees_the_object", 4, move || {
             let shared = Arc::new((PinCounter::default(), Content(UnsafeCell::new(0))));
             if let Some(earlier) = earlier {

@@ -1,6 +1,7 @@
 //! Mark bytes and the queue with several markers, and the helpers' hand-shake with who calls them.
 
-use super::{Thing, explore, heap, is_allocated, spawn};
+use super::{explore, heap, is_allocated, lone, mark_of, spawn, thing};
+use crate::collector::cycle::Cycle;
 use crate::collector::mark::{Marking, Tracer};
 use crate::collector::queue::{Grey, GreyQueue};
 use crate::collector::workers::Workers;
@@ -13,9 +14,9 @@ fn two_markers_miss_nothing() {
     explore("two_markers_miss_nothing", 3, || {
         let heap = heap(1);
         let root = heap.mutate(|mu| {
-            let shared = mu.alloc(Thing::new(1, None));
-            let one = mu.alloc(Thing::new(2, Some(shared)));
-            let other = mu.alloc(Thing::new(3, Some(shared)));
+            let shared = thing(mu, 1, None);
+            let one = thing(mu, 2, Some(shared));
+            let other = thing(mu, 3, Some(shared));
             one.next.store(mu, shared);
             (mu.root(one), mu.root(other), mu.root(shared))
         });
@@ -40,6 +41,49 @@ fn two_markers_miss_nothing() {
             // As before, so that the heap may end.
             mark.store(colour_of_cycle(0), Ordering::Relaxed);
         });
+    });
+}
+
+/// Two markers, and a mutation that links a newborn behind an object that they trace: whoever comes across it sees it whole, and
+/// everything is black in the end.
+#[test]
+fn two_markers_and_an_allocator_miss_nothing() {
+    explore("two_markers_and_an_allocator_miss_nothing", 2, || {
+        let heap = heap(1);
+        let roots = Arc::new([lone(&heap, 1), lone(&heap, 2)]);
+        let starts = heap.mutate(|mu| roots.each_ref().map(|root| root.get(mu).start()));
+        let none = Workers::none();
+        let mut cycle = Cycle::begin(heap.core(), &none);
+        cycle.take_the_snapshot();
+        let black = colour_of_cycle(1);
+        let queue = Arc::new(GreyQueue::new());
+        for start in starts {
+            let mut tracer = Tracer::new(&heap.core().memory.region, black);
+            tracer.visit_root(start);
+            queue.push(vec![Grey(start)]);
+        }
+        let marking = Arc::new(Marking::new(2));
+        let helper = {
+            let (heap, queue, marking) = (Arc::clone(&heap), Arc::clone(&queue), Arc::clone(&marking));
+            spawn(move || marking.drain(&queue, &mut Tracer::new(&heap.core().memory.region, black)))
+        };
+        let mutator = {
+            let (heap, roots) = (Arc::clone(&heap), Arc::clone(&roots));
+            spawn(move || heap.mutate(|mu| roots[1].get(mu).next.store(mu, thing(mu, 3, None))))
+        };
+        marking.drain(&queue, &mut Tracer::new(&heap.core().memory.region, black));
+        helper.join().unwrap();
+        mutator.join().unwrap();
+        cycle.mark();
+        cycle.close();
+        heap.mutate(|mu| {
+            let objects = roots.each_ref().map(|root| root.get(mu));
+            let born = objects[1].next.load().expect("it was stored");
+            assert_eq!(born.read(), 3);
+            assert!([objects[0], objects[1], born].iter().all(|&object| mark_of(&heap, object) == black));
+        });
+        cycle.switch_off();
+        cycle.sweep();
     });
 }
 

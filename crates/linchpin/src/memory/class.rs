@@ -14,11 +14,11 @@
 //! ([`Class::gather_unswept`] moves it); that is what keeps a span from being missed that was given back just
 //! as a mark ended.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
 use super::region::Region;
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, RwLock, ordering};
+use crate::sync::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, ordering, reordered};
 use crate::trace::TypeInfo;
 
 /// The spans of one type and slot size.
@@ -80,19 +80,15 @@ impl Class {
         sweeping: bool,
         stale: bool,
     ) -> Option<Supply> {
-        let lists = &mut *self.lists.lock();
+        let mut lists = self.lists.lock();
         // A stale span here was given back around the end of a mark and waits for `gather_unswept`.
         if let Some(position) =
             lists.available.iter().rposition(|&unit| stale || region.span(unit as usize).swept_cycle() == cycle)
         {
             return Some(Supply::Swept(lists.available.swap_remove(position) as usize));
         }
-        if sweeping
-            && self.info.drop.is_none()
-            && let Some(unit) = lists.unswept.pop()
-        {
-            classes.being_swept.fetch_add(1, Ordering::Relaxed);
-            return Some(Supply::Unswept(unit as usize));
+        if sweeping && self.info.drop.is_none() {
+            return take_unswept(lists, classes).map(Supply::Unswept);
         }
         None
     }
@@ -127,24 +123,36 @@ impl Class {
 
     /// A span to sweep, if there is one; it counts as being swept until [`Classes::swept_one`].
     pub(crate) fn take_unswept(&self, classes: &Classes) -> Option<usize> {
-        // The count rises before the lock is let go: who finds the list empty then finds the count risen.
-        let mut lists = self.lists.lock();
-        let unit = lists.unswept.pop()?;
-        classes.being_swept.fetch_add(1, Ordering::Relaxed);
-        Some(unit as usize)
+        take_unswept(self.lists.lock(), classes)
     }
+}
+
+/// Takes a span to sweep out of the lists, and lets go of them.
+fn take_unswept(mut lists: MutexGuard<'_, Lists>, classes: &Classes) -> Option<usize> {
+    let unit = lists.unswept.pop()?;
+    if reordered!("sweep.count") {
+        drop(lists);
+        classes.being_swept.fetch_add(1, Ordering::Relaxed);
+    } else {
+        // The count rises before the lock is let go: who finds the list empty then finds the count risen.
+        classes.being_swept.fetch_add(1, Ordering::Relaxed);
+        drop(lists);
+    }
+    Some(unit as usize)
 }
 
 /// All classes of a heap.
 pub(crate) struct Classes {
-    by_key: RwLock<HashMap<(usize, usize), Arc<Class>>>,
+    /// By the address of the type and the slot size; in an order that is the same in every run of a program, so that what a
+    /// sweep meets first is.
+    by_key: RwLock<BTreeMap<(usize, usize), Arc<Class>>>,
     /// Spans taken from an `unswept` list whose sweep has not ended.
     being_swept: AtomicUsize,
 }
 
 impl Classes {
     pub(crate) fn new() -> Self {
-        Self { by_key: RwLock::new(HashMap::new()), being_swept: AtomicUsize::new(0) }
+        Self { by_key: RwLock::new(BTreeMap::new()), being_swept: AtomicUsize::new(0) }
     }
 
     /// The class of a type and slot size, made when first asked for. Good as long as the heap is.

@@ -90,7 +90,7 @@ impl PinCounter {
         {
             return Ok(());
         }
-        let before = self.shared.fetch_add(ONE_VERSION.wrapping_add(1), Ordering::Release);
+        let before = self.shared.fetch_add(ONE_VERSION.wrapping_add(1), ordering!(Release, "pin.shared"));
         if signed(before) >= MOST_SHARED_PINS as i32 {
             self.unpin_shared();
             return Err(TooManyPins);
@@ -104,7 +104,7 @@ impl PinCounter {
         let local = self.local.load(Ordering::Relaxed);
         // A local half of ours that counts one at least.
         if local.wrapping_sub(bias.0).wrapping_sub(1) < MOST_LOCAL_PINS {
-            self.local.store(local - 1, Ordering::Release);
+            self.local.store(local - 1, ordering!(Release, "unpin.local"));
         } else {
             self.unpin_shared();
         }
@@ -113,7 +113,7 @@ impl PinCounter {
     #[cold]
     fn unpin_shared(&self) {
         // One version up, one pin down.
-        self.shared.fetch_add(ONE_VERSION.wrapping_sub(1), Ordering::Release);
+        self.shared.fetch_add(ONE_VERSION.wrapping_sub(1), ordering!(Release, "unpin.shared"));
     }
 
     /// How many pins there are.
@@ -140,8 +140,8 @@ impl PinCounter {
     #[inline(always)]
     fn sum(&self) -> i32 {
         // Acquire, on the first two: pairs with the releases of the changes, and keeps the three loads in their order.
-        let shared = self.shared.load(Ordering::Acquire);
-        let local = self.local.load(Ordering::Acquire);
+        let shared = self.shared.load(ordering!(Acquire, "pin.sum_shared"));
+        let local = self.local.load(ordering!(Acquire, "pin.sum_local"));
         if self.shared.load(Ordering::Relaxed) == shared {
             return (local & MOST_LOCAL_PINS) as i32 + signed(shared);
         }
@@ -152,8 +152,8 @@ impl PinCounter {
     #[inline(never)]
     fn sum_again(&self) -> i32 {
         loop {
-            let shared = self.shared.load(Ordering::Acquire);
-            let local = self.local.load(Ordering::Acquire);
+            let shared = self.shared.load(ordering!(Acquire, "pin.sum_shared"));
+            let local = self.local.load(ordering!(Acquire, "pin.sum_local"));
             if self.shared.load(Ordering::Relaxed) == shared {
                 return (local & MOST_LOCAL_PINS) as i32 + signed(shared);
             }

@@ -26,7 +26,7 @@ use crate::collector::queue::Grey;
 use crate::heap::Core;
 use crate::pin::counter::Bias;
 use crate::pin::inner::{Inner, InnerBox};
-use crate::sync::{AtomicU64, Cell, Ordering, RefCell, ordering};
+use crate::sync::{AtomicU64, Cell, Ordering, RefCell, ordering, reordered};
 use crate::trace::Trace;
 use phase::{Mode, Phase, State, Status};
 use runs::{Allocated, HeldSpan, Runs};
@@ -233,10 +233,14 @@ impl<'a> Holding<'a> {
             return;
         }
         core.delay_handshake();
-        self.processor.answer(phase).hand_over(core);
+        let surrendered = self.processor.answer(phase);
+        let state = State::new(phase, Status::Running);
+        if reordered!("processor.hand_over") {
+            self.processor.state.store(state.to_bits(), Ordering::Release);
+        }
+        surrendered.hand_over(core);
         core.delay_handshake();
         // Release: pairs with the acquire by which the collector sees the phase answered.
-        let state = State::new(phase, Status::Running);
         self.processor.state.store(state.to_bits(), ordering!(Release, "processor.answer"));
     }
 

@@ -11,7 +11,7 @@
 //! notes the newborn for tracing; the fast path needs no check of the mode.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
 use super::phase::Mode;
@@ -104,7 +104,8 @@ pub(crate) struct HeldRun<'a> {
 /// A processor's runs. Touched only by who holds the processor.
 pub(crate) struct Runs {
     table: [Cell<Run>; TABLE],
-    more: RefCell<HashMap<(usize, usize), Run>>,
+    /// In the order of the keys, which is the same in every run of a program, as the order is in which spans are given back.
+    more: RefCell<BTreeMap<(usize, usize), Run>>,
     /// Allocations in runs that are no longer in use.
     finished: Cell<Allocated>,
 }
@@ -113,7 +114,7 @@ impl Runs {
     pub(crate) fn new() -> Self {
         Self {
             table: [const { Cell::new(Run::EMPTY) }; TABLE],
-            more: RefCell::new(HashMap::new()),
+            more: RefCell::new(BTreeMap::new()),
             finished: Cell::new(Allocated::default()),
         }
     }
@@ -229,7 +230,7 @@ impl Runs {
         for place in &self.table {
             give(place.replace(Run::EMPTY));
         }
-        for (_, run) in self.more.borrow_mut().drain() {
+        for run in self.more.take().into_values() {
             give(run);
         }
         spans

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Holding, Processor};
-use crate::sync::{Arc, AtomicPtr, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, ordering};
+use crate::sync::{Arc, AtomicPtr, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, ordering, reordered};
 
 /// How long a waiting thread sleeps before it looks again by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -37,7 +37,7 @@ struct Waiter {
     /// Set to wake it up. (Not `park`, whose one token a thread the program owns may be keeping for itself.)
     woken: Mutex<bool>,
     wake: Condvar,
-    /// The processor it was given.
+    /// The processor it was given. That happens once: who gives it has taken the waiter out of the queue.
     granted: AtomicPtr<Processor>,
 }
 
@@ -105,9 +105,9 @@ impl Waiting {
 
     fn granted_to<'a>(&self, waiter: &Waiter) -> Option<Holding<'a>> {
         // Acquire: pairs with the release in `pass_on`; the processor changes hands with it.
-        let processor = waiter.granted.swap(std::ptr::null_mut(), ordering!(Acquire, "waiting.granted"));
+        let processor = waiter.granted.load(ordering!(Acquire, "waiting.granted"));
         // SAFETY: processors live as long as their heap, in a call to which the waiter is; who granted it held
-        // it and gave that up.
+        // it and gave that up; and the callers, who end the wait, ask no more when they have got one.
         (!processor.is_null()).then(|| unsafe { Holding::of(&*processor) })
     }
 
@@ -122,9 +122,15 @@ impl Waiting {
     /// Gives up a processor while threads wait: to the head of the starving, else to whoever is first.
     #[cold]
     pub(crate) fn pass_on(&self, holding: Holding<'_>) {
-        let queue = &mut *self.queue.lock();
+        let mut queue = self.queue.lock();
         if let Some(waiter) = queue.starving.pop_front() {
             let processor = std::ptr::from_ref(holding.keep()).cast_mut();
+            let _locked = if reordered!("waiting.unlock") {
+                drop(queue);
+                None
+            } else {
+                Some(queue)
+            };
             // Release: pairs with the acquire in `granted_to`. The queue's lock is held, so that `withdraw`
             // sees the grant.
             waiter.granted.store(processor, ordering!(Release, "waiting.grant"));

@@ -32,6 +32,7 @@ macro_rules! atomics {
                 Self { inner: model::atomic::$name::new(value), loaded: model::atomic::AtomicBool::new(false) }
             }
 
+            #[track_caller]
             pub(crate) fn load(&self, ordering: Ordering) -> $value {
                 self.loaded.store(true, Ordering::Relaxed);
                 self.inner.load(ordering)
@@ -75,14 +76,18 @@ impl<T> Default for AtomicPtr<T> {
     }
 }
 
-/// The environment variable with the name of the access that a test weakens.
-pub(crate) const WEAKEN: &str = "LINCHPIN_WEAKEN";
+/// The environment variable with the name of the access that a test weakens, or of the steps that it swaps.
+pub(crate) const SABOTAGE: &str = "LINCHPIN_SABOTAGE";
+
+/// Whether a test asks for what has this name to be done wrong.
+pub(crate) fn is_sabotaged(name: &str) -> bool {
+    static SABOTAGED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    SABOTAGED.get_or_init(|| std::env::var(SABOTAGE).ok()).as_deref() == Some(name)
+}
 
 /// The ordering of the access of this name: weakened if a test asks for that.
 pub(crate) fn weakened(ordering: Ordering, name: &str) -> Ordering {
-    static WEAK: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    let weak = WEAK.get_or_init(|| std::env::var(WEAKEN).ok());
-    if weak.as_deref() == Some(name) { Ordering::Relaxed } else { ordering }
+    if is_sabotaged(name) { Ordering::Relaxed } else { ordering }
 }
 
 /// Threads, with what loom's module lacks.

@@ -23,6 +23,22 @@ macro_rules! ordering {
 }
 pub(crate) use ordering;
 
+/// Whether to take two steps in the wrong order: `reordered!("sweep.count")` is false, but in a test of the model checker that
+/// asks for it by name, to see that it would notice (`loom_tests`).
+#[cfg(not(loom))]
+macro_rules! reordered {
+    ($name:literal) => {
+        false
+    };
+}
+#[cfg(loom)]
+macro_rules! reordered {
+    ($name:literal) => {
+        $crate::sync::is_sabotaged($name)
+    };
+}
+pub(crate) use reordered;
+
 #[cfg(loom)]
 mod loom;
 #[cfg(not(loom))]

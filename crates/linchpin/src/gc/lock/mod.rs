@@ -53,7 +53,7 @@ pub use rw_lock::{GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard};
 use crate::collector::mark::Tracer;
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
-use crate::sync::{AtomicU8, Ordering};
+use crate::sync::{AtomicU8, Ordering, reordered};
 use crate::trace::Trace;
 
 /// What a lock remembers: the colour that its contents were last traced with.
@@ -87,7 +87,7 @@ impl Traced {
     /// What who has just got the lock owes the collector, before the first change.
     #[inline(always)]
     fn before_change<T: Trace>(&self, mu: &Mutator<'_>, contents: &T) {
-        if T::NEEDS_TRACE && mu.mode() != Mode::Off {
+        if T::NEEDS_TRACE && mu.mode() != Mode::Off && !reordered!("lock.shade") {
             self.shade_before_change(mu, contents);
         }
     }
@@ -111,7 +111,7 @@ impl Traced {
 /// What who is about to give the lock back, or has written a value, owes the collector.
 #[inline(always)]
 fn after_change<T: Trace>(mu: &Mutator<'_>, contents: &T) {
-    if T::NEEDS_TRACE && mu.mode() == Mode::Arm {
+    if T::NEEDS_TRACE && (mu.mode() == Mode::Arm || (reordered!("lock.shade") && mu.mode() != Mode::Off)) {
         mu.local().shade_contents(mu.core(), contents);
     }
 }

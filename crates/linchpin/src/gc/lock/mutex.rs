@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use super::{Traced, after_change, guard_was_forgotten};
 use crate::collector::mark::Tracer;
 use crate::mutator::Mutator;
-use crate::sync::{Contents, RawMutex};
+use crate::sync::{Contents, RawMutex, reordered};
 use crate::trace::{Inspector, Trace};
 
 /// A mutex around anything that may hold pointers: the way to have a `Vec` of pointers, or an enum of several words, that
@@ -159,7 +159,7 @@ unsafe impl<T: Trace> Trace for GcMutex<T> {
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
 
     fn trace(&self, tracer: &mut Tracer<'_>) {
-        if self.raw.try_lock() {
+        if self.raw.try_lock() || reordered!("lock.look") {
             // SAFETY: the mutex is taken, so nobody changes the contents.
             self.traced.trace(tracer, unsafe { self.contents.read() });
             // SAFETY: it was taken above. (A panic in between ends the process.)
