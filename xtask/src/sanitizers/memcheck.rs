@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Options, Planted, sample};
+use super::{Options, Planted, beside, sample};
 use crate::tools::{Skipped, is_installed, program, run, target_directory};
 
 /// What memcheck is told.
@@ -28,7 +28,8 @@ pub(crate) fn run_all(options: &Options) -> Result<String> {
     if !is_installed(Command::new("valgrind").arg("--version")) {
         return Err(Skipped("valgrind is not installed; apt-get install valgrind, or your system's like").into());
     }
-    let tool: Vec<String> = std::iter::once("valgrind").chain(ARGUMENTS).map(str::to_owned).collect();
+    let suppressions = format!("--suppressions={}", beside("valgrind.supp").display());
+    let tool: Vec<String> = ["valgrind", &suppressions].into_iter().chain(ARGUMENTS).map(str::to_owned).collect();
     let planted = Planted::compile(Command::new("rustc"), &target_directory().join("valgrind"), &[], &tool)?;
     planted.must_be_reported("use-after-free", "Invalid read of size 8")?;
     planted.must_be_reported("uninitialised", "depends on uninitialised value")?;
@@ -41,7 +42,7 @@ pub(crate) fn run_all(options: &Options) -> Result<String> {
     for level in if options.quick { &["6"][..] } else { &["1", "6", "9"] } {
         let input = sample("valgrind-compress", times)?;
         let arguments = ["compress", "--verify", "--threads", "2", "--level", level];
-        run(Command::new("valgrind").args(ARGUMENTS).arg(&program).args(arguments).args(&input))?;
+        run(Command::new(&tool[0]).args(&tool[1..]).arg(&program).args(arguments).args(&input))?;
         runs += 1;
     }
     Ok(format!("memcheck: {runs} runs of compress are clean"))
