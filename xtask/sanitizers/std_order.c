@@ -2,8 +2,8 @@
  *
  * The sanitizer sees what is compiled with it. The standard library's generic and inlined functions are, in the crates that
  * use them; the rest comes compiled, without it, and what is ordered there looks unordered. Each function here stands
- * before one of those (the linker's --wrap), calls it, and says what it orders. So nothing has to be kept quiet: there is no
- * list of suppressions, which would keep real races quiet, too.
+ * before one of those (the linker's --wrap), calls it, and says what it orders. A suppression would keep real races quiet,
+ * too; so only what cannot be told here has one (tsan.supp).
  *
  * What is told is never more than what the standard library promises in its documentation, but for one thing that is said
  * at its place. The program `planted.rs` has a race beside each of these orders, and the task fails unless the
