@@ -37,7 +37,11 @@ enum Task {
     /// Explore the lock-free pieces under loom, with weakened orderings that must be noticed (a minute or two).
     Loom,
     /// Run tests, stress and the C job under the address sanitizer, leaks included (nightly toolchain).
-    Asan,
+    Asan(sanitizers::Options),
+    /// Run tests, stress and the C job under the thread sanitizer (nightly toolchain).
+    Tsan(sanitizers::Options),
+    /// Run the C job under memcheck (valgrind).
+    Valgrind(sanitizers::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,7 +52,9 @@ fn main() -> ExitCode {
         Task::Stress(options) => stress::run_all(&options),
         Task::Model => model::search(),
         Task::Loom => loom::explore(),
-        Task::Asan => sanitizers::address(),
+        Task::Asan(options) => sanitizers::address::run_all(&options),
+        Task::Tsan(options) => sanitizers::thread::run_all(&options),
+        Task::Valgrind(options) => sanitizers::memcheck::run_all(&options),
     };
     match outcome {
         Ok(figures) => {

@@ -57,6 +57,14 @@ pub(crate) fn run_and_read(command: &mut Command) -> Result<String> {
     Ok(text)
 }
 
+/// Runs a command in the workspace whose text is not worth showing, `what` it is for is; fails if it does.
+pub(crate) fn run_for(what: &str, command: &mut Command) -> Result<()> {
+    println!("xtask: {what}");
+    let status = command.current_dir(workspace()).status().with_context(|| format!("cannot start {command:?}"))?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(())
+}
+
 /// Whether a command that tells its version can be run.
 pub(crate) fn is_installed(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
