@@ -34,8 +34,8 @@ enum Task {
     Stress(stress::Options),
     /// Search the large configurations of the protocol's model (some minutes, 4 GB of memory).
     Model,
-    /// Explore the lock-free pieces under loom, with weakened orderings that must be noticed (a minute or two).
-    Loom,
+    /// Explore the lock-free pieces under loom, with weakened orderings and reordered steps that must be noticed (some minutes).
+    Loom(loom::Options),
     /// Run tests, stress and the C job under the address sanitizer, leaks included (nightly toolchain).
     Asan(sanitizers::Options),
     /// Run tests, stress and the C job under the thread sanitizer (nightly toolchain).
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Task::Smoke => smoke::run_all(),
         Task::Stress(options) => stress::run_all(&options),
         Task::Model => model::search(),
-        Task::Loom => loom::explore(),
+        Task::Loom => loom::explore(&options),
         Task::Asan(options) => sanitizers::address::run_all(&options),
         Task::Tsan(options) => sanitizers::thread::run_all(&options),
         Task::Valgrind(options) => sanitizers::memcheck::run_all(&options),

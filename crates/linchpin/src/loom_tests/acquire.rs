@@ -45,7 +45,7 @@ fn one_has_the_processor_at_a_time() {
     });
 }
 
-/// A processor that is handed to a waiting thread brings along what its holder did.
+/// A processor that is handed to a waiting thread brings along what its holder did. (More preemptions: `handover`.)
 #[test]
 fn a_processor_changes_hands_whole() {
     explore("a_processor_changes_hands_whole", 1, || {

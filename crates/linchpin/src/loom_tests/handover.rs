@@ -1,8 +1,12 @@
-//! Processors that are handed to waiting threads: the queue of those by itself, without what a mutation does before it gets there.
+//! Processors that are handed to waiting threads: the queue of those by itself, without a mutation around it.
 //!
-//! Only one thread waits in each model. Loom does not count it as a preemption when a thread that yields is followed by any
-//! other, so two that wait may take turns for ever while it leaves the one they wait for unscheduled; that is an
-//! interleaving without an end, which no bound on preemptions excludes (see `acquire::a_processor_changes_hands_whole`).
+//! So these bear more preemptions than `acquire::a_processor_changes_hands_whole`, where three threads go the whole way; with two
+//! preemptions that one has more interleavings than half an hour is enough for.
+//!
+//! That model, and these, once ran into an endless wait: a waiter that had been given a processor never saw it. That was
+//! neither an unfair schedule nor a wake-up that was lost, but loom: the waiter took its grant by a swap, and loom does not know
+//! that a swap follows what it read directly in the order of changes, with nothing in between. It let the waiter's next swap
+//! overlook a grant that happened before it. The grant is made once, so the waiter loads it now, which needs no swap.
 
 use super::acquire::Guarded;
 use super::{explore, spawn};
@@ -82,8 +86,8 @@ fn a_waiting_thread_gets_the_processor_whole() {
     });
 }
 
-/// Two processors come free at once: the waiting thread gets one of them, and the other is not lost, be it that one is given to it
-/// in the moment in which it takes the other.
+/// Two processors come free at once: the waiting thread gets one of them, and the other is not lost, also when one is given to it in
+/// the moment in which it takes the other.
 #[test]
 fn no_processor_is_given_to_who_has_left() {
     explore("no_processor_is_given_to_who_has_left", 2, || {

@@ -67,7 +67,10 @@ fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 'sta
     let model = std::sync::Arc::new(model);
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(number(PREEMPTIONS).unwrap_or(preemptions));
-    builder.max_permutations = number(QUICK);
+    if let Some(most) = number(QUICK) {
+        // Loom counts at checkpoints only.
+        (builder.max_permutations, builder.checkpoint_interval) = (Some(most), most);
+    }
     builder.max_branches = 100_000;
     builder.check(move || {
         counter.fetch_add(1, Ordering::Relaxed);

@@ -81,7 +81,7 @@ const ORDERED_OTHERWISE: &[(&str, &str)] = &[
 ];
 
 /// Tests that take too long for a short run.
-const SLOW: &[&str] = &["sweep::the_next_cycle_waits_for_every_sweep", "sweep::slots_are_handed_out_once"];
+const SLOW: &[&str] = &["sweep::the_next_cycle_waits_for_every_sweep"];
 
 #[test]
 fn each_weakened_ordering_is_noticed() {
