@@ -6,6 +6,7 @@
 
 mod loom;
 mod model;
+mod mutants;
 mod sanitizers;
 mod smoke;
 mod stress;
@@ -36,6 +37,8 @@ enum Task {
     Model,
     /// Explore the lock-free pieces under loom, with weakened orderings that must be noticed (a minute or two).
     Loom,
+    /// Break the library in small ways that some test must notice (an hour; `--quick` a minute).
+    Mutants(mutants::Options),
     /// Run tests, stress and the C job under the address sanitizer, leaks included (nightly toolchain).
     Asan,
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Stress(options) => stress::run_all(&options),
         Task::Model => model::search(),
         Task::Loom => loom::explore(),
+        Task::Mutants(options) => mutants::try_all(&options),
         Task::Asan => sanitizers::address(),
     };
     match outcome {
