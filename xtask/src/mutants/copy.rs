@@ -57,11 +57,9 @@ impl Copy {
         copy_directory(&workspace(), &copy.tree)?;
         let library = copy.tree.join("crates/linchpin/src/lib.rs");
         let mut text = fs::read_to_string(workspace().join("crates/linchpin/src/lib.rs"))?;
-        text.push_str("\n#[cfg(test)]\nmod fast {\n");
         for name in FAST {
-            text.push_str(&format!("    #[path = \"../../tests/{name}.rs\"]\n    mod {name};\n"));
+            text.push_str(&format!("\n#[cfg(test)]\n#[path = \"../tests/{name}.rs\"]\nmod fast_{name};\n"));
         }
-        text.push_str("}\n");
         write_if_changed(&library, text.as_bytes())?;
         write_if_changed(&copy.tree.join(".config/nextest.toml"), NEXTEST.as_bytes())?;
         Ok(copy)

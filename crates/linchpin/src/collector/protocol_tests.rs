@@ -206,3 +206,48 @@ fn a_processor_beyond_the_limit_is_retired_by_a_handshake() {
     assert!(!retired(0));
     assert!(retired(1), "a processor beyond the limit is in use after a cycle");
 }
+
+/// Threads that swap in one cell while cycles mark: each object comes out once, as from an atomic swap.
+#[test]
+fn swaps_at_once_while_cycles_mark_lose_nothing() {
+    const SWAPS: u64 = 1000;
+    const THREADS: u64 = 2;
+    let heap = Heap::builder().processors(THREADS as usize).build().unwrap();
+    let cell: Root<GcCell<'static, u64>> = heap.mutate(|mu| mu.root(mu.alloc(GcCell::<u64>::null())));
+    let stop = AtomicBool::new(false);
+    let mut seen: Vec<u64> = thread::scope(|scope| {
+        let stop = StopOnDrop(&stop);
+        let flag = stop.0;
+        let (heap, cell) = (&heap, &cell);
+        scope.spawn(move || {
+            while !flag.load(Ordering::Relaxed) {
+                heap.collect();
+            }
+        });
+        let swapping: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                scope.spawn(move || {
+                    let mut seen = Vec::new();
+                    let mut next = 0;
+                    while next < 3 * SWAPS {
+                        heap.mutate(|mu| {
+                            if mu.mode() == Mode::Off {
+                                return;
+                            }
+                            for number in next..next + SWAPS {
+                                let old = cell.get(mu).swap(mu, mu.alloc(number * THREADS + thread));
+                                seen.extend(old.map(|old| *old));
+                            }
+                            next += SWAPS;
+                        });
+                    }
+                    seen
+                })
+            })
+            .collect();
+        swapping.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    seen.extend(heap.mutate(|mu| cell.get(mu).load().map(|last| *last)));
+    seen.sort_unstable();
+    assert!(seen.iter().copied().eq(0..3 * SWAPS * THREADS), "{} came out", seen.len());
+}
