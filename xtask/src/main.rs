@@ -6,6 +6,7 @@
 
 mod loom;
 mod model;
+mod mutants;
 mod sanitizers;
 mod smoke;
 mod stress;
@@ -36,6 +37,8 @@ enum Task {
     Model,
     /// Explore the lock-free pieces under loom, with weakened orderings and reordered steps that must be noticed (some minutes).
     Loom(loom::Options),
+    /// Break the library in small ways that some test must notice (an hour; `--quick` a minute).
+    Mutants(mutants::Options),
     /// Run tests, stress and the C job under the address sanitizer, leaks included (nightly toolchain).
     Asan(sanitizers::Options),
     /// Run tests, stress and the C job under the thread sanitizer (nightly toolchain).
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Stress(options) => stress::run_all(&options),
         Task::Model => model::search(),
         Task::Loom => loom::explore(&options),
+        Task::Mutants(options) => mutants::try_all(&options),
         Task::Asan(options) => sanitizers::address::run_all(&options),
         Task::Tsan(options) => sanitizers::thread::run_all(&options),
         Task::Valgrind(options) => sanitizers::memcheck::run_all(&options),

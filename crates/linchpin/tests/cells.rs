@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use common::{Counted, Ledger, Stop, Triple, churn};
-use linchpin::{Gc, GcCell, Heap, Root, Trace};
+use linchpin::{Gc, GcCell, Heap, Pinner, Root, Trace};
 
 #[derive(Trace)]
 struct Slot<'gc> {
@@ -54,6 +54,22 @@ fn swap_gives_the_old_value() {
         assert!(slot.held.swap(mu, None).is_some_and(|old| Gc::ptr_eq(old, two)));
         assert!(slot.held.load().is_none());
     });
+}
+
+#[test]
+fn what_debug_shows_leads_nowhere() {
+    let heap = Heap::new();
+    let mut pinner = Pinner::new();
+    let (root, address, shown) = heap.mutate(|mu| {
+        let one = mu.alloc(Triple::of(1));
+        let slot = mu.alloc(Slot { held: GcCell::new(one) });
+        (mu.root(slot), pinner.pin(mu, one), format!("{:?}", slot.held))
+    });
+    assert_eq!(shown, format!("GcCell({address:?})"));
+    let shown = format!("{root:?}");
+    assert!(shown.starts_with("Root") && shown.contains(&format!("heap: {}", heap.id())), "{shown}");
+    assert!(shown.contains("Slot"), "{shown}");
+    assert_eq!(format!("{pinner:?}"), "Pinner { pins: 1 }");
 }
 
 #[test]

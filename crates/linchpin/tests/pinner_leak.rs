@@ -9,7 +9,7 @@ use std::env;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use common::{Counted, Ledger, Triple, churn};
+use common::{Counted, Ledger, Triple, churn, full_test_name};
 use linchpin::{Heap, PinLeak, PinLeakCause, Pinner, Trace};
 
 /// A heap object that holds a Pinner.
@@ -315,7 +315,12 @@ fn the_default_hook_is_fatal() {
         return;
     }
     let child = Command::new(env::current_exe().expect("a test knows its program"))
-        .args(["--exact", "the_default_hook_is_fatal", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            &full_test_name(module_path!(), "the_default_hook_is_fatal"),
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(CHILD, "1")
         .output()
         .expect("the test program starts again");

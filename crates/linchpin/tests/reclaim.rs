@@ -297,3 +297,40 @@ fn a_list_of_a_million_nodes_is_marked_and_swept() {
     assert_nothing_live(&heap);
     assert!(heap.stats().freed_objects >= NODES);
 }
+
+#[derive(Trace)]
+struct Wide<'gc> {
+    nodes: Gc<'gc, [Gc<'gc, Node<'gc>>]>,
+}
+
+/// A graph wide enough to be shared out, in a heap whose cycles are marked by several threads.
+#[test]
+fn what_several_markers_mark_survives() {
+    const NODES: usize = 5000;
+    let heap = Heap::builder().processors(16).build().expect("a heap of sixteen processors");
+    assert!(heap.stats().mark_workers > 1);
+    let ledger = Ledger::new(2 * NODES);
+    let root: Root<Wide<'static>> = heap.mutate(|mu| {
+        let nodes = mu.alloc_slice_with(NODES, |entry| {
+            let node = mu.alloc(Node::new(ledger.counted(2 * entry)));
+            node.left.store(mu, mu.alloc(Node::new(ledger.counted(2 * entry + 1))));
+            node
+        });
+        mu.root(mu.alloc(Wide { nodes }))
+    });
+    for _ in 0..20 {
+        heap.collect();
+        churn(&heap, 2000);
+        ledger.assert_none();
+    }
+    heap.mutate(|mu| {
+        for (entry, node) in root.get(mu).nodes.iter().enumerate() {
+            assert_eq!(node.counted.entry(), 2 * entry);
+            assert_eq!(node.left.load().map(|left| left.counted.entry()), Some(2 * entry + 1));
+        }
+    });
+    drop(root);
+    heap.collect();
+    ledger.assert_each_once();
+    assert_nothing_live(&heap);
+}

@@ -93,6 +93,39 @@ fn a_value_that_is_being_dropped_cannot_be_pinned() {
     std::mem::forget(kept);
 }
 
+static KEEPING: OnceLock<(Heap, Root<Arc<()>>, Root<u64>)> = OnceLock::new();
+
+/// Pins two others, by references, as it is dropped.
+#[derive(Trace)]
+struct Keeper(());
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let (heap, dropped, plain) = KEEPING.get().expect("the test has made the heap");
+        let mut pinner = Pinner::new();
+        heap.mutate(|mu| {
+            pinner.pin_ref(mu, &*dropped.get(mu));
+            pinner.pin_ref(mu, &*plain.get(mu));
+            assert!(mu.is_pinned(dropped.get(mu)) && mu.is_pinned(plain.get(mu)));
+        });
+    }
+}
+
+/// What lives can be pinned by a reference during a sweep, whether its type has a `Drop` or not.
+#[test]
+fn what_lives_can_be_pinned_while_others_are_dropped() {
+    let (heap, ..) = KEEPING.get_or_init(|| {
+        let heap = Heap::builder().processors(2).build().expect("a heap of two processors");
+        let (dropped, plain) = heap.mutate(|mu| (mu.root(mu.alloc(Arc::new(()))), mu.root(mu.alloc(7_u64))));
+        (heap, dropped, plain)
+    });
+    for cycles in 1..=2 {
+        heap.mutate(|mu| _ = mu.alloc(Keeper(())));
+        heap.collect();
+        assert_eq!((heap.stats().dropped_values, heap.stats().drop_panics), (cycles, 0));
+    }
+}
+
 static FLUSHED: OnceLock<Heap> = OnceLock::new();
 
 /// Pins something else as it is dropped, by a pinner of its own.

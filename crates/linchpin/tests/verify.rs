@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use common::{Stop, Triple, churn, panic_text};
+use common::{Stop, Triple, churn, full_test_name, panic_text};
 use linchpin::{
     BuildError, DebugSettings, FindingKind, GcCell, Heap, HeapBuilder, Pinner, Root, Trace, Verify, VerifyFinding,
 };
@@ -252,7 +252,8 @@ fn child_with(name: &str, settings: &str) -> Option<Output> {
     }
     let program = env::current_exe().unwrap();
     let mut command = Command::new(program);
-    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(CHILD, "1").env("LINCHPIN", settings);
+    let name = full_test_name(module_path!(), name);
+    command.args(["--exact", &name, "--nocapture", "--test-threads=1"]).env(CHILD, "1").env("LINCHPIN", settings);
     Some(command.output().unwrap())
 }
 

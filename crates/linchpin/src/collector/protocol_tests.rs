@@ -5,8 +5,9 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::processor::phase::{Mode, colour_of_cycle};
-use crate::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Mutator, Root, Trace};
+use crate::memory::PIN_FLAG_RAISED;
+use crate::processor::phase::{Mode, Status, colour_of_cycle};
+use crate::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Mutator, Pinner, Root, Trace};
 
 /// Enters mutations until one is in `mode`, and runs `work` in that one. Ends because the collector has been asked for a
 /// cycle and waits for nobody but the caller's threads.
@@ -150,4 +151,141 @@ fn there_is_room_while_a_mark_ends() {
         });
     });
     assert!(heap.mutate(|mu| half.iter().all(|root| *root.get(mu) == [7; 8])));
+}
+
+/// A mutation still in `Off` pins what nothing else leads to, after the flags were lowered: only the walk of the flags that
+/// were raised since finds the pin.
+#[test]
+fn what_off_pins_after_the_flags_were_lowered_survives() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let witness = Arc::clone(&alive);
+    let only_root: Root<Arc<()>> = heap.mutate(|mu| mu.root(mu.alloc(witness)));
+    let mut pinner = Pinner::new();
+    let (in_off, off_entered) = channel();
+    let (in_arm, arm_entered) = channel();
+    thread::scope(|scope| {
+        let (heap, pinner) = (&heap, &mut pinner);
+        scope.spawn(move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Off);
+                in_off.send(()).unwrap();
+                arm_entered.recv().unwrap();
+                pinner.pin(mu, only_root.get(mu));
+                // In Off, so without a shade.
+                drop(only_root);
+            });
+        });
+        off_entered.recv().unwrap();
+        scope.spawn(move || heap.collect());
+        // The first handshake has begun, and waits for the other mutation.
+        mutate_in(heap, Mode::Arm, |_| in_arm.send(()).unwrap());
+    });
+    assert_eq!(Arc::strong_count(&alive), 2, "a pinned value was dropped");
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 2, "a pinned value was dropped by the next cycle");
+    pinner.unpin();
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1, "now nothing keeps it");
+}
+
+/// A span is walked as long as something in it is pinned, and once more.
+#[test]
+fn a_flag_stays_up_as_long_as_there_are_pins() {
+    let heap = Heap::new();
+    let root: Root<u64> = heap.mutate(|mu| mu.root(mu.alloc(7_u64)));
+    let mut pinner = Pinner::new();
+    let address = heap.mutate(|mu| pinner.pin(mu, root.get(mu)));
+    let is_raised = || {
+        let region = &heap.core().memory.region;
+        region.pin_flag(region.unit_of(address.addr().get())).load(Ordering::Relaxed) == PIN_FLAG_RAISED
+    };
+    for _ in 0..3 {
+        assert!(is_raised());
+        heap.collect();
+    }
+    assert!(is_raised());
+    pinner.unpin();
+    heap.collect();
+    assert!(!is_raised(), "a span without pins is walked for ever");
+    heap.mutate(|mu| pinner.pin(mu, root.get(mu)));
+    assert!(is_raised());
+}
+
+/// A mutation may outlast the resize that takes its processor away. The next handshake retires it, so that its thread,
+/// which remembers it, does not go on with it.
+#[test]
+fn a_processor_beyond_the_limit_is_retired_by_a_handshake() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let (begun, has_begun) = channel();
+    let (resized, has_resized) = channel();
+    thread::scope(|scope| {
+        let heap = &heap;
+        scope.spawn(move || {
+            heap.mutate(|_| {
+                begun.send(()).unwrap();
+                has_resized.recv().unwrap();
+            });
+        });
+        has_begun.recv().unwrap();
+        // Two mutations at once have both processors.
+        heap.mutate(|_| {
+            thread::scope(|scope| {
+                scope.spawn(|| heap.set_processors(1).unwrap());
+            });
+        });
+        resized.send(()).unwrap();
+    });
+    heap.collect();
+    let retired = |index| {
+        let processor = heap.core().processors.all().find(|processor| processor.index() == index).unwrap();
+        processor.state().status() == Status::Retired
+    };
+    assert!(!retired(0));
+    assert!(retired(1), "a processor beyond the limit is in use after a cycle");
+}
+
+/// Threads that swap in one cell while cycles mark: each object comes out once, as from an atomic swap.
+#[test]
+fn swaps_at_once_while_cycles_mark_lose_nothing() {
+    const SWAPS: u64 = 1000;
+    const THREADS: u64 = 2;
+    let heap = Heap::builder().processors(THREADS as usize).build().unwrap();
+    let cell: Root<GcCell<'static, u64>> = heap.mutate(|mu| mu.root(mu.alloc(GcCell::<u64>::null())));
+    let stop = AtomicBool::new(false);
+    let mut seen: Vec<u64> = thread::scope(|scope| {
+        let stop = StopOnDrop(&stop);
+        let flag = stop.0;
+        let (heap, cell) = (&heap, &cell);
+        scope.spawn(move || {
+            while !flag.load(Ordering::Relaxed) {
+                heap.collect();
+            }
+        });
+        let swapping: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                scope.spawn(move || {
+                    let mut seen = Vec::new();
+                    let mut next = 0;
+                    while next < 3 * SWAPS {
+                        heap.mutate(|mu| {
+                            if mu.mode() == Mode::Off {
+                                return;
+                            }
+                            for number in next..next + SWAPS {
+                                let old = cell.get(mu).swap(mu, mu.alloc(number * THREADS + thread));
+                                seen.extend(old.map(|old| *old));
+                            }
+                            next += SWAPS;
+                        });
+                    }
+                    seen
+                })
+            })
+            .collect();
+        swapping.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    seen.extend(heap.mutate(|mu| cell.get(mu).load().map(|last| *last)));
+    seen.sort_unstable();
+    assert!(seen.iter().copied().eq(0..3 * SWAPS * THREADS), "{} came out", seen.len());
 }

@@ -169,3 +169,12 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
         "a panic without text".to_owned()
     }
 }
+
+/// What the test program calls the test `name` of the calling module (`module_path!()`), for a child that is to run it
+/// alone. The module is the program itself, or a part of a larger one.
+pub(crate) fn full_test_name(module: &str, name: &str) -> String {
+    match module.split_once("::") {
+        Some((_, inner)) => format!("{inner}::{name}"),
+        None => name.to_owned(),
+    }
+}

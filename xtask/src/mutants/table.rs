@@ -1,0 +1,251 @@
+//! Mutants made by hand, for what `cargo mutants` leaves alone: `unsafe` functions, and statements left out, doubled or
+//! moved. Each is a fault that somebody could make.
+
+/// A change of the source that some test must notice.
+pub(super) struct HandMade {
+    /// What it does, in a few words; with the file it is the mutant's name.
+    pub(super) what: &'static str,
+    /// The file, under the library's `src`.
+    pub(super) file: &'static str,
+    /// The text that is replaced; it stands in the file exactly once.
+    pub(super) find: &'static str,
+    pub(super) replace: &'static str,
+    /// One of the few that stand for all, for a short run.
+    pub(super) quick: bool,
+}
+
+const fn mutant(file: &'static str, what: &'static str, find: &'static str, replace: &'static str) -> HandMade {
+    HandMade { what, file, find, replace, quick: false }
+}
+
+const fn quick(file: &'static str, what: &'static str, find: &'static str, replace: &'static str) -> HandMade {
+    HandMade { what, file, find, replace, quick: true }
+}
+
+const BARRIER: &str = "collector/barrier.rs";
+const CYCLE: &str = "collector/cycle.rs";
+const MARK: &str = "collector/mark.rs";
+const PROCESSOR: &str = "processor/mod.rs";
+const ACQUIRE: &str = "processor/acquire.rs";
+const WAITING: &str = "processor/waiting.rs";
+const SWEEP: &str = "memory/sweep.rs";
+const CELL: &str = "gc/cell.rs";
+const ROOT: &str = "gc/root.rs";
+const ROOT_TABLE: &str = "gc/root_table.rs";
+const PIN: &str = "pin/mod.rs";
+const INNER: &str = "pin/inner.rs";
+const COUNTER: &str = "pin/counter.rs";
+const REGISTRY: &str = "pin/registry.rs";
+
+pub(super) const HAND_MADE: &[HandMade] = &[
+    // The barrier.
+    quick(BARRIER, "no shade of the old value", "unsafe { self.shade(old) };", "let _ = old;"),
+    mutant(BARRIER, "no shade of the new value in Arm", "&& self.mode() == Mode::Arm", "&& self.mode() == Mode::Off"),
+    mutant(
+        BARRIER,
+        "shade after the swap",
+        "        if let Some(old) = NonNull::new(expected) {
+            // SAFETY: the caller's promise.
+            unsafe { self.shade(old) };
+        }
+        // Acquire and release: pairs with the changes of the field before and the loads after.
+        let outcome = field.compare_exchange(expected, new, ordering!(AcqRel, \"barrier.replace\"), Ordering::Acquire);
+",
+        "        let outcome = field.compare_exchange(expected, new, ordering!(AcqRel, \"barrier.replace\"), Ordering::Acquire);
+        if let Some(old) = NonNull::new(expected) {
+            unsafe { self.shade(old) };
+        }
+",
+    ),
+    mutant(
+        BARRIER,
+        "a plain store instead of the compare-and-swap",
+        "field.compare_exchange(expected, new, ordering!(AcqRel, \"barrier.replace\"), Ordering::Acquire);",
+        "match field.load(Ordering::Acquire) {
+            held if held == expected => {
+                field.store(new, Ordering::Release);
+                Ok(expected)
+            }
+            held => Err(held),
+        };",
+    ),
+    mutant(BARRIER, "a value that has changed is not read again", "Err(held) => expected = held,", "Err(held) => { let _ = (held, &mut expected); }"),
+    // The cycle: handshakes and the end of the mark.
+    mutant(CYCLE, "the colours do not swap", "let black = colour_of_cycle(cycle);", "let black = colour_of_cycle(0);"),
+    mutant(CYCLE, "no handshake to Arm", "    handshake(core, Mode::Arm, black);\n", ""),
+    quick(CYCLE, "no handshake to Mark", "    handshake(core, Mode::Mark, black);\n", ""),
+    mutant(CYCLE, "roots are not visited", "    core.roots.visit_all(&mut tracer);\n", ""),
+    mutant(CYCLE, "pins are not visited", "    visit_pins(core, may_hold_pins, &mut tracer);\n", "    let _ = (may_hold_pins, visit_pins);\n"),
+    mutant(
+        CYCLE,
+        "roots are visited before the snapshot",
+        "    // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
+    handshake(core, Mode::Arm, black);
+    // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
+    handshake(core, Mode::Mark, black);
+
+    let mut tracer = Tracer::new(&core.memory.region, black);
+    core.roots.visit_all(&mut tracer);
+",
+        "    let mut tracer = Tracer::new(&core.memory.region, black);
+    core.roots.visit_all(&mut tracer);
+    handshake(core, Mode::Arm, black);
+    handshake(core, Mode::Mark, black);
+",
+    ),
+    mutant(CYCLE, "no marking before the closing rounds", "    mark(core, workers, &mut tracer);\n\n", "\n"),
+    mutant(CYCLE, "one closing round, whatever it brings", "if core.queue.pushed() == before && core.queue.is_empty() {", "let _ = before;\n        if true {"),
+    mutant(CYCLE, "a closing round without a handshake", "        handshake(core, Mode::Close, black);\n", ""),
+    mutant(CYCLE, "what a closing round pushed is not looked at", "core.queue.pushed() == before && core.queue.is_empty()", "before != u64::MAX && core.queue.is_empty()"),
+    mutant(CYCLE, "no handshake to Off", "    handshake(core, Mode::Off, black);\n", ""),
+    mutant(
+        CYCLE,
+        "the sweep opens before the handshake to Off",
+        "    handshake(core, Mode::Off, black);\n    verify::after_mark(core);\n    core.memory.open_sweep(cycle);\n",
+        "    core.memory.open_sweep(cycle);\n    handshake(core, Mode::Off, black);\n    verify::after_mark(core);\n",
+    ),
+    mutant(CYCLE, "the end of the mark is not declared", "    core.memory.end_mark(cycle);\n", ""),
+    mutant(CYCLE, "no sweep", "        core.memory.sweep_all(cycle);\n", ""),
+    mutant(CYCLE, "a processor in a mutation counts as answered", "None => all_answered &= answered,", "None => {}"),
+    mutant(CYCLE, "a processor that was retired counts as answered", "all_answered = false;\n                }", "}"),
+    mutant(
+        CYCLE,
+        "a pin flag is lowered and its span not walked",
+        "let may_hold_pins = take_pin_flags(core);",
+        "take_pin_flags(core);\n    let may_hold_pins = Vec::new();",
+    ),
+    mutant(CYCLE, "a span that still holds pins stays unflagged", "                region.pin_flag(unit).store(PIN_FLAG_RAISED, Ordering::Relaxed);\n", ""),
+    mutant(
+        CYCLE,
+        "a flag raised since it was lowered is not walked",
+        "region.pin_flag(unit).load(Ordering::Relaxed) == PIN_FLAG_RAISED",
+        "region.pin_flag(unit).load(Ordering::Relaxed) == u8::MAX",
+    ),
+    mutant(CYCLE, "a lowered flag does not tell of pins before", "flag.store(PIN_FLAG_TOUCHED,", "flag.store({ let _ = PIN_FLAG_TOUCHED; crate::memory::PIN_FLAG_CLEAR },"),
+    mutant(CYCLE, "pins are found and not marked", "                tracer.visit_root(region.pointer(address));\n", ""),
+    // Marking.
+    mutant(MARK, "half a shared stack is lost", "queue.push(tracer.stack.drain(..half).collect());", "drop(tracer.stack.drain(..half));"),
+    mutant(MARK, "a batch is taken and not traced", "Some(batch) => tracer.stack.extend(batch),", "Some(batch) => drop(batch),"),
+    mutant(MARK, "an object is traced and its children are not", "unsafe { trace(object, self) };", "let _ = (trace, object);"),
+    // Processors: answers, what they hand over, taking and retiring.
+    mutant(PROCESSOR, "the runs stay over Off", "spans: self.runs.surrender(),", "spans: Vec::new(),"),
+    mutant(PROCESSOR, "a cached inner pinner stays over Off", "            return self.local.empty();\n", "            let mut all = self.local.empty();
+            if let Some(pinner) = all.pinner.take() {
+                self.local.pinner_cache.set(Some(pinner.0));
+                std::mem::forget(pinner);
+            }
+            return all;
+"),
+    mutant(PROCESSOR, "the barrier buffer is thrown away", "core.queue.push(self.grey);", "drop(self.grey);"),
+    mutant(PROCESSOR, "newborns are not handed over", "core.queue.push(self.born);", "drop(self.born);"),
+    mutant(PROCESSOR, "spans are surrendered to nobody", "            span.give_back();\n", "            std::mem::forget(span);\n"),
+    mutant(PROCESSOR, "shaded and not noted", "buffer.push(Grey(object));", ""),
+    mutant(PROCESSOR, "a full barrier buffer is thrown away", "core.queue.push(std::mem::take(&mut *buffer));", "drop(std::mem::take(&mut *buffer));"),
+    mutant(PROCESSOR, "what was shaded stays white", "        mark.store(black, Ordering::Relaxed);\n", ""),
+    mutant(PROCESSOR, "a run of the last colour goes on in Arm", "            self.runs.disarm();\n", ""),
+    mutant(PROCESSOR, "the mode is not adopted", "        self.mode.set(phase.mode());\n", ""),
+    mutant(PROCESSOR, "the colour is not adopted", "        self.colour.set(phase.colour());\n", ""),
+    mutant(
+        PROCESSOR,
+        "answered before it has handed over",
+        "        self.processor.answer(phase).hand_over(core);
+        core.delay_handshake();
+        // Release: pairs with the acquire by which the collector sees the phase answered.
+        let state = State::new(phase, Status::Running);
+        self.processor.state.store(state.to_bits(), ordering!(Release, \"processor.answer\"));
+",
+        "        let surrendered = self.processor.answer(phase);
+        let state = State::new(phase, Status::Running);
+        self.processor.state.store(state.to_bits(), ordering!(Release, \"processor.answer\"));
+        core.delay_handshake();
+        surrendered.hand_over(core);
+",
+    ),
+    mutant(
+        PROCESSOR,
+        "the collector answers within a mutation",
+        "if state.status() != Status::Idle {",
+        "if state.status() != Status::Idle && (status, state.status()) != (Status::Held, Status::Running) {",
+    ),
+    mutant(ACQUIRE, "a mutation begins without an answer", "        holding.answer_running(core, self.phase());\n        // With", "        // With"),
+    quick(
+        ACQUIRE,
+        "a nested mutation answers",
+        "return Entered { processor: unsafe { &*current }, nested: true };",
+        "let holding = unsafe { Holding::of(&*current) };
+            holding.answer_running(core, self.phase());
+            return Entered { processor: holding.keep(), nested: true };",
+    ),
+    mutant(ACQUIRE, "the spare takes part in no handshake", ".chain(std::iter::once(&self.spare))", ""),
+    mutant(ACQUIRE, "the spare is used without an answer", "        holding.answer_running(core, self.phase());\n        holding\n", "        holding\n"),
+    mutant(ACQUIRE, "a processor is retired with all that it keeps", "holding.empty(core);", "let _ = core;"),
+    mutant(ACQUIRE, "a processor is retired though it is in use again", "        if self.must_retire(holding.processor()) {
+            holding.retire();
+        }
+", "        holding.retire();\n"),
+    mutant(ACQUIRE, "a resize does not end the fast path", "            self.phase.store(phase.to_bits(), Ordering::Release);\n        }\n        for", "        }\n        for"),
+    mutant(WAITING, "a processor handed over too many is lost", "                    self.pass_on(granted);\n", "                    let _ = granted.keep();\n"),
+    mutant(WAITING, "a starving thread is not handed a processor", "queue.starving.push_back(Arc::clone(&waiter));", ""),
+    mutant(WAITING, "who was handed a processor is not woken", "            waiter.wake_up();\n            return;\n", "            return;\n"),
+    mutant(WAITING, "who leaves wakes nobody", "        if let Some(waiter) = queue.fresh.front() {\n            waiter.wake_up();\n        }\n", ""),
+    // The sweep.
+    quick(SWEEP, "the wrong colour is dead", "colour_of_cycle(cycle - 1);", "colour_of_cycle(cycle);"),
+    mutant(SWEEP, "a dropped value stays marked", "            mark.store(0, Ordering::Relaxed);\n", ""),
+    mutant(SWEEP, "the dead are not dropped", "contained(|| unsafe { drop_value(value) });", "{ let _ = (drop_value, value); contained(|| ()) };"),
+    mutant(SWEEP, "the dead are dropped twice", "contained(|| unsafe { drop_value(value) });", "contained(|| unsafe { drop_value(value); drop_value(value) });"),
+    mutant(SWEEP, "the dead keep their pin counters", "self.region.pin_counter(address).reset();", ""),
+    mutant(SWEEP, "a flag is cleared while its span has objects", "if pins_touched && live == 0 {", "if pins_touched {"),
+    mutant(SWEEP, "a flag outlives its span", "            self.region.pin_flag(unit).store(PIN_FLAG_CLEAR, Ordering::Relaxed);\n", ""),
+    mutant(SWEEP, "an empty span is not closed", "            self.close_span(unit);\n", "            let _ = Self::close_span;\n"),
+    mutant(SWEEP, "a span with live objects is closed", "class.give_back(unit, outcome.free > 0);", "self.close_span(unit);"),
+    mutant(SWEEP, "a swept span is lost", "            class.give_back(unit, outcome.free > 0);\n", ""),
+    mutant(SWEEP, "a span does not note that it was swept", "        span.set_swept_cycle(cycle);\n", ""),
+    mutant(SWEEP, "the end of the sweep is not noted", "        self.swept_cycle.store(cycle, Ordering::Release);\n", ""),
+    mutant(SWEEP, "processors may not sweep", "        self.sweepable_cycle.store(cycle, ordering!(Release, \"sweep.open\"));\n", ""),
+    mutant(SWEEP, "sweeps in flight are not waited for", "while self.classes.sweeps_in_flight() != 0 {", "while false {"),
+    mutant(SWEEP, "unswept spans are not gathered", "            class.gather_unswept(&self.region, cycle);\n", "            let _ = class;\n"),
+    // Cells and roots.
+    mutant(CELL, "a cell is not traced", "            tracer.visit(gc);\n", "            let _ = (gc, &tracer);\n"),
+    mutant(CELL, "a swap passes no barrier", "            self.swap_marking(mu, new)\n        };", "            self.start.swap(new, Ordering::AcqRel)\n        };"),
+    mutant(CELL, "a store passes no barrier", "            self.swap_marking(mu, new);\n", "            self.start.store(new, Ordering::Release);\n"),
+    mutant(
+        CELL,
+        "a compare-and-swap passes no barrier",
+        "unsafe { mu.replace_marking(&self.start, expected, new) }",
+        "self.start.compare_exchange(expected, new, Ordering::AcqRel, Ordering::Acquire)",
+    ),
+    quick(ROOT, "a dropped root is not shaded", "unsafe { local.shade(&self.core, self.object()) };", ""),
+    mutant(ROOT, "a root made in Arm is not shaded", "unsafe { local.shade(core, object) };", ""),
+    mutant(ROOT, "a root changes without the barrier", "unsafe { mu.swap_marking(self.slot(), new) };", "self.slot().store(new, Ordering::Release);"),
+    mutant(ROOT, "a dropped root keeps its slot", "            self.core.roots.remove(self.slot);\n", ""),
+    mutant(ROOT_TABLE, "the walk skips the first slot of a chunk", "for slot in &*chunk {", "for slot in chunk.iter().skip(1) {"),
+    mutant(ROOT_TABLE, "the walk sees the first chunk only", "for chunk in chunks {", "for chunk in chunks.into_iter().take(1) {"),
+    mutant(ROOT_TABLE, "a freed slot keeps its object", "unsafe { slot.as_ref() }.store(std::ptr::null_mut(), Ordering::Relaxed);", ""),
+    mutant(ROOT_TABLE, "a slot is freed twice", "        table.free.push(slot);\n", "        table.free.push(slot);\n        table.free.push(slot);\n"),
+    mutant(ROOT_TABLE, "a freed slot is not used again", "        table.free.push(slot);\n", ""),
+    // Pins.
+    quick(PIN, "a pin does not raise the flag", "        flag.store(PIN_FLAG_RAISED, Ordering::Relaxed);\n", ""),
+    mutant(PIN, "a pin made in Arm is not shaded", "unsafe { mu.shade(object) };", ""),
+    mutant(PIN, "a pin is not counted", "if counter.pin(mu.local().bias()).is_err() {", "if false {"),
+    mutant(PIN, "a pin is counted twice", "if counter.pin(mu.local().bias()).is_err() {", "let _ = counter.pin(mu.local().bias());\n    if counter.pin(mu.local().bias()).is_err() {"),
+    mutant(PIN, "a pin is not recorded", "unsafe { Inner::record(inner, core, record, type_name) };", "let _ = (inner, core, record, type_name);"),
+    mutant(PIN, "a value that is being dropped can be pinned", "!core.memory.is_being_dropped(object, local.mode(), local.colour()),", "local.mode() != Mode::Off || local.mode() == Mode::Off,"),
+    mutant(PIN, "a reference to nothing pins what lies behind", "if size_of_val(reference) == 0 {", "if size_of_val(reference) == usize::MAX {"),
+    mutant(PIN, "an inner is cached where one is already", " && local.pinner_cache_is_empty() {", " {"),
+    mutant(PIN, "an inner is cached and kept", "                    self.inner = None;\n                    local.cache_inner(inner);\n", "                    local.cache_inner(inner);\n"),
+    mutant(PIN, "an inner is given away and not cached", "                    local.cache_inner(inner);\n", ""),
+    mutant(PIN, "a pinner that goes away does not unpin", "        self.unpin();\n        if let", "        if let"),
+    mutant(PIN, "a pinner that goes away keeps its inner", "drop(unsafe { InnerBox::from_raw(inner) });\n        }\n        if let", "let _ = inner;\n        }\n        if let"),
+    mutant(PROCESSOR, "a cached inner is taken and stays", "        self.pinner_cache.take()\n    }", "        self.pinner_cache.get()\n    }"),
+    mutant(INNER, "unpinning counts nothing down", "            counter.unpin(bias);\n", "            let _ = bias;\n"),
+    mutant(INNER, "unpinning shades nothing", "            shade_all(core, pins, local);\n", "            let _ = (core, shade_all);\n"),
+    mutant(INNER, "unpinning shades the first pin only", "shade_all(core, pins, local);", "shade_all(core, &pins[..pins.len().min(1)], local);"),
+    mutant(INNER, "what was unpinned stays recorded", "unsafe { pins.set_len(0) };", ""),
+    mutant(INNER, "each pin counts as the first", "if pins.is_empty() {", "if true {"),
+    mutant(INNER, "an outsized list is kept", "if pins.capacity() > KEEP_RECORDS {", "if pins.capacity() == usize::MAX {"),
+    mutant(COUNTER, "a reset leaves the owner", "        self.local.store(0, Ordering::Relaxed);\n", ""),
+    mutant(COUNTER, "a reset leaves the shared half", "        self.shared.store(0, Ordering::Relaxed);\n", ""),
+    mutant(COUNTER, "the first pin on a processor is not exclusive", "self.local.compare_exchange(0, bias.0 + 1, ordering!(Release, \"pin.first\"), Ordering::Relaxed).is_ok()", "{ self.local.store(bias.0 + 1, Ordering::Release); true }"),
+    mutant(COUNTER, "a refused pin stays counted", "            self.unpin_shared();\n            return Err(TooManyPins);", "            return Err(TooManyPins);"),
+    mutant(REGISTRY, "the inner that moves does not learn its place", "unsafe { (*moved.0.as_ptr()).position = position };", "let _ = moved;"),
+];
