@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Task::Smoke => smoke::run_all(),
         Task::Stress(options) => stress::run_all(&options),
         Task::Model => model::search(),
-        Task::Loom => loom::explore(&options),
+        Task::Loom(options) => loom::explore(&options),
         Task::Mutants(options) => mutants::try_all(&options),
         Task::Asan(options) => sanitizers::address::run_all(&options),
         Task::Tsan(options) => sanitizers::thread::run_all(&options),
