@@ -85,8 +85,16 @@ pub trait Allocate<'gc>: Trace<Branded<'gc> = Self> + Send + Sync {}
 impl<'gc, T: Trace<Branded<'gc> = T> + Send + Sync> Allocate<'gc> for T {}
 
 /// Fails to compile for a type that implements `Drop`, which would conflict with this blanket implementation.
+///
+/// The derive implements it, by its name, and has [`Tracer::check_drop`] ask for it, by a name that cannot be taken for
+/// another: a crate may call a trait of its own `linchpin::MustNotImplementDrop`.
 #[doc(hidden)]
-pub trait MustNotImplementDrop {}
+pub trait MustNotImplementDrop {
+    /// Who is called when a value is dropped, before its fields are: nobody, `()`, or the type itself.
+    type Dropper;
+}
 
 #[allow(drop_bounds, reason = "that a type implements Drop itself is exactly the question")]
-impl<T: Drop> MustNotImplementDrop for T {}
+impl<T: Drop> MustNotImplementDrop for T {
+    type Dropper = T;
+}
