@@ -1,14 +1,15 @@
 //! `#[derive(Trace)]` for the `linchpin` garbage-collected heap; see `linchpin::Trace`.
 
 use proc_macro::TokenStream;
-use proc_macro2::TokenStream as Tokens;
+use proc_macro2::{Span, TokenStream as Tokens};
 use quote::quote;
 use syn::ext::IdentExt;
 use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
 use syn::{
-    Data, DeriveInput, Error, Fields, GenericParam, Generics, Ident, Lifetime, PredicateType, TraitBoundModifier, Type,
-    TypeParamBound, WherePredicate, parse_macro_input, parse_quote,
+    AngleBracketedGenericArguments, Data, DeriveInput, Error, Fields, GenericArgument, GenericParam, Generics, Ident,
+    Lifetime, Path, PathArguments, PathSegment, PredicateType, QSelf, TraitBoundModifier, Type, TypeParamBound,
+    TypePath, WherePredicate, parse_macro_input, parse_quote,
 };
 
 /// Derives `linchpin::Trace` for a struct or an enum.
@@ -31,16 +32,19 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
     for parameter in generics.type_params_mut() {
         parameter.bounds.push(parse_quote!(::linchpin::Trace));
     }
-    for predicate in branded_predicates(&input.generics) {
+    for predicate in branded_predicates(&input.generics)? {
         generics.make_where_clause().predicates.push(predicate);
     }
-    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+    let own = own_arguments(&input.generics);
     let branded = branded_arguments(&input.generics);
 
-    // With the brand, a value may hold pointers, whatever its fields look like. Without it they come in through the type
-    // parameters, or through what a parameter's traits lead to, so each parameter and each field is asked. A field that
-    // contains the type itself cannot be asked (the answer would depend on itself): it counts as a yes, as does one whose
-    // tokens do not tell.
+    // With the brand, a value may hold pointers, whatever its fields look like. Without it a brand comes in through the type
+    // parameters, or through what a parameter's traits lead to. The parameters alone are what the answer rests on: a
+    // parameter that says no has no brand in it, and where no parameter has one, no field can. (An attribute below the
+    // derive may change the fields afterwards, so what they look like here proves nothing.) The fields are asked as well, in
+    // case a `Trace` by hand says no too easily. A field that contains the type itself cannot be asked (the answer would
+    // depend on itself): it counts as a yes, as does one whose tokens do not tell.
     let needs_trace: Vec<Tokens> = if brand.is_some() {
         vec![quote!(true)]
     } else if type_parameters.is_empty() {
@@ -56,28 +60,35 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
         let of_parameter = |parameter: &&Ident| quote!(<#parameter as ::linchpin::Trace>::NEEDS_TRACE);
         type_parameters.iter().map(of_parameter).chain(fields.iter().map(of_field)).collect()
     };
-    let body = for_each_field(&input.data, &quote!(trace), &quote!(tracer));
-    let inspection = for_each_field(&input.data, &quote!(inspect), &quote!(inspector));
-    let no_drop = (brand.is_some() || !type_parameters.is_empty()).then(|| {
+    let tracer = binding("tracer");
+    let inspector = binding("inspector");
+    let body = for_each_field(&input.data, &quote!(trace), &tracer);
+    let inspection = for_each_field(&input.data, &quote!(inspect), &inspector);
+    let may_hold_pointers = brand.is_some() || !type_parameters.is_empty();
+    let no_drop = may_hold_pointers.then(|| {
         quote! {
             #[automatically_derived]
-            impl #impl_generics ::linchpin::MustNotImplementDrop for #name #type_generics #where_clause {}
+            impl #impl_generics ::linchpin::MustNotImplementDrop for #name #own #where_clause {
+                type Dropper = ();
+            }
         }
     });
+    // The trait above is found by its name, which a crate can give to one of its own. The method cannot be replaced: it is the
+    // tracer's own, and the tracer's type is what `Trace` says.
+    let no_drop_indeed = may_hold_pointers.then(|| quote!(#tracer.check_drop::<Self>();));
     Ok(quote! {
         // SAFETY: every field is traced; `Branded` replaces the brand and the brands within the type parameters, and
         // nothing else; a type that may hold pointers has no `Drop` of its own.
         #[automatically_derived]
-        unsafe impl #impl_generics ::linchpin::Trace for #name #type_generics #where_clause {
+        unsafe impl #impl_generics ::linchpin::Trace for #name #own #where_clause {
             type Branded<'__linchpin> = #name #branded;
-            const NEEDS_TRACE: bool = false #(|| #needs_trace)*;
+            const NEEDS_TRACE: ::core::primitive::bool = false #(|| #needs_trace)*;
             #[inline]
-            #[allow(unused_variables, reason = "a type without fields traces nothing")]
-            fn trace(&self, tracer: &mut ::linchpin::Tracer<'_>) {
+            fn trace(&self, #tracer: &mut ::linchpin::Tracer<'_>) {
+                #no_drop_indeed
                 #body
             }
-            #[allow(unused_variables, reason = "a type without fields has nothing to look at")]
-            fn inspect(&self, inspector: &mut ::linchpin::Inspector<'_>) {
+            fn inspect(&self, #inspector: &mut ::linchpin::Inspector<'_>) {
                 #inspection
             }
         }
@@ -114,24 +125,36 @@ fn fields_of<'a>(data: &'a Data, input: &DeriveInput) -> Result<Vec<&'a Type>, E
     }
 }
 
+/// The type's own arguments.
+fn own_arguments(generics: &Generics) -> Tokens {
+    arguments(generics, |lifetime| quote!(#lifetime), |parameter| quote!(#parameter))
+}
+
 /// The type's arguments under the brand `'__linchpin`.
 fn branded_arguments(generics: &Generics) -> Tokens {
+    let branded = |parameter: &Ident| quote!(<#parameter as ::linchpin::Trace>::Branded<'__linchpin>);
+    arguments(generics, |_| quote!('__linchpin), branded)
+}
+
+fn arguments(
+    generics: &Generics,
+    of_lifetime: impl Fn(&Lifetime) -> Tokens,
+    of_type: impl Fn(&Ident) -> Tokens,
+) -> Tokens {
     let arguments = generics.params.iter().map(|parameter| match parameter {
-        GenericParam::Lifetime(_) => quote!('__linchpin),
-        GenericParam::Type(parameter) => {
-            let name = &parameter.ident;
-            quote!(<#name as ::linchpin::Trace>::Branded<'__linchpin>)
-        }
+        GenericParam::Lifetime(parameter) => of_lifetime(&parameter.lifetime),
+        GenericParam::Type(parameter) => of_type(&parameter.ident),
+        // In braces: a type of the same name would be taken for what is meant.
         GenericParam::Const(parameter) => {
             let name = &parameter.ident;
-            quote!(#name)
+            quote!({ #name })
         }
     });
     quote!(<#(#arguments),*>)
 }
 
 /// What the type asks of its parameters, asked of their branded forms too: `Branded` must be well-formed.
-fn branded_predicates(generics: &Generics) -> Vec<WherePredicate> {
+fn branded_predicates(generics: &Generics) -> Result<Vec<WherePredicate>, Error> {
     let mut predicates: Vec<PredicateType> = Vec::new();
     for parameter in generics.type_params() {
         let name = &parameter.ident;
@@ -149,32 +172,104 @@ fn branded_predicates(generics: &Generics) -> Vec<WherePredicate> {
             _ => None,
         }));
     }
-    let parameters: Vec<Ident> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
-    predicates
+    for predicate in &mut predicates {
+        // `T: 'gc` has no counterpart to ask for: a branded type outlives its brand by definition.
+        predicate.bounds = std::mem::take(&mut predicate.bounds)
+            .into_iter()
+            .filter(|bound| matches!(bound, TypeParamBound::Trait(bound) if matches!(bound.modifier, TraitBoundModifier::None)))
+            .collect();
+    }
+    predicates.retain(|predicate| !predicate.bounds.is_empty());
+    let parameters = generics.type_params().map(|parameter| Parameter::of(&parameter.ident, &predicates)).collect();
+    let mut rebrand = Rebrand { parameters, error: None };
+    for predicate in &mut predicates {
+        rebrand.visit_predicate_type_mut(predicate);
+    }
+    if let Some(error) = rebrand.error {
+        return Err(error);
+    }
+    Ok(predicates
         .into_iter()
-        .filter_map(|mut predicate| {
-            // `T: 'gc` has no counterpart to ask for: a branded type outlives its brand by definition.
-            predicate.bounds = predicate
-                .bounds
-                .into_iter()
-                .filter(|bound| matches!(bound, TypeParamBound::Trait(bound) if matches!(bound.modifier, TraitBoundModifier::None)))
-                .collect();
-            if predicate.bounds.is_empty() {
-                return None;
+        .map(|PredicateType { bounded_ty, bounds, .. }| parse_quote!(for<'__linchpin> #bounded_ty: #bounds))
+        .collect())
+}
+
+/// Traits without associated types, which need not be asked for one.
+const WITHOUT_TYPES: [&str; 13] = [
+    "Trace",
+    "Send",
+    "Sync",
+    "Copy",
+    "Clone",
+    "Debug",
+    "Default",
+    "Eq",
+    "PartialEq",
+    "Ord",
+    "PartialOrd",
+    "Hash",
+    "Unpin",
+];
+
+/// A type parameter, and the traits it is bound by that may have associated types.
+struct Parameter {
+    name: Ident,
+    traits: Vec<Path>,
+}
+
+impl Parameter {
+    fn of(name: &Ident, predicates: &[PredicateType]) -> Self {
+        let is_bound =
+            |predicate: &&PredicateType| matches!(&predicate.bounded_ty, Type::Path(path) if path.path.is_ident(name));
+        let mut traits: Vec<Path> = Vec::new();
+        for bound in predicates.iter().filter(is_bound).flat_map(|predicate| &predicate.bounds) {
+            let TypeParamBound::Trait(bound) = bound else { continue };
+            let path = &bound.path;
+            let is_known = path.segments.last().is_none_or(|last| WITHOUT_TYPES.iter().any(|name| last.ident == name));
+            if !is_known && !traits.iter().any(|known| quote!(#known).to_string() == quote!(#path).to_string()) {
+                traits.push(path.clone());
             }
-            Rebrand { parameters: &parameters }.visit_predicate_type_mut(&mut predicate);
-            let PredicateType { bounded_ty, bounds, .. } = predicate;
-            Some(parse_quote!(for<'__linchpin> #bounded_ty: #bounds))
-        })
-        .collect()
+        }
+        Self { name: name.clone(), traits }
+    }
 }
 
 /// Replaces the brand and the type parameters by their forms under the brand `'__linchpin`.
-struct Rebrand<'a> {
-    parameters: &'a [Ident],
+struct Rebrand {
+    parameters: Vec<Parameter>,
+    error: Option<Error>,
 }
 
-impl VisitMut for Rebrand<'_> {
+impl Rebrand {
+    fn parameter(&self, name: &Ident) -> Option<&Parameter> {
+        self.parameters.iter().find(|parameter| parameter.name.unraw() == name.unraw())
+    }
+
+    /// `T::Item`, whose trait the compiler finds among the bounds of `T`. It does not look for one where the branded form stands
+    /// in place of `T`, so the trait must be named.
+    fn associated(&mut self, whole: &TypePath, name: &Ident, item: &PathSegment) -> Type {
+        let traits = self.parameter(name).map_or(&[][..], |parameter| &parameter.traits);
+        let [only] = traits else {
+            self.error.get_or_insert_with(|| {
+                let item = &item.ident;
+                let message = format!(
+                    "which trait's `{item}` this is cannot be told from here: write `<{name} as TheTrait>::{item}`, with the \
+                     trait that has it"
+                );
+                Error::new_spanned(whole, message)
+            });
+            return Type::Path(whole.clone());
+        };
+        let mut of_trait = only.clone();
+        without_constraints(&mut of_trait);
+        self.visit_path_mut(&mut of_trait);
+        let mut item = item.clone();
+        self.visit_path_segment_mut(&mut item);
+        parse_quote!(<<#name as ::linchpin::Trace>::Branded<'__linchpin> as #of_trait>::#item)
+    }
+}
+
+impl VisitMut for Rebrand {
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
         if lifetime.ident == "gc" {
             *lifetime = parse_quote!('__linchpin);
@@ -183,20 +278,42 @@ impl VisitMut for Rebrand<'_> {
 
     fn visit_type_mut(&mut self, node: &mut Type) {
         if let Type::Path(path) = node
-            && path.qself.is_none()
-            && let Some(first) = path.path.segments.first()
-            && self.parameters.contains(&first.ident)
+            && let Some((name, item)) = first_of(path)
+            && self.parameter(name).is_some()
         {
-            let name = &first.ident;
-            let rest: Vec<_> = path.path.segments.iter().skip(1).collect();
-            *node = if rest.is_empty() {
-                parse_quote!(<#name as ::linchpin::Trace>::Branded<'__linchpin>)
-            } else {
-                parse_quote!(<<#name as ::linchpin::Trace>::Branded<'__linchpin>>::#(#rest)::*)
+            *node = match item {
+                None => parse_quote!(<#name as ::linchpin::Trace>::Branded<'__linchpin>),
+                Some(item) => self.associated(path, name, item),
             };
             return;
         }
         syn::visit_mut::visit_type_mut(self, node);
+    }
+}
+
+/// `T` and `Item` of `T::Item` or `<T>::Item`; `T` and nothing of `T`.
+fn first_of(path: &TypePath) -> Option<(&Ident, Option<&PathSegment>)> {
+    let mut segments = path.path.segments.iter();
+    match &path.qself {
+        None => Some((&segments.next()?.ident, segments.next())),
+        Some(QSelf { position: 0, ty, .. }) => match &**ty {
+            Type::Path(first) => Some((first.path.get_ident()?, segments.next())),
+            _ => None,
+        },
+        Some(_) => None,
+    }
+}
+
+/// Takes `Item = u8` out of `Iterator<Item = u8>`: where a trait is named for what it has, there is no place for it.
+fn without_constraints(path: &mut Path) {
+    let Some(PathSegment { arguments, .. }) = path.segments.last_mut() else { return };
+    if let PathArguments::AngleBracketed(AngleBracketedGenericArguments { args, .. }) = arguments {
+        *args = std::mem::take(args)
+            .into_iter()
+            .filter(|argument| {
+                matches!(argument, GenericArgument::Lifetime(_) | GenericArgument::Type(_) | GenericArgument::Const(_))
+            })
+            .collect();
     }
 }
 
@@ -224,11 +341,17 @@ fn may_contain_itself(field: &Type, name: &Ident) -> bool {
     search.found
 }
 
+/// A name for a variable. A constant of the same name in scope would be taken for a pattern, whatever the hygiene, hence a
+/// name that no program has.
+fn binding(name: &str) -> Ident {
+    Ident::new(&format!("__linchpin_{name}"), Span::call_site())
+}
+
 /// A match that binds every field and calls a method of `Trace` on each.
-fn for_each_field(data: &Data, method: &Tokens, argument: &Tokens) -> Tokens {
+fn for_each_field(data: &Data, method: &Tokens, argument: &Ident) -> Tokens {
     let arm = |path: Tokens, fields: &Fields| {
         let members: Vec<_> = fields.members().collect();
-        let names: Vec<Ident> = (0..members.len()).map(|index| quote::format_ident!("field_{index}")).collect();
+        let names: Vec<Ident> = (0..members.len()).map(|index| binding(&format!("field_{index}"))).collect();
         quote! {
             #path { #(#members: #names,)* } => { #(::linchpin::Trace::#method(#names, #argument);)* }
         }

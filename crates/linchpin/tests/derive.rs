@@ -302,3 +302,54 @@ fn derived_types_inside_derived_types() {
         ]
     );
 }
+
+/// Types and constants of a program that have the names the derived code uses, or might.
+mod names {
+    #![allow(non_camel_case_types, non_upper_case_globals, dead_code, reason = "names that could get in the way")]
+
+    use linchpin::{Gc, Trace};
+
+    use crate::common::Counted;
+
+    struct bool;
+    struct N;
+    pub(super) const field_0: u8 = 3;
+    const tracer: u8 = 4;
+    const inspector: u8 = 5;
+
+    #[derive(Trace)]
+    pub(super) struct Unlucky<'gc, T, const N: usize> {
+        pub(super) number: u8,
+        pub(super) held: Gc<'gc, Counted>,
+        pub(super) more: [T; N],
+    }
+
+    #[derive(Trace)]
+    pub(super) enum Either<T, const N: usize> {
+        One(T),
+        Many([T; N]),
+    }
+}
+
+#[test]
+fn names_that_the_program_has_taken() {
+    use names::{Either, Unlucky, field_0};
+    type Pointer<'gc> = Gc<'gc, Counted>;
+    type Unlucky3<'gc> = Unlucky<'gc, Either<Pointer<'gc>, 1>, 2>;
+    assert_holds!(
+        Unlucky3<'static>,
+        3,
+        |mu, leaves| Unlucky {
+            number: field_0,
+            held: leaves[0],
+            more: [Either::One(leaves[1]), Either::Many([leaves[2]])]
+        },
+        |object| {
+            assert_eq!(object.number, 3);
+            let more = object.more.iter().map(|either| match either {
+                Either::One(leaf) | Either::Many([leaf]) => leaf.entry(),
+            });
+            std::iter::once(object.held.entry()).chain(more).collect()
+        }
+    );
+}

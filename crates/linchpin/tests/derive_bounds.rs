@@ -31,6 +31,74 @@ enum Choice<'gc, T: Trace + Clone> {
     Shared(Gc<'gc, T>),
 }
 
+/// What leads from a parameter to another type.
+trait Leads<By> {
+    type To;
+}
+
+impl<T> Leads<u8> for Option<T> {
+    type To = T;
+}
+
+/// Bounds on what a trait of the parameter leads to, in the short form and in the long one.
+#[derive(Trace)]
+struct ByShortName<T: Send + Leads<u8>>
+where
+    T::To: Trace + Debug,
+    <T>::To: Sync,
+    Option<T::To>: Clone,
+    <T as Leads<u8>>::To: PartialEq,
+{
+    content: T::To,
+    whole: T,
+}
+
+#[derive(Trace)]
+struct OfIterator<T>
+where
+    T: Iterator<Item = u8>,
+    T::Item: Trace,
+{
+    content: T::Item,
+    whole: T,
+}
+
+#[derive(Trace)]
+struct Bytes;
+
+impl Iterator for Bytes {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        Some(7)
+    }
+}
+
+#[test]
+fn bounds_on_associated_types() {
+    type Pointer<'gc> = Gc<'gc, String>;
+    const {
+        assert!(<ByShortName<Option<Pointer<'static>>> as Trace>::NEEDS_TRACE);
+        assert!(!<ByShortName<Option<String>> as Trace>::NEEDS_TRACE);
+    }
+    let heap = Heap::new();
+    let (root, bytes): (Root<ByShortName<Option<Pointer<'static>>>>, Root<OfIterator<Bytes>>) = heap.mutate(|mu| {
+        let content = mu.alloc("content".repeat(10));
+        let whole = Some(mu.alloc("whole".repeat(10)));
+        let bytes = OfIterator { content: 9, whole: Bytes };
+        (mu.root(mu.alloc(ByShortName::<Option<Pointer<'_>>> { content, whole })), mu.root(mu.alloc(bytes)))
+    });
+    heap.collect();
+    common::churn(&heap, 1000);
+    heap.collect();
+    heap.mutate(|mu| {
+        let object = root.get(mu);
+        assert_eq!(*object.content, "content".repeat(10));
+        assert_eq!(object.whole.as_deref(), Some(&"whole".repeat(10)));
+        assert!(bytes.get(mu).content == 9 && matches!(bytes.get(mu).whole, Bytes));
+    });
+}
+
 #[test]
 fn bounds_in_place_and_in_a_where_clause() {
     let heap = Heap::new();

@@ -8,7 +8,7 @@ mod common;
 use std::ptr::NonNull;
 
 use common::{Triple, churn};
-use linchpin::{Gc, Heap, Pinner, Trace};
+use linchpin::{Gc, Heap, Mutator, Object, Opaque, Pinner, Trace};
 
 #[derive(Trace)]
 struct Nothing;
@@ -135,6 +135,62 @@ fn an_interior_address_of_a_slice_counts_as_the_slice() {
         assert_eq!(heap.pin_count(first.as_ptr().cast_const()), 0);
         assert!(!heap.is_pinned(last.as_ptr().cast_const()));
     }
+}
+
+/// An element that takes no room, but is aligned.
+macro_rules! aligned {
+    ($($name:ident $align:literal)*) => {$(
+        #[derive(Clone, Copy)]
+        #[repr(align($align))]
+        struct $name;
+    )*};
+}
+
+aligned!(Aligned16 16 Aligned32 32 Aligned64 64 Aligned4096 4096 Aligned64K 65536);
+
+/// The elements of a slice begin behind its length, aligned; where they take no room that was the end of the object, and
+/// with it the address of the next one.
+#[test]
+fn the_address_of_elements_that_take_no_room_is_their_slices() {
+    fn check<'gc, T: Object + 'gc>(heap: &Heap, mu: &Mutator<'gc>, slice: Gc<'gc, [T]>, neighbours: &[Gc<'gc, [u8]>])
+    where
+        [T]: Object,
+    {
+        let mut pinner = Pinner::new();
+        let address = pinner.pin(mu, slice).as_ptr().cast::<u8>().cast_const();
+        assert!(address.addr().is_multiple_of(align_of::<T>()));
+        assert_eq!(mu.pin_count(slice), 1);
+        assert!(heap.contains(address));
+        assert!(heap.is_pinned(address), "{address:p} is another object's");
+        assert_eq!(heap.pin_count(address), 1);
+        assert!(neighbours.iter().all(|&neighbour| !mu.is_pinned(neighbour)));
+        drop(pinner);
+        for &neighbour in neighbours {
+            let mut pinner = Pinner::new();
+            pinner.pin(mu, neighbour);
+            assert!(!heap.is_pinned(address), "{address:p} is a neighbour's");
+        }
+    }
+    let heap = Heap::new();
+    heap.mutate(|mu| {
+        let small = || mu.alloc_slice_copy(b"in a granule or two"[..8].as_ref());
+        let before = small();
+        let empty = mu.alloc_slice_copy::<u128>(&[]);
+        let neighbours = [before, small(), small()];
+        check(&heap, mu, empty, &neighbours);
+        check(&heap, mu, mu.alloc_slice_copy::<u64>(&[]), &neighbours);
+        check(&heap, mu, mu.alloc_slice_copy(&[(); 5]), &neighbours);
+        for length in [0, 3] {
+            check(&heap, mu, mu.alloc_slice_with(length, |_| Opaque(Aligned16)), &neighbours);
+            check(&heap, mu, mu.alloc_slice_with(length, |_| Opaque(Aligned32)), &neighbours);
+            check(&heap, mu, mu.alloc_slice_with(length, |_| Opaque(Aligned64)), &neighbours);
+            check(&heap, mu, mu.alloc_slice_with(length, |_| Opaque(Aligned4096)), &neighbours);
+        }
+        let aligned = mu.alloc_slice_with(3, |_| Opaque(Aligned64K));
+        // The spans behind it: large objects are placed one after another.
+        let large = [mu.alloc_slice_copy(&[1_u8; 100_000]), mu.alloc_slice_copy(&[2_u8; 100_000])];
+        check(&heap, mu, aligned, &large);
+    });
 }
 
 #[test]

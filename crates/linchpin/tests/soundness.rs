@@ -4,10 +4,12 @@
 
 mod common;
 
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use linchpin::{Gc, Heap, Pinner, Root, Trace};
+use linchpin_test_attributes::becomes;
 
 /// An object of exactly one slot, with a field of no size at its end.
 #[derive(Trace)]
@@ -268,4 +270,44 @@ fn the_derive_finds_pointers_however_they_are_spelled() {
         assert_eq!(*list.value, "first".repeat(20));
         assert_eq!(*list.next.as_ref().expect("a second element").value, "rest".repeat(20));
     });
+}
+
+trait Leads {
+    type To;
+}
+
+impl<'gc> Leads for PhantomData<Gc<'gc, Arc<()>>> {
+    type To = Gc<'gc, Arc<()>>;
+}
+
+/// The derive sees phantom data; the attribute, which comes after it, makes a pointer of them.
+#[derive(Trace)]
+#[becomes(
+    struct Changed<T: Leads> where <T as Leads>::To: Trace { held: <T as Leads>::To }
+)]
+struct Changed<T: Leads>
+where
+    <T as Leads>::To: Trace,
+{
+    held: PhantomData<T>,
+}
+
+/// Whether values are traced does not follow from what the derive sees of the fields.
+#[test]
+fn a_field_that_changes_after_the_derive_is_traced() {
+    type Named<'gc> = PhantomData<Gc<'gc, Arc<()>>>;
+    const { assert!(<Changed<Named<'static>> as Trace>::NEEDS_TRACE) };
+    let heap = Heap::builder().processors(1).build().expect("a heap of one processor");
+    let counted = Arc::new(());
+    let root: Root<Changed<Named<'static>>> = heap.mutate(|mu| {
+        let held = mu.alloc(counted.clone());
+        mu.root(mu.alloc(Changed::<Named<'_>> { held }))
+    });
+    heap.collect();
+    heap.collect();
+    assert_eq!(Arc::strong_count(&counted), 2, "the value behind the changed field was dropped");
+    heap.mutate(|mu| assert!(Arc::ptr_eq(&root.get(mu).held, &counted)));
+    drop(root);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&counted), 1);
 }

@@ -13,6 +13,7 @@ use crate::gc::{Gc, Object};
 use crate::memory::region::Region;
 use crate::processor::phase::Mode;
 use crate::sync::{AtomicUsize, Backoff, Ordering};
+use crate::trace::MustNotImplementDrop;
 
 /// A stack longer than this is shared when another marker is idle.
 const SHARE_ABOVE: usize = 256;
@@ -79,6 +80,13 @@ impl<'a> Tracer<'a> {
     pub fn visit<T: ?Sized + Object>(&mut self, gc: Gc<'_, T>) {
         self.visit_start(gc.start(), T::NEEDS_TRACE);
     }
+
+    /// Compiles for types without a `Drop` of their own only; `#[derive(Trace)]` calls it.
+    ///
+    /// Inherent, and by `&mut self`, as `trace` has its tracer: so no trait's method can be taken for it.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn check_drop<T: MustNotImplementDrop<Dropper = ()>>(&mut self) {}
 
     /// Marks an object; one that was white is to be traced, if its type has pointers.
     #[inline(always)]

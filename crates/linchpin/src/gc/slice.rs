@@ -26,10 +26,17 @@ pub(crate) const fn elements_offset<T>() -> usize {
 }
 
 /// The size and alignment of a slice object of `length` elements; `None` if no address space could hold it.
+///
+/// There is room where the elements begin, even if they take none: their address, which a pin hands out, must be the object's
+/// and not the next one's.
 pub(crate) fn layout_of_slice<T>(length: usize) -> Option<Layout> {
     let (layout, offset) = Layout::new::<usize>().extend(Layout::array::<T>(length).ok()?).ok()?;
     debug_assert_eq!(offset, elements_offset::<T>());
-    Some(layout)
+    if layout.size() > offset {
+        return Some(layout);
+    }
+    // As much as the alignment, so that the size stays a multiple of it, by which slots are chosen.
+    Layout::from_size_align(offset.checked_add(align_of::<T>())?, layout.align()).ok()
 }
 
 /// Reads the length of the slice object at `start`.

@@ -124,11 +124,19 @@ impl Memory {
             && self.is_sweep_pending_exactly()
     }
 
-    /// Read-modify-writes, since they see the newest value: the bytes of live objects change colour as soon as the next
-    /// cycle has begun, after the end of this sweep.
+    /// `is_sweep_pending` for who has found a mark byte of another colour, which is older than what this loads.
+    ///
+    /// Never false for a dying value: who has a reference to it has it from its `Drop`, which runs after `end_mark` and before
+    /// `sweep_all` has ended. Never true for one that lives: its byte has the other colour because it was shaded in the next
+    /// cycle, after the end of this sweep, and the end is seen here. That does not follow from the load of the byte, which
+    /// is relaxed, as is the store that shades. But this is a read-modify-write with release, and so is the end of the sweep with
+    /// acquire: if this came first of the two, the load of the byte would have happened before the end of the sweep, and so
+    /// before the store that it reads. (To be wrong would be to panic for nothing in `pin_ref`.)
     #[cold]
     fn is_sweep_pending_exactly(&self) -> bool {
-        self.swept_cycle.fetch_max(0, Ordering::AcqRel) != self.marked_cycle.fetch_max(0, Ordering::AcqRel)
+        // AcqRel: release as said above; acquire pairs with the release in `sweep_all`, as in `is_sweep_pending`. The end of the
+        // next mark, which the mutation's processor has not answered for, cannot be seen.
+        self.swept_cycle.fetch_max(0, Ordering::AcqRel) != self.marked_cycle()
     }
 
     /// Units below which everything in use lies.
@@ -250,8 +258,9 @@ impl Memory {
         while self.classes.sweeps_in_flight() != 0 {
             backoff.snooze();
         }
-        // Release: pairs with the acquire in `is_sweep_pending`.
-        self.swept_cycle.store(cycle, Ordering::Release);
+        // Release: pairs with the acquire in `is_sweep_pending`. A read-modify-write with acquire: pairs with the release in
+        // `is_sweep_pending_exactly`, so that who asks there before has looked at mark bytes before.
+        self.swept_cycle.swap(cycle, Ordering::AcqRel);
     }
 
     fn sweep_and_return(&self, unit: usize, class: &Class, cycle: u64) {

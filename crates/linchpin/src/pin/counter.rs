@@ -131,7 +131,9 @@ impl PinCounter {
         let shared = self.shared.load(ordering!(Acquire, "pin.look_shared"));
         let local = self.local.load(ordering!(Acquire, "pin.look_local"));
         if shared | self.shared.load(Ordering::Relaxed) == 0 {
-            // Nobody but the owner has ever counted here: no need to add the halves up.
+            // Nobody but the owner counts here, or the others' changes cancel out, a multiple of 256 of them (so that the
+            // version is 0 again, too). Either way, if none came between the two loads of this half, the local one is the
+            // count; a reader overtaken by 256 changes may err, as the module head says.
             return local & MOST_LOCAL_PINS != 0;
         }
         self.sum_again() > 0

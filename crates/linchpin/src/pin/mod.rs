@@ -88,6 +88,22 @@ impl Pinner {
     /// type is under the brand `'static`. Who looks through it at pointers in the object must be in a mutation of the heap, and
     /// must not keep any of those pointers: their brand is not one that the compiler would hold back.
     ///
+    /// # Writing
+    /// A pin keeps memory in place; it gives nobody the right to write there. Objects are shared, so a mutation on any thread
+    /// may have a reference to this one, and the compiler counts on it that nothing changes behind a reference. C code, the
+    /// kernel and Rust code with the address may write, without atomics, only
+    ///
+    /// * to plain data: a slice or a value of a type that has neither pointers nor anything to drop, such as `[u8]`. The collector
+    ///   makes no reference to it at any time, and the address comes from no reference, so it is good for writing.
+    /// * while no mutation holds a reference to that memory, and nobody else reads or writes there. To deref the `Gc` makes a
+    ///   reference; to have it, or to pin it, does not. A buffer that the kernel fills is looked at when the kernel is done.
+    ///
+    /// To an object of any other type nobody may write but through its atomic parts, [`GcCell`](crate::GcCell) included: the
+    /// marker makes a reference to the *whole* value to trace it, at any time and on a thread of its own. So does the verifier
+    /// (see [`DebugSettings`](crate::DebugSettings) and [`Heap::verify`](crate::Heap::verify)), to whatever has spans of its own:
+    /// values with something to drop too, and plain data above 32 KiB or aligned to more than 16 bytes, unless it
+    /// is a slice of bytes or of other elements smaller than a word.
+    ///
     /// # Panics
     /// If the pinner has pins in another heap, or the object has four million pins already.
     #[inline(always)]
@@ -105,6 +121,10 @@ impl Pinner {
     /// memory is not the collector's. The same goes for a reference to nothing, of size zero; and for memory that an object
     /// *owns* elsewhere, such as a `Vec`'s elements or a `String`'s bytes, which is freed with the object: pin the object
     /// itself for that.
+    ///
+    /// The address comes from a shared reference, so it is good *for reading only*, whatever the type (but for what may change
+    /// behind a reference anyway, such as atomics), and only for as much as the reference covers. Who is to write takes the
+    /// address from [`pin`](Self::pin), which says who may.
     ///
     /// # Panics
     /// As [`pin`](Self::pin); or if the object is being dropped by the collector, as in a `Drop` that pins its own value.

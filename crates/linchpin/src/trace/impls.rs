@@ -2,7 +2,9 @@
 //!
 //! What owns its contents traces them. What shares them ([`Arc`], references) may hold no pointers, which
 //! `T: 'static` sees to: a `Gc<'gc, _>` never is. In what can hold no pointer the verifier need not look for one, whatever
-//! address a number may happen to be. There is none for `Rc` and `RefCell`, which threads cannot share.
+//! address a number may happen to be. `NEEDS_TRACE` is false for types without a brand only: those without parameters, those
+//! whose parameters are `'static`, and those whose every parameter says the same. There is no `Trace` for `Rc` and `RefCell`,
+//! which threads cannot share.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::sync::Arc;
@@ -119,10 +121,11 @@ unsafe impl<T: ?Sized + 'static> Trace for &'static T {
     fn inspect(&self, _: &mut Inspector<'_>) {}
 }
 
-// SAFETY: phantom data holds nothing.
+// SAFETY: phantom data holds nothing. But it has its parameter's brand, and what is implemented for it may lead to a pointer
+// of that brand, so it may not say no where the parameter does not.
 unsafe impl<T: Trace> Trace for std::marker::PhantomData<T> {
     type Branded<'b> = std::marker::PhantomData<T::Branded<'b>>;
-    const NEEDS_TRACE: bool = false;
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
     #[inline(always)]
     fn trace(&self, _: &mut Tracer<'_>) {}
     fn inspect(&self, _: &mut Inspector<'_>) {}

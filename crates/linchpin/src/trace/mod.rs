@@ -39,7 +39,8 @@ pub(crate) use type_info::plain;
 /// * `Branded<'b>` is the same type with the heap's lifetime replaced by `'b`, and nothing else changed.
 /// * `trace` reports every [`Gc`](crate::Gc) that the value holds (by calling `trace` on every field that may hold
 ///   some), through owned contents too, and nothing it merely borrows; it does not panic.
-/// * `NEEDS_TRACE` is true unless no value of the type can ever hold a `Gc`.
+/// * `NEEDS_TRACE` is false only if the type has no brand in it at all, as its own or an argument's (but `'static`, which is
+///   no heap's), so that neither its values nor those of any type that can be made from it hold a `Gc`.
 /// * If it is true, dropping a value does not look through a `Gc`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot live in a linchpin heap: it does not implement `Trace`",
@@ -53,6 +54,10 @@ pub unsafe trait Trace: Sized {
     type Branded<'b>: for<'c> Trace<Branded<'c> = Self::Branded<'c>> + 'b;
 
     /// Whether values may hold pointers; if not, `trace` is never called.
+    ///
+    /// The rule: *false means that the type has no brand in it at all.* That its values hold no pointer is not enough:
+    /// `PhantomData<Gc<'gc, u64>>` holds nothing, but a trait implemented for it may lead back to `Gc<'gc, u64>`, and a generic
+    /// type that asks only its parameter would have that in a field, untraced.
     const NEEDS_TRACE: bool;
 
     /// Reports every pointer the value holds.
@@ -80,8 +85,16 @@ pub trait Allocate<'gc>: Trace<Branded<'gc> = Self> + Send + Sync {}
 impl<'gc, T: Trace<Branded<'gc> = T> + Send + Sync> Allocate<'gc> for T {}
 
 /// Fails to compile for a type that implements `Drop`, which would conflict with this blanket implementation.
+///
+/// The derive implements it, by its name, and has [`Tracer::check_drop`] ask for it, by a name that cannot be taken for
+/// another: a crate may call a trait of its own `linchpin::MustNotImplementDrop`.
 #[doc(hidden)]
-pub trait MustNotImplementDrop {}
+pub trait MustNotImplementDrop {
+    /// Who is called when a value is dropped, before its fields are: nobody, `()`, or the type itself.
+    type Dropper;
+}
 
 #[allow(drop_bounds, reason = "that a type implements Drop itself is exactly the question")]
-impl<T: Drop> MustNotImplementDrop for T {}
+impl<T: Drop> MustNotImplementDrop for T {
+    type Dropper = T;
+}

@@ -70,6 +70,12 @@ impl Heap {
     /// the others. What is wrong is returned; neither the hook of
     /// [`on_finding`](crate::HeapBuilder::on_finding) nor the default one is called.
     ///
+    /// It may never come to an end where mutations wait for other threads' mutations (through a channel, a barrier, a thread that
+    /// they join). So that they get on, it gives back what processors it holds when the rest does not come free in time, and
+    /// begins again; a program in which some mutation is always waiting for another one's end, or for a processor to begin
+    /// with, leaves it no instant at which it has them all. It holds up such a program, but stops it no more than for the
+    /// time that it waits.
+    ///
     /// ```
     /// # let heap = linchpin::Heap::new();
     /// let root = heap.mutate(|mu| mu.root(mu.alloc(1_u64)));
