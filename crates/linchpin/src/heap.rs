@@ -13,7 +13,7 @@ use crate::gc::root_table::RootTable;
 use crate::memory::region::Region;
 use crate::memory::sweep::Memory;
 use crate::mutator::Mutator;
-use crate::panics::Payload;
+use crate::panics::{Payload, tell};
 use crate::pin::leak::{self, PinLeakCause};
 use crate::pin::registry::Registry;
 use crate::processor::acquire::Processors;
@@ -353,11 +353,10 @@ impl Core {
         }
         let roots = self.roots.len();
         if roots != 0 {
-            eprintln!(
-                "linchpin: heap {} was dropped with {roots} roots outstanding; what they lead to stays until they \
-                 are dropped",
+            tell(format_args!(
+                "heap {} was dropped with {roots} roots outstanding; what they lead to stays until they are dropped",
                 self.id
-            );
+            ));
         }
         leak::report_outstanding(self, PinLeakCause::HeapDropped)
     }

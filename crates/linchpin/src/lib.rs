@@ -49,9 +49,11 @@
 //! | `gc` | pointers, pointer fields, roots, slices |
 //! | `trace` | what the collector knows of types |
 //! | `verify` | a heap that checks and disturbs itself, when asked to |
-//! | `panics` | panics of the program's code that are contained |
+//! | `panics` | panics of the program's code that are contained; words to the user |
 
 #![warn(missing_docs)]
+// They panic where the stream cannot be written; `panics::tell` does not.
+#![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout, clippy::dbg_macro))]
 
 // For what the derive writes in the unit tests.
 #[cfg(all(test, not(loom)))]

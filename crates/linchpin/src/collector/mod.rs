@@ -41,7 +41,7 @@ pub(crate) mod queue;
 pub(crate) mod workers;
 
 use crate::heap::Core;
-use crate::panics::discard;
+use crate::panics::{discard, tell};
 use crate::processor::thread as this_thread;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
 use workers::Workers;
@@ -242,7 +242,7 @@ impl AbortOnUnwind {
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        eprintln!("linchpin: the collector panicked (a hand-written Trace must not panic); aborting");
+        tell(format_args!("the collector panicked (a hand-written Trace must not panic); aborting"));
         std::process::abort();
     }
 }
