@@ -16,6 +16,7 @@ use crate::mutator::Mutator;
 use crate::panics::{Payload, tell};
 use crate::pin::leak::{self, PinLeakCause};
 use crate::pin::registry::Registry;
+use crate::process::Process;
 use crate::processor::acquire::Processors;
 use crate::processor::thread as this_thread;
 use crate::processor::{Holding, Local};
@@ -59,7 +60,7 @@ pub(crate) struct Core {
     this: Weak<Self>,
     pub(crate) id: u64,
     /// The process that made the heap. A forked child has a copy of the memory, but none of the threads.
-    process: u32,
+    process: Process,
     pub(crate) config: Config,
     pub(crate) processors: Processors,
     pub(crate) memory: Memory,
@@ -110,7 +111,7 @@ impl Heap {
         let core = Arc::new_cyclic(|this| Core {
             this: Weak::clone(this),
             id,
-            process: std::process::id(),
+            process: Process::this(),
             pace: Pace::new(config.growth_percent, region.bytes()),
             config,
             processors: Processors::new(processors),
@@ -252,7 +253,7 @@ impl Drop for Leave<'_, '_> {
 impl Core {
     /// False in a child that was forked after the heap was made.
     fn is_of_this_process(&self) -> bool {
-        self.process == std::process::id()
+        self.process == Process::this()
     }
 
     /// Another owner of the heap's parts. The caller is reached through an owner, so there is one.

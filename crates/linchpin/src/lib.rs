@@ -49,6 +49,7 @@
 //! | `gc` | pointers, pointer fields, roots, slices |
 //! | `trace` | what the collector knows of types |
 //! | `verify` | a heap that checks and disturbs itself, when asked to |
+//! | `process` | which process this is, of those that fork made |
 //! | `panics` | panics of the program's code that are contained; words to the user |
 
 #![warn(missing_docs)]
@@ -71,6 +72,7 @@ mod mutator;
 mod opaque;
 mod panics;
 mod pin;
+mod process;
 mod processor;
 mod stats;
 mod sync;
