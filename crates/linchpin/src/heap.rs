@@ -20,8 +20,9 @@ use crate::process::Process;
 use crate::processor::acquire::Processors;
 use crate::processor::thread as this_thread;
 use crate::processor::{Holding, Local};
+use crate::settle::Settling;
 use crate::stats::HeapStats;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering, StaticAtomicU64, Weak, thread};
+use crate::sync::{Arc, AtomicBool, Ordering, StaticAtomicU64, Weak, thread};
 use crate::verify::Debugging;
 use crate::verify::findings::{FindingHook, Findings};
 use crate::verify::poison::Poison;
@@ -72,10 +73,8 @@ pub(crate) struct Core {
     pub(crate) debug: Arc<Debugging>,
     /// The `Heap` is gone, and the collector's thread with it.
     ended: AtomicBool,
-    /// After the end: something was let go of since the last cycle began.
-    unsettled: AtomicBool,
-    /// After the end: held by the thread that runs a cycle.
-    settling: Mutex<()>,
+    /// After the end: the cycles that free what was let go of.
+    settling: Settling,
 }
 
 impl Heap {
@@ -103,6 +102,7 @@ impl Heap {
         region: Region,
         finding_hook: Option<FindingHook>,
     ) -> Self {
+        // Relaxed: that it is one atomic makes each number another; it orders nothing.
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let settings = config.debug;
         let debug = Arc::new(Debugging::new(Findings::new(finding_hook, settings.verify), settings.seed));
@@ -122,8 +122,7 @@ impl Heap {
             control: Control::default(),
             debug,
             ended: AtomicBool::new(false),
-            unsettled: AtomicBool::new(false),
-            settling: Mutex::new(()),
+            settling: Settling::default(),
         });
         Self { core }
     }
@@ -280,18 +279,12 @@ impl Core {
     /// What is freed may let go of further roots and pins (in this very function, from a value's `Drop`), so it goes on
     /// until nothing changes.
     pub(crate) fn settle_if_ended(&self) {
-        if !self.ended.load(Ordering::Acquire) {
-            return;
-        }
-        self.unsettled.store(true, Ordering::SeqCst);
-        // Whoever has the lock looks at `unsettled` again after giving it back, so nothing is left undone.
-        while self.unsettled.load(Ordering::SeqCst)
-            && let Some(_guard) = self.settling.try_lock()
-        {
-            while self.unsettled.swap(false, Ordering::SeqCst) {
+        // Acquire: pairs with the release in `end`; no cycle of the collector's thread is on any more.
+        if self.ended.load(Ordering::Acquire) {
+            self.settling.settle(|| {
                 cycle::run(self, &Workers::none());
                 self.control.count_last_cycle();
-            }
+            });
         }
     }
 

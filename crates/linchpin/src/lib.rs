@@ -40,7 +40,7 @@
 //!
 //! | module | idea |
 //! | --- | --- |
-//! | `heap`, `builder`, `stats` | the value a program makes |
+//! | `heap`, `builder`, `stats`, `settle` | the value a program makes, and how it ends |
 //! | `mutator` | what a mutation can do |
 //! | `processor` | taking and giving back a processor, its state word, handshakes, allocation runs |
 //! | `memory` | the region, spans, side metadata, classes, sweep |
@@ -74,6 +74,7 @@ mod panics;
 mod pin;
 mod process;
 mod processor;
+mod settle;
 mod stats;
 mod sync;
 mod trace;

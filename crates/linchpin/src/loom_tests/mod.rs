@@ -13,6 +13,7 @@
 //! | [`sweep`] | sweeps against allocation |
 //! | [`marking`] | mark bytes and the queue, by two markers; the helpers |
 //! | [`counter`] | a pin counter |
+//! | [`settle`] | who frees what is let go of after the end of a heap |
 //!
 //! **That they can fail** is what [`weakenings`] shows: each access named there, and in the source by
 //! [`ordering!`](crate::sync::ordering), is weakened to `Relaxed`, one at a time, and a test must fail.
@@ -23,6 +24,7 @@ mod acquire;
 mod counter;
 mod cycles;
 mod marking;
+mod settle;
 mod sweep;
 mod weakenings;
 
