@@ -91,6 +91,7 @@ impl Class {
             && self.info.drop.is_none()
             && let Some(unit) = lists.unswept.pop()
         {
+            // Relaxed: as in `take_unswept`.
             classes.being_swept.fetch_add(1, Ordering::Relaxed);
             return Some(Supply::Unswept(unit as usize));
         }
@@ -127,7 +128,8 @@ impl Class {
 
     /// A span to sweep, if there is one; it counts as being swept until [`Classes::swept_one`].
     pub(crate) fn take_unswept(&self, classes: &Classes) -> Option<usize> {
-        // The count rises before the lock is let go: who finds the list empty then finds the count risen.
+        // The count rises before the lock is let go: who finds the list empty then finds the count risen. Relaxed: the lock
+        // orders it for `sweep_all`, the one who asks, which finds the list empty under it first.
         let mut lists = self.lists.lock();
         let unit = lists.unswept.pop()?;
         classes.being_swept.fetch_add(1, Ordering::Relaxed);
