@@ -13,14 +13,16 @@ use crate::gc::root_table::RootTable;
 use crate::memory::region::Region;
 use crate::memory::sweep::Memory;
 use crate::mutator::Mutator;
-use crate::panics::Payload;
+use crate::panics::{Payload, tell};
 use crate::pin::leak::{self, PinLeakCause};
 use crate::pin::registry::Registry;
+use crate::process::Process;
 use crate::processor::acquire::Processors;
 use crate::processor::thread as this_thread;
 use crate::processor::{Holding, Local};
+use crate::settle::Settling;
 use crate::stats::HeapStats;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering, StaticAtomicU64, Weak, thread};
+use crate::sync::{Arc, AtomicBool, Ordering, StaticAtomicU64, Weak, thread};
 use crate::verify::Debugging;
 use crate::verify::findings::{FindingHook, Findings};
 use crate::verify::poison::Poison;
@@ -59,7 +61,7 @@ pub(crate) struct Core {
     this: Weak<Self>,
     pub(crate) id: u64,
     /// The process that made the heap. A forked child has a copy of the memory, but none of the threads.
-    process: u32,
+    process: Process,
     pub(crate) config: Config,
     pub(crate) processors: Processors,
     pub(crate) memory: Memory,
@@ -71,10 +73,8 @@ pub(crate) struct Core {
     pub(crate) debug: Arc<Debugging>,
     /// The `Heap` is gone, and the collector's thread with it.
     ended: AtomicBool,
-    /// After the end: something was let go of since the last cycle began.
-    unsettled: AtomicBool,
-    /// After the end: held by the thread that runs a cycle.
-    settling: Mutex<()>,
+    /// After the end: the cycles that free what was let go of.
+    settling: Settling,
 }
 
 impl Heap {
@@ -102,6 +102,7 @@ impl Heap {
         region: Region,
         finding_hook: Option<FindingHook>,
     ) -> Self {
+        // Relaxed: that it is one atomic makes each number another; it orders nothing.
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let settings = config.debug;
         let debug = Arc::new(Debugging::new(Findings::new(finding_hook, settings.verify), settings.seed));
@@ -110,7 +111,7 @@ impl Heap {
         let core = Arc::new_cyclic(|this| Core {
             this: Weak::clone(this),
             id,
-            process: std::process::id(),
+            process: Process::this(),
             pace: Pace::new(config.growth_percent, region.bytes()),
             config,
             processors: Processors::new(processors),
@@ -121,8 +122,7 @@ impl Heap {
             control: Control::default(),
             debug,
             ended: AtomicBool::new(false),
-            unsettled: AtomicBool::new(false),
-            settling: Mutex::new(()),
+            settling: Settling::default(),
         });
         Self { core }
     }
@@ -252,7 +252,7 @@ impl Drop for Leave<'_, '_> {
 impl Core {
     /// False in a child that was forked after the heap was made.
     fn is_of_this_process(&self) -> bool {
-        self.process == std::process::id()
+        self.process == Process::this()
     }
 
     /// Another owner of the heap's parts. The caller is reached through an owner, so there is one.
@@ -279,18 +279,12 @@ impl Core {
     /// What is freed may let go of further roots and pins (in this very function, from a value's `Drop`), so it goes on
     /// until nothing changes.
     pub(crate) fn settle_if_ended(&self) {
-        if !self.ended.load(Ordering::Acquire) {
-            return;
-        }
-        self.unsettled.store(true, Ordering::SeqCst);
-        // Whoever has the lock looks at `unsettled` again after giving it back, so nothing is left undone.
-        while self.unsettled.load(Ordering::SeqCst)
-            && let Some(_guard) = self.settling.try_lock()
-        {
-            while self.unsettled.swap(false, Ordering::SeqCst) {
+        // Acquire: pairs with the release in `end`; no cycle of the collector's thread is on any more.
+        if self.ended.load(Ordering::Acquire) {
+            self.settling.settle(|| {
                 cycle::run(self, &Workers::none());
                 self.control.count_last_cycle();
-            }
+            });
         }
     }
 
@@ -353,11 +347,10 @@ impl Core {
         }
         let roots = self.roots.len();
         if roots != 0 {
-            eprintln!(
-                "linchpin: heap {} was dropped with {roots} roots outstanding; what they lead to stays until they \
-                 are dropped",
+            tell(format_args!(
+                "heap {} was dropped with {roots} roots outstanding; what they lead to stays until they are dropped",
                 self.id
-            );
+            ));
         }
         leak::report_outstanding(self, PinLeakCause::HeapDropped)
     }

@@ -40,7 +40,7 @@
 //!
 //! | module | idea |
 //! | --- | --- |
-//! | `heap`, `builder`, `stats` | the value a program makes |
+//! | `heap`, `builder`, `stats`, `settle` | the value a program makes, and how it ends |
 //! | `mutator` | what a mutation can do |
 //! | `processor` | taking and giving back a processor, its state word, handshakes, allocation runs |
 //! | `memory` | the region, spans, side metadata, classes, sweep |
@@ -49,9 +49,12 @@
 //! | `gc` | pointers, pointer fields, roots, slices |
 //! | `trace` | what the collector knows of types |
 //! | `verify` | a heap that checks and disturbs itself, when asked to |
-//! | `panics` | panics of the program's code that are contained |
+//! | `process` | which process this is, of those that fork made |
+//! | `panics` | panics of the program's code that are contained; words to the user |
 
 #![warn(missing_docs)]
+// They panic where the stream cannot be written; `panics::tell` does not.
+#![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout, clippy::dbg_macro))]
 
 // For what the derive writes in the unit tests.
 #[cfg(all(test, not(loom)))]
@@ -69,7 +72,9 @@ mod mutator;
 mod opaque;
 mod panics;
 mod pin;
+mod process;
 mod processor;
+mod settle;
 mod stats;
 mod sync;
 mod trace;

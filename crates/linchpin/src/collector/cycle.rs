@@ -183,20 +183,34 @@ fn take_pin_flags(core: &Core) -> Vec<usize> {
 }
 
 /// Marks every pinned object: the counters are the truth.
+///
+/// Called when handshake 2 is through, and not sooner. Who pins is a mutation with the object in hand, or one to which such a
+/// mutation has *lent* it: a reference that a scoped thread pins by [`pin_ref`](crate::Pinner::pin_ref). Where an object comes
+/// from a mutation that began before the snapshot, it may have been unlinked in `Off`, without a word. Then
+///
+/// * if the pinning mutation is in `Off`, its pin comes before its processor's answer to handshake 1, and is found here;
+/// * if it is in `Arm`, it shades, and its pin comes before its processor's answer to handshake 2;
+/// * if it is in `Mark`, nothing is shaded, and its own processor has answered already. It can only have borrowed the object, and
+///   the first lender, in `Arm` still, does not end before the borrowing thread has been joined. So flag and count come before the
+///   join, that before the lender's processor's answer to handshake 2, and that before this walk, which alone saves the object
+///   (`protocol_tests::what_arm_lends_and_mark_pins_survives`).
+///
+/// Whatever else is pinned is part of the snapshot, or was born black.
 fn visit_pins(core: &Core, taken: Vec<usize>, tracer: &mut Tracer<'_>) {
     let region = &core.memory.region;
     let mut units = taken;
     units.extend((0..core.memory.frontier()).filter(|&unit| {
-        // Relaxed: raised before handshake 2 was answered, else the pin needs no walk.
+        // Relaxed: a flag that this walk needs was raised before some processor's answer to handshake 2 (above), and was
+        // seen with that.
         region.pin_flag(unit).load(Ordering::Relaxed) == PIN_FLAG_RAISED
     }));
     units.sort_unstable();
     units.dedup();
     for unit in units {
         for address in region.slots(unit) {
-            // Pins made before the snapshot are seen by way of the handshakes; later ones were shaded,
-            // or their objects are part of the snapshot or black.
+            // A pin that this walk needs is seen by way of the handshakes, like its flag.
             if region.pin_counter(address).is_pinned() {
+                // Relaxed: as where it is lowered; the next cycle's thread has seen this one end.
                 region.pin_flag(unit).store(PIN_FLAG_RAISED, Ordering::Relaxed);
                 tracer.visit_root(region.pointer(address));
             }

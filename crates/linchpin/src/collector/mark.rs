@@ -142,6 +142,7 @@ impl Marking {
                 tracer.scan(grey);
                 if self.markers > 1
                     && tracer.stack.len() > SHARE_ABOVE
+                    // Relaxed: a hint. Work that is shared with nobody, or not shared, is done all the same.
                     && self.idle.load(Ordering::Relaxed) != 0
                     && queue.is_empty()
                 {

@@ -41,7 +41,7 @@ pub(crate) mod queue;
 pub(crate) mod workers;
 
 use crate::heap::Core;
-use crate::panics::discard;
+use crate::panics::{discard, tell};
 use crate::processor::thread as this_thread;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
 use workers::Workers;
@@ -77,6 +77,8 @@ impl Control {
     /// Asks for a cycle because the heap has grown. Never waits for one.
     #[cold]
     pub(crate) fn ask_for_growth(&self, core: &Core) -> Result<(), NoThread> {
+        // Relaxed, wherever it is touched: a hint, by which nothing is passed on. Who finds it set leaves the asking to who set
+        // it; that it is lowered as a cycle starts, under the lock, makes the next one ask again.
         if self.growth_asked.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
@@ -109,6 +111,7 @@ impl Control {
 
     /// Threads that mark, or, before they are started, that are to mark.
     pub(crate) fn markers(&self, processors: usize) -> usize {
+        // Relaxed: a figure.
         match self.markers.load(Ordering::Relaxed) {
             0 => mark_helpers(processors) + 1,
             markers => markers,
@@ -127,7 +130,7 @@ impl Control {
                 Ok(())
             }
             Err(error) => {
-                // The next allocation or `collect` tries again.
+                // The next allocation or `collect` tries again. Relaxed: as in `ask_for_growth`.
                 self.growth_asked.store(false, Ordering::Relaxed);
                 Err(NoThread(error))
             }
@@ -163,6 +166,7 @@ impl Control {
             }
             if state.wanted > state.started {
                 state.started += 1;
+                // Relaxed: as in `ask_for_growth`.
                 self.growth_asked.store(false, Ordering::Relaxed);
                 return Some(state.started);
             }
@@ -204,6 +208,7 @@ impl NoThread {
 fn serve(core: Arc<Core>) {
     this_thread::set_collector_of(core.id);
     let workers = Workers::start(mark_helpers(core.processors.limit()), core.id);
+    // Relaxed: as in `markers`.
     core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
     while let Some(number) = core.control.next_cycle() {
         cycle::run(&core, &workers);
@@ -242,7 +247,7 @@ impl AbortOnUnwind {
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        eprintln!("linchpin: the collector panicked (a hand-written Trace must not panic); aborting");
+        tell(format_args!("the collector panicked (a hand-written Trace must not panic); aborting"));
         std::process::abort();
     }
 }

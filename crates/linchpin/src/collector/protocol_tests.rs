@@ -289,3 +289,52 @@ fn swaps_at_once_while_cycles_mark_lose_nothing() {
     seen.sort_unstable();
     assert!(seen.iter().copied().eq(0..3 * SWAPS * THREADS), "{} came out", seen.len());
 }
+
+/// The collector may only look for pins when handshake 2 is through. A mutation in `Arm` has in hand what one still in `Off` has
+/// unlinked without a word, and lends it to another thread, whose mutation, in `Mark` already, pins it: which shades nothing.
+#[test]
+fn what_arm_lends_and_mark_pins_survives() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let witness = Arc::clone(&alive);
+    let only_root: Mutex<Option<Root<Arc<()>>>> = Mutex::new(Some(heap.mutate(|mu| mu.root(mu.alloc(witness)))));
+    let mut pinner = Pinner::new();
+    let (in_off, off_entered) = channel();
+    let (in_arm, arm_entered) = channel();
+    let (left_off, off_left) = channel();
+    thread::scope(|scope| {
+        let (heap, only_root, pinner) = (&heap, &only_root, &mut pinner);
+        // The first processor: in Off until the second is in Arm; the borrower has it later.
+        scope.spawn(move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Off);
+                in_off.send(()).unwrap();
+                arm_entered.recv().unwrap();
+                // In Off, so without a shade.
+                drop(only_root.lock().unwrap().take());
+            });
+            left_off.send(()).unwrap();
+        });
+        off_entered.recv().unwrap();
+        scope.spawn(move || heap.collect());
+        // The second: in Arm until the borrower has ended.
+        mutate_in(heap, Mode::Arm, |mu| {
+            let in_hand: Gc<'_, Arc<()>> = only_root.lock().unwrap().as_ref().unwrap().get(mu);
+            in_arm.send(()).unwrap();
+            off_left.recv().unwrap();
+            let lent: &Arc<()> = in_hand.as_ref();
+            let pinner = &mut *pinner;
+            thread::scope(|borrowers| {
+                borrowers.spawn(move || mutate_in(heap, Mode::Mark, |mu| _ = pinner.pin_ref(mu, lent)));
+            });
+            assert_eq!(mu.mode(), Mode::Arm);
+            assert_eq!(mu.pin_count(in_hand), 1);
+        });
+    });
+    assert_eq!(Arc::strong_count(&alive), 2, "the value was dropped under its pin");
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 2);
+    pinner.unpin();
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1, "now nothing leads to it");
+}

@@ -3,6 +3,7 @@
 //! A heap has one marker for every four processors. The first is the collector's own thread; the others are here,
 //! asleep between marks.
 
+use crate::panics::tell;
 use crate::sync::{Arc, Condvar, Mutex, thread};
 
 /// The helpers of one collector.
@@ -45,10 +46,10 @@ impl Workers {
             match builder.spawn(move || shared.serve()) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
-                    eprintln!(
-                        "linchpin: only {index} of the {count} threads that help heap {heap} to mark could be started \
-                         ({error}); its cycles take longer"
-                    );
+                    tell(format_args!(
+                        "only {index} of the {count} threads that help heap {heap} to mark could be started ({error}); its \
+                         cycles take longer"
+                    ));
                     break;
                 }
             }

@@ -17,6 +17,7 @@
 //! | [`sweep`] | sweeps against allocation, and against the next cycle |
 //! | [`marking`] | mark bytes and the queue, by two markers; the helpers |
 //! | [`counter`] | a pin counter |
+//! | [`settle`] | who frees what is let go of after the end of a heap |
 //!
 //! **That they can fail** is what [`sabotage`] shows: each access named there, and in the source by
 //! [`ordering!`](crate::sync::ordering), is weakened to `Relaxed`, and each pair of steps named by
@@ -36,6 +37,7 @@ mod marking;
 mod pins;
 mod roots;
 mod sabotage;
+mod settle;
 mod sweep;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -39,6 +39,10 @@ const WEAKENED: &[(&str, &str)] = &[
     ("pin.sum_shared", "counter::who_sees_a_pin_sees_the_object"),
     ("unpin.local", "counter::a_pin_that_changes_halves_is_seen"),
     ("unpin.shared", "counter::a_pin_that_comes_back_to_its_owner_is_seen"),
+    // What is let go of after the end of a heap.
+    ("settle.raise", "settle::nothing_that_is_let_go_of_is_overlooked"),
+    ("settle.lower", "settle::nothing_that_is_let_go_of_is_overlooked"),
+    ("settle.look", "settle::nothing_that_is_let_go_of_is_overlooked"),
     // The run hand-out against the sweeper.
     ("sweep.one", "sweep::the_next_cycle_waits_for_every_sweep"),
     ("sweep.in_flight", "sweep::the_next_cycle_waits_for_every_sweep"),

@@ -134,7 +134,8 @@ fn take_unswept(mut lists: MutexGuard<'_, Lists>, classes: &Classes) -> Option<u
         drop(lists);
         classes.being_swept.fetch_add(1, Ordering::Relaxed);
     } else {
-        // The count rises before the lock is let go: who finds the list empty then finds the count risen.
+        // The count rises before the lock is let go: who finds the list empty then finds the count risen. Relaxed: the lock
+        // orders it for `sweep_all`, the one who asks, which finds the list empty under it first.
         classes.being_swept.fetch_add(1, Ordering::Relaxed);
         drop(lists);
     }

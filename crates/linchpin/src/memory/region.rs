@@ -9,6 +9,7 @@ use super::side::SideTable;
 use super::span::Span;
 use super::{GRANULE, SPAN_BYTES, SPAN_GRANULES};
 use crate::error::BuildError;
+use crate::panics::tell;
 use crate::pin::counter::PinCounter;
 use crate::sync::AtomicU8;
 
@@ -229,10 +230,10 @@ impl Drop for Region {
         // The kernel may have merged it with a neighbour, and may have no entry left for the two halves of that.
         // SAFETY: as above; the memory goes back, and only the addresses stay.
         let emptied = unsafe { madvise(self.mapping.as_ptr().cast(), self.mapping_bytes, Advice::LinuxDontNeed) };
-        eprintln!(
-            "linchpin: the operating system refused to unmap a region ({error}); {} bytes of address space stay reserved{}",
+        tell(format_args!(
+            "the operating system refused to unmap a region ({error}); {} bytes of address space stay reserved{}",
             self.mapping_bytes,
             if emptied.is_ok() { "" } else { ", and their memory in use" }
-        );
+        ));
     }
 }

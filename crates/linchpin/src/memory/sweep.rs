@@ -97,8 +97,10 @@ impl Memory {
     /// Declares that the mark of `cycle` has ended: from now on every span of an older sweep is unswept.
     /// Called before the handshake to `Off`, so that a processor in `Off` knows.
     pub(crate) fn end_mark(&self, cycle: u64) {
+        // Relaxed: figures. Whoever adds to them sweeps this cycle, and has seen `open_sweep`'s release.
         self.swept.live_bytes.store(0, Ordering::Relaxed);
         self.swept.live_objects.store(0, Ordering::Relaxed);
+        // Release: pairs with the acquire in `marked_cycle`.
         self.marked_cycle.store(cycle, Ordering::Release);
     }
 
@@ -180,6 +182,7 @@ impl Memory {
 
     /// Whether a mark has ended whose dead are not swept yet.
     pub(crate) fn is_sweep_pending(&self) -> bool {
+        // Acquire: pairs with the release in `sweep_all`; what was swept is seen when it is said to be.
         self.swept_cycle.load(Ordering::Acquire) != self.marked_cycle()
     }
 
@@ -295,9 +298,12 @@ impl Memory {
         let live = unsafe { self.region.with_plain_marks(unit, count_live) };
         if pins_touched && live == 0 {
             // Only an empty span has no object that somebody could be pinning right now.
+            // Relaxed: who has the span next is this thread, or gets it by the lock of the free units.
             self.region.pin_flag(unit).store(PIN_FLAG_CLEAR, Ordering::Relaxed);
         }
         span.set_swept_cycle(cycle);
+        // Relaxed: figures. The pacer, which needs them whole, reads them after `sweeps_in_flight`, whose acquire pairs with the
+        // release of each sweep's end.
         self.swept.live_bytes.fetch_add(live * span.slot_bytes(), Ordering::Relaxed);
         self.swept.live_objects.fetch_add(live, Ordering::Relaxed);
         self.swept.freed_objects.fetch_add(freed as u64, Ordering::Relaxed);
@@ -307,6 +313,7 @@ impl Memory {
     /// Lets go of the owners of dead objects' pin counters, so that the next objects there start without one.
     fn reset_dead_counters(&self, unit: usize, dead: u8) {
         for address in self.region.slots(unit) {
+            // Relaxed: the caller owns the span, as in `sweep_span`.
             if self.region.mark(address).load(Ordering::Relaxed) == dead {
                 self.region.pin_counter(address).reset();
             }
@@ -320,6 +327,9 @@ impl Memory {
         let mut freed = 0;
         for address in self.region.slots(unit) {
             let mark = self.region.mark(address);
+            // Relaxed, here and below: nobody else writes the bytes of a span that is being swept, which the caller owns; the
+            // marks were ordered by `open_sweep` and the class's lock. A mutation that looks (`is_being_dropped`) makes sure
+            // otherwise.
             if mark.load(Ordering::Relaxed) != dead {
                 continue;
             }
@@ -351,7 +361,7 @@ struct Outcome {
 fn clear_dead(marks: &mut [u8], dead: u8) -> usize {
     debug_assert_eq!(marks.len(), SPAN_GRANULES);
     let mut freed = 0;
-    // Chunks of at most 255, so that the count of one fits a byte and the loop vectorises.
+    // Chunks of no more than 255, here 128, so that the count of one fits a byte and the loop vectorises.
     for chunk in marks.chunks_mut(128) {
         let mut count = 0_u8;
         for mark in chunk {

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use super::inner::Inner;
 use crate::heap::Core;
-use crate::panics::{Payload, caught, discard};
+use crate::panics::{self, Payload, caught, discard};
 use crate::processor::{Holding, Processor};
 use crate::sync::{Arc, Ordering};
 
@@ -133,9 +133,9 @@ impl fmt::Display for PinLeak {
 
 /// What happens without a hook: a report, and for a swept pinner the end of the process.
 pub(crate) fn default_hook(leak: &PinLeak) {
-    eprintln!("linchpin: {leak}");
+    panics::tell(format_args!("{leak}"));
     if leak.cause() == PinLeakCause::PinnerSwept {
-        eprintln!("linchpin: aborting; HeapBuilder::on_pin_leak can decide otherwise");
+        panics::tell(format_args!("aborting; HeapBuilder::on_pin_leak can decide otherwise"));
         std::process::abort();
     }
 }
@@ -144,7 +144,7 @@ pub(crate) fn default_hook(leak: &PinLeak) {
 fn tell(core: &Core, leak: &PinLeak) -> Result<(), Payload> {
     let hook = Arc::clone(&core.config.leak_hook);
     caught(|| hook(leak)).inspect_err(|_| {
-        eprintln!("linchpin: the hook of HeapBuilder::on_pin_leak panicked when it was told this: {leak}");
+        panics::tell(format_args!("the hook of HeapBuilder::on_pin_leak panicked when it was told this: {leak}"));
     })
 }
 

@@ -145,8 +145,9 @@ impl Pinner {
                  its own value"
             );
             let inner = self.inner_of(mu);
-            // SAFETY: a reference into the region leads into an object that is alive during the mutation; `inner`
-            // belongs to this pinner and is of this heap.
+            // SAFETY: a reference into the region leads into an object that is alive during a mutation: this one, or one that has
+            // lent the reference to this thread, and does not end before it gets it back (`visit_pins` tells why that will do).
+            // A value that a `Drop` has is refused above. `inner` belongs to this pinner and is of this heap.
             unsafe { pin_object(inner, mu, object, std::any::type_name::<T>, Location::caller()) };
         }
         target
@@ -231,8 +232,8 @@ impl Pinner {
 /// Pins one object.
 ///
 /// # Safety
-/// `inner` belongs to the caller and is of the mutation's heap, where `object` starts an object the mutation has in
-/// hand.
+/// `inner` belongs to the caller and is of the mutation's heap, where `object` starts an object that the mutation has in
+/// hand, or has borrowed from one of another thread that has, and that does not end meanwhile.
 #[inline(always)]
 unsafe fn pin_object(
     inner: NonNull<Inner>,

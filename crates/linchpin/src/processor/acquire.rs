@@ -60,6 +60,9 @@ impl Processors {
 
     /// How many mutations may run at once.
     pub(crate) fn limit(&self) -> usize {
+        // Relaxed: an old limit does no harm. Who acts on it by retiring looks again under the phase lock (`retire`); a processor
+        // that was taken beyond it, or left alone below it, is a matter of the next look; and slots are made for good, so that
+        // one below any limit ever read is there or is passed over.
         self.limit.load(Ordering::Relaxed)
     }
 
@@ -98,8 +101,10 @@ impl Processors {
                     processor.revive(phase);
                 }
             }
-            self.limit.store(count, Ordering::SeqCst);
+            // Relaxed: as in `limit`. The one look that must see it, in `retire`, is made under the lock.
+            self.limit.store(count, Ordering::Relaxed);
             // The new number makes every thread leave the fast path once, where it sees the new limit.
+            // Release: pairs with the acquire in `phase`.
             self.phase.store(phase.to_bits(), Ordering::Release);
         }
         for processor in self.all() {
@@ -137,8 +142,7 @@ impl Processors {
         if let Some(last) = thread::last_processor(core.id) {
             // SAFETY: heap numbers are never reused, so the processor is one of this heap, which lives.
             let processor = unsafe { &*last };
-            // Relaxed: an outdated phase makes the compare-and-swap fail, or the processor has not been asked
-            // to answer yet.
+            // Relaxed: an outdated phase makes the compare-and-swap fail, or the processor has not answered yet.
             if processor.try_run_in(Phase::from_bits(self.phase.load(Ordering::Relaxed))) {
                 return Entered { processor, nested: false };
             }
@@ -179,6 +183,7 @@ impl Processors {
             // SAFETY: heap numbers are never reused, so the processor is one of this heap, which lives.
             Some(last) => unsafe { &*last }.index(),
             None if core.config.debug.move_mutations => core.debug.dice.below(limit as u64) as usize,
+            // Relaxed: where to begin is a matter of luck, and orders nothing.
             None => self.next_start.fetch_add(1, Ordering::Relaxed),
         };
         for offset in 0..limit {

@@ -112,7 +112,7 @@ impl Processor {
     /// Takes the processor if it is idle in exactly `phase`: the fast path of entering a mutation.
     #[inline(always)]
     pub(crate) fn try_run_in(&self, phase: Phase) -> bool {
-        // Acquire: pairs with the release of whoever held the processor last.
+        // Acquire: pairs with the release of whoever held the processor last. Relaxed on failure: nothing is known of it then.
         self.state
             .compare_exchange(
                 State::new(phase, Status::Idle).to_bits(),
@@ -125,11 +125,13 @@ impl Processor {
 
     /// Takes the processor if it is idle, in whatever phase.
     pub(crate) fn try_take(&self, status: Status) -> Option<Holding<'_>> {
+        // Relaxed: a guess, which the compare-and-swap checks.
         let state = State::from_bits(self.state.load(Ordering::Relaxed));
         if state.status() != Status::Idle {
             return None;
         }
-        // Acquire: pairs with the release of whoever held the processor last.
+        // Acquire: pairs with the release of whoever held the processor last. Relaxed on failure: somebody else has it, or has
+        // had it, and nothing is known of that.
         self.state
             .compare_exchange(
                 state.to_bits(),
@@ -175,6 +177,7 @@ impl Processor {
 
     /// What was last counted here.
     pub(crate) fn published_allocated(&self) -> Allocated {
+        // Relaxed: figures, which need not be of the same moment.
         Allocated {
             bytes: self.published[0].load(Ordering::Relaxed),
             objects: self.published[1].load(Ordering::Relaxed),

@@ -87,9 +87,12 @@ pub(crate) enum Status {
 /// | `Idle` | `Running` | a thread that enters | compare-and-swap, acquire |
 /// | `Running`, older phase | `Running`, newer phase | its thread, on entering | store, release |
 /// | `Running` | `Idle` | its thread, on leaving | store, release |
-/// | `Idle` | `Held` | the collector | compare-and-swap, acquire |
-/// | `Held` | `Idle` (newer phase) or `Retired` | the same | store, release |
-/// | `Running` | `Retired` | a thread that entered one that is to retire | store, release |
+/// | `Running` | `Running`, of another thread | a thread that leaves while others wait | none; the waiter's `granted`, release and acquire |
+/// | `Idle` | `Held` | the collector, `set_processors`, the end of the heap | compare-and-swap, acquire |
+/// | `Held` | `Idle`, newer phase | the collector, in answer to a handshake | store, release |
+/// | `Held` | `Idle`, same phase | the end of the heap; who was to retire it, and found the limit raised meanwhile | store, release |
+/// | `Held` | `Retired` | the collector or `set_processors`, under the phase lock | store, release |
+/// | `Running` | `Retired` | a thread that has one that is to retire, under the phase lock | store, release |
 /// | `Retired` | `Idle` | `set_processors`, under the phase lock | store, release |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State(u64);

@@ -104,7 +104,8 @@ pub(crate) struct HeldRun<'a> {
 /// A processor's runs. Touched only by who holds the processor.
 pub(crate) struct Runs {
     table: [Cell<Run>; TABLE],
-    /// In the order of the keys, which is the same in every run of a program, as the order is in which spans are given back.
+    /// Those that are not in the table, by type and slot size; in the order of the keys, which is the same in every run of a
+    /// program, as the order is in which spans are given back.
     more: RefCell<BTreeMap<(usize, usize), Run>>,
     /// Allocations in runs that are no longer in use.
     finished: Cell<Allocated>,
@@ -171,13 +172,27 @@ impl Runs {
         if install {
             let displaced = place.replace(run);
             if !displaced.info.is_null() {
-                let key = (displaced.info.addr(), displaced.slot_bytes);
-                self.more.borrow_mut().insert(key, displaced);
+                self.keep(displaced);
             }
         } else {
-            self.more.borrow_mut().insert(key, run);
+            self.keep(run);
         }
         slot
+    }
+
+    /// Puts a run beside the table.
+    ///
+    /// There may be one of its kind already: a finding hook that is told in the midst of `next_slow` may allocate, with this
+    /// very processor, and does not find the run that is in hand there. The older one is given up; overwritten, its span
+    /// would be in no place, and never swept again.
+    fn keep(&self, run: Run) {
+        let older = self.more.borrow_mut().insert((run.info.addr(), run.slot_bytes), run);
+        if let Some(mut older) = older {
+            self.finish(&mut older);
+            if let Some(span) = held_span(&older) {
+                span.give_back();
+            }
+        }
     }
 
     fn advance(&self, memory: &Memory, run: &mut Run, mode: Mode) -> Option<NonNull<u8>> {
@@ -238,11 +253,10 @@ impl Runs {
 
     /// Empties the table, so that every allocation takes the slow path.
     pub(crate) fn disarm(&self) {
-        let mut more = self.more.borrow_mut();
         for place in &self.table {
             let run = place.replace(Run::EMPTY);
             if !run.info.is_null() {
-                more.insert((run.info.addr(), run.slot_bytes), run);
+                self.keep(run);
             }
         }
     }
@@ -290,8 +304,21 @@ fn held_span(run: &Run) -> Option<HeldSpan> {
 }
 
 /// Looks for the next free slots in the span, from the end of the last run on.
+///
+/// A slot that looks free must be, and what its last value's drop did must be over. Whoever wrote its mark byte, or dropped
+/// that value, comes before:
+///
+/// * another processor that allocated here, or the collector's thread that swept it: it gave the span back, and this one took
+///   it, under the lock of the class's lists;
+/// * this processor, if it took the span unswept and swept it: by program order;
+/// * an earlier holder of this processor, who took the span: by the state word's release and acquire;
+/// * whoever had the unit as part of another span: by the lock of the free units.
+///
+/// Nobody else writes from 0 to a colour, or back, in a span that this processor holds: markers and barriers change the bytes of
+/// objects only, from one colour to the other.
 fn find_run(memory: &Memory, run: &mut Run) -> bool {
     debug_assert!(run.slot_bytes.is_multiple_of(GRANULE));
+    // Relaxed: ordered by what is said above.
     let free = |slot: *mut u8| memory.region.mark(slot.addr()).load(Ordering::Relaxed) == 0;
     let mut cursor = run.end;
     while cursor != run.limit && !free(cursor) {

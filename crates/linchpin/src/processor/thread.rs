@@ -8,6 +8,7 @@ use std::ptr;
 
 use super::Processor;
 use crate::heap::Core;
+use crate::panics::tell;
 use crate::sync::const_thread_local;
 
 /// One mutation in progress on this thread; on the stack of the call to `mutate`.
@@ -72,10 +73,10 @@ impl Frame {
 #[cold]
 #[inline(never)]
 fn ended_out_of_order() -> ! {
-    eprintln!(
-        "linchpin: a mutation ended before another one that this thread began inside it; a coroutine must not be \
-         suspended inside Heap::mutate while its thread begins or ends other mutations; aborting"
-    );
+    tell(format_args!(
+        "a mutation ended before another one that this thread began inside it; a coroutine must not be suspended inside \
+         Heap::mutate while its thread begins or ends other mutations; aborting"
+    ));
     std::process::abort();
 }
 

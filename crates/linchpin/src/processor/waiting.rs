@@ -66,13 +66,15 @@ impl Waiting {
     }
 
     pub(crate) fn waits(&self) -> u64 {
+        // Relaxed: a figure.
         self.waits.load(Ordering::Relaxed)
     }
 
     /// Waits until `try_take` finds a processor, or one is handed over.
     pub(crate) fn wait_for<'a>(&self, mut try_take: impl FnMut() -> Option<Holding<'a>>) -> Holding<'a> {
+        // Relaxed, both: a figure; and `any` is a relaxed load, which nothing here could make see this in time.
         self.waits.fetch_add(1, Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::SeqCst);
+        self.count.fetch_add(1, Ordering::Relaxed);
         let waiter = Arc::new(Waiter {
             woken: Mutex::new(false),
             wake: Condvar::new(),
@@ -99,7 +101,8 @@ impl Waiting {
                 queue.starving.push_back(Arc::clone(&waiter));
             }
         };
-        self.count.fetch_sub(1, Ordering::SeqCst);
+        // Relaxed: as above. Seen late, it costs who leaves a look at empty queues.
+        self.count.fetch_sub(1, Ordering::Relaxed);
         holding
     }
 

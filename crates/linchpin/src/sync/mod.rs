@@ -49,5 +49,5 @@ pub(crate) use loom::*;
 #[cfg(not(loom))]
 pub(crate) use native::*;
 
-pub(crate) use std::sync::atomic::AtomicU64 as StaticAtomicU64;
+pub(crate) use std::sync::atomic::{AtomicPtr as StaticAtomicPtr, AtomicU64 as StaticAtomicU64};
 pub(crate) use std::sync::{Arc, Weak};

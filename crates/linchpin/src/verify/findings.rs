@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::settings::Verify;
+use crate::panics::tell;
 use crate::sync::{Arc, Mutex};
 
 /// What kind of thing is wrong.
@@ -139,9 +140,9 @@ impl Findings {
         if let Some(hook) = &self.hook {
             return hook(finding);
         }
-        eprintln!("linchpin: {finding}");
+        tell(format_args!("{finding}"));
         if finding.kind != FindingKind::UnreportedPointer || self.strict {
-            eprintln!("linchpin: aborting; HeapBuilder::on_finding can decide otherwise");
+            tell(format_args!("aborting; HeapBuilder::on_finding can decide otherwise"));
             std::process::abort();
         }
     }

@@ -1,10 +1,11 @@
-//! A leak hook that panics: no leak is lost, and the panic goes on where there is somebody to whom it can.
+//! A leak hook that panics: no leak is lost, and the panic goes on where there is somebody to whom it can. And the default hook,
+//! where nobody hears it: what it says is lost, what it does is not.
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, Weak};
 
 use crate::common::{Ledger, Triple, assert_nothing_live, churn, panic_text};
-use crate::process::in_own_process;
+use crate::process::{in_own_process, unheard_in_own_process};
 use linchpin::{Heap, Pinner, Root, Trace};
 
 /// A heap of one processor whose leak hook panics with the number of pins; and how often it was called.
@@ -185,4 +186,50 @@ fn a_hook_that_panics_on_the_collectors_thread_at_the_end_is_contained() {
         std::thread::yield_now();
     }
     ledger.assert_each_once();
+}
+
+#[test]
+fn a_swept_pinner_ends_the_process_unheard() {
+    let test = "leak_hook::a_swept_pinner_ends_the_process_unheard";
+    unheard_in_own_process(test, &[], || {
+        let heap = Heap::builder().processors(1).build().expect("a heap of one processor");
+        // A single one: a second panic would abort by itself.
+        heap.mutate(|mu| {
+            let mut pinner = Pinner::new();
+            pinner.pin(mu, mu.alloc(Triple::of(1)));
+            mu.alloc(Mutex::new(pinner));
+        });
+        heap.collect();
+    })
+    .by_abort();
+}
+
+/// What is reported when a heap is dropped is no reason to panic there, and one report none to leave out the next: here the
+/// second one, of the pins, comes by way of a hook that counts.
+#[test]
+fn a_heap_with_roots_and_pins_is_dropped_unheard() {
+    let test = "leak_hook::a_heap_with_roots_and_pins_is_dropped_unheard";
+    unheard_in_own_process(test, &[], || {
+        for default_hook in [true, false] {
+            let told = Arc::<Mutex<Vec<usize>>>::default();
+            let sink = Arc::clone(&told);
+            let mut builder = Heap::builder().processors(1);
+            if !default_hook {
+                builder = builder.on_pin_leak(move |leak| sink.lock().expect("no panics").push(leak.pins()));
+            }
+            let heap = builder.build().expect("a heap of one processor");
+            let ledger = Ledger::new(2);
+            let mut pinner = Pinner::new();
+            let root = heap.mutate(|mu| {
+                pinner.pin(mu, mu.alloc(ledger.counted(0)));
+                mu.root(mu.alloc(ledger.counted(1)))
+            });
+            drop(heap);
+            ledger.assert_none();
+            assert_eq!(taken(&told).len(), usize::from(!default_hook));
+            drop((root, pinner));
+            ledger.assert_each_once();
+        }
+    })
+    .well();
 }

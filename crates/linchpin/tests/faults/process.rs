@@ -1,11 +1,11 @@
 //! Scenarios that limit, measure or end a whole process run in one of their own: the test program starts itself again.
 
-use std::process::{Command, ExitStatus, exit};
+use std::process::{Command, ExitStatus, Stdio, exit};
 use std::{env, fs};
 
 /// Names the test whose scenario a process is there for.
 const SCENARIO: &str = "LINCHPIN_TEST_SCENARIO";
-/// What a scenario that came to its end has said last.
+/// What a scenario that came to its end has said last, to its output: its error stream may take nothing.
 const CAME_TO_ITS_END: &str = "the scenario came to its end";
 /// A scenario that hangs is killed after so many seconds, so that its test fails instead of hanging, too.
 const KILLED_AFTER: u32 = 600;
@@ -13,6 +13,7 @@ const KILLED_AFTER: u32 = 600;
 /// How the process of a scenario ended.
 pub(crate) struct Ended {
     status: ExitStatus,
+    came_to_its_end: bool,
     /// What it wrote to its error stream.
     pub(crate) said: String,
 }
@@ -24,11 +25,21 @@ pub(crate) fn in_own_process(test: &str, scenario: impl FnOnce()) -> Ended {
 
 /// As [`in_own_process`], with further environment variables.
 pub(crate) fn in_own_process_with(test: &str, variables: &[(&str, &str)], scenario: impl FnOnce()) -> Ended {
+    run(test, variables, Stdio::piped(), scenario)
+}
+
+/// As [`in_own_process_with`], with an error stream to which nothing can be written: it is a device without room.
+pub(crate) fn unheard_in_own_process(test: &str, variables: &[(&str, &str)], scenario: impl FnOnce()) -> Ended {
+    let full = fs::File::options().write(true).open("/dev/full").expect("the system has a device without room");
+    run(test, variables, full.into(), scenario)
+}
+
+fn run(test: &str, variables: &[(&str, &str)], error_stream: Stdio, scenario: impl FnOnce()) -> Ended {
     if env::var(SCENARIO).is_ok_and(|name| name == test) {
         // SAFETY: setting a timer whose signal has its default effect concerns no memory.
         unsafe { libc::alarm(KILLED_AFTER) };
         scenario();
-        eprintln!("{CAME_TO_ITS_END}");
+        println!("{CAME_TO_ITS_END}");
         exit(0);
     }
     let output = Command::new(env::current_exe().expect("a test knows its program"))
@@ -37,27 +48,35 @@ pub(crate) fn in_own_process_with(test: &str, variables: &[(&str, &str)], scenar
         // The text of a backtrace is long, and making it takes memory that a scenario may have forbidden.
         .env("RUST_BACKTRACE", "0")
         .envs(variables.iter().copied())
-        .output()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(error_stream)
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
         .expect("the test program starts again");
-    Ended { status: output.status, said: String::from_utf8_lossy(&output.stderr).into_owned() }
+    Ended {
+        status: output.status,
+        came_to_its_end: String::from_utf8_lossy(&output.stdout).contains(CAME_TO_ITS_END),
+        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
 }
 
 impl Ended {
     /// Fails unless the scenario came to its end; gives what it said.
     #[track_caller]
     pub(crate) fn well(self) -> String {
-        let Self { status, said } = self;
+        let Self { status, came_to_its_end, said } = self;
         assert!(status.success(), "{status}; it said: {said}");
-        assert!(said.contains(CAME_TO_ITS_END), "no test of this name ran? It said: {said}");
+        assert!(came_to_its_end, "no test of this name ran? It said: {said}");
         said
     }
 
     /// Fails unless the process has aborted itself before the scenario came to its end; gives what it said.
     #[track_caller]
     pub(crate) fn by_abort(self) -> String {
-        let Self { status, said } = self;
+        let Self { status, came_to_its_end, said } = self;
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGABRT), "{status}; {said}");
-        assert!(!said.contains(CAME_TO_ITS_END), "{said}");
+        assert!(!came_to_its_end, "{said}");
         said
     }
 }

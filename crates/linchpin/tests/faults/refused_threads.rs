@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use crate::common::{Counted, Ledger, Triple, assert_nothing_live, churn, panic_text};
-use crate::process::{allow_address_space, forbid_address_space_beyond, in_own_process_with};
+use crate::process::{allow_address_space, forbid_address_space_beyond, in_own_process_with, unheard_in_own_process};
 use linchpin::{Gc, Heap, Mutator, Root, Trace};
 
 const MIB: usize = 1 << 20;
@@ -169,31 +169,40 @@ fn chain_of<'gc>(mu: &Mutator<'gc>, ledger: &Ledger, first: usize, links: usize)
     mu.root(next.expect("a chain has links"))
 }
 
+/// Marks chains in a heap that gets two of its fifteen helpers.
+fn mark_with_two_helpers() {
+    const CHAINS: usize = 64;
+    const LINKS: usize = 500;
+    let heap = Heap::builder().processors(64).region_size(64 * MIB).build().expect("64 MiB are allowed");
+    assert_eq!(heap.stats().mark_workers, 16);
+    let ledger = Ledger::new(CHAINS * LINKS);
+    let chains: Vec<Root<Link<'static>>> =
+        (0..CHAINS).map(|chain| heap.mutate(|mu| chain_of(mu, &ledger, chain * LINKS, LINKS))).collect();
+    // Room for the collector's own and two more.
+    forbid_address_space_beyond(3 * STACK + NO_STACK);
+    heap.collect();
+    assert_eq!(heap.stats().mark_workers, 3);
+    ledger.assert_none();
+    allow_address_space();
+    heap.collect();
+    ledger.assert_none();
+    drop(chains);
+    heap.collect();
+    ledger.assert_each_once();
+    assert_nothing_live(&heap);
+}
+
+/// Where that cannot be told, the collector's thread must not end over it: nobody would start another one.
+#[test]
+fn a_heap_marks_with_the_helpers_it_gets_unheard() {
+    let test = "refused_threads::a_heap_marks_with_the_helpers_it_gets_unheard";
+    unheard_in_own_process(test, &STACKS, mark_with_two_helpers).well();
+}
+
 /// Fewer helpers than a heap is to have are told of, counted as they are, and enough.
 #[test]
 fn a_heap_marks_with_the_helpers_it_gets() {
-    const CHAINS: usize = 64;
-    const LINKS: usize = 500;
     let test = "refused_threads::a_heap_marks_with_the_helpers_it_gets";
-    let said = in_own_process_with(test, &STACKS, || {
-        let heap = Heap::builder().processors(64).region_size(64 * MIB).build().expect("64 MiB are allowed");
-        assert_eq!(heap.stats().mark_workers, 16);
-        let ledger = Ledger::new(CHAINS * LINKS);
-        let chains: Vec<Root<Link<'static>>> =
-            (0..CHAINS).map(|chain| heap.mutate(|mu| chain_of(mu, &ledger, chain * LINKS, LINKS))).collect();
-        // Room for the collector's own and two more.
-        forbid_address_space_beyond(3 * STACK + NO_STACK);
-        heap.collect();
-        assert_eq!(heap.stats().mark_workers, 3);
-        ledger.assert_none();
-        allow_address_space();
-        heap.collect();
-        ledger.assert_none();
-        drop(chains);
-        heap.collect();
-        ledger.assert_each_once();
-        assert_nothing_live(&heap);
-    })
-    .well();
+    let said = in_own_process_with(test, &STACKS, mark_with_two_helpers).well();
     assert!(said.contains("linchpin: only 2 of the 15 threads that help heap 1 to mark could be started"), "{said}");
 }
