@@ -4,6 +4,7 @@
 //! as SKIPPED, by name; a task that can do nothing without it exits with [`EXIT_SKIPPED`], so that nobody takes that for a
 //! pass, and a script can tell it from a finding.
 
+mod faults;
 mod loom;
 mod model;
 mod sanitizers;
@@ -36,6 +37,8 @@ enum Task {
     Model,
     /// Explore the lock-free pieces under loom, with weakened orderings that must be noticed (a minute or two).
     Loom,
+    /// Run the long forms of the tests of faults: 100,000 heaps (some minutes).
+    Faults,
     /// Run tests, stress and the C job under the address sanitizer, leaks included (nightly toolchain).
     Asan,
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Stress(options) => stress::run_all(&options),
         Task::Model => model::search(),
         Task::Loom => loom::explore(),
+        Task::Faults => faults::run_long(),
         Task::Asan => sanitizers::address(),
     };
     match outcome {
