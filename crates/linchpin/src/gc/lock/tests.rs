@@ -12,11 +12,13 @@ use crate::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, Root, Trace, Tracer};
 mod gate;
 use gate::Gate;
 
+type Locked<'gc> = GcMutex<Vec<Gc<'gc, Arc<()>>>>;
+
 /// A lock, and one behind another.
 #[derive(Trace)]
 struct Keeper<'gc> {
-    outer: GcMutex<Vec<Gc<'gc, Arc<()>>>>,
-    nested: GcMutex<Vec<GcMutex<Vec<Gc<'gc, Arc<()>>>>>>,
+    outer: Locked<'gc>,
+    nested: GcMutex<Vec<Locked<'gc>>>,
 }
 
 /// A mutation in `Arm` takes locks, and gives them back; then one that is still in `Off` moves the only pointer to an object
