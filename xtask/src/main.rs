@@ -4,6 +4,7 @@
 //! as SKIPPED, by name; a task that can do nothing without it exits with [`EXIT_SKIPPED`], so that nobody takes that for a
 //! pass, and a script can tell it from a finding.
 
+mod faults;
 mod loom;
 mod model;
 mod mutants;
@@ -39,6 +40,8 @@ enum Task {
     Loom(loom::Options),
     /// Break the library in small ways that some test must notice (an hour; `--quick` a minute).
     Mutants(mutants::Options),
+    /// Run the long forms of the tests of faults: 100,000 heaps (some minutes).
+    Faults,
     /// Run tests, stress and the C job under the address sanitizer, leaks included (nightly toolchain).
     Asan(sanitizers::Options),
     /// Run tests, stress and the C job under the thread sanitizer (nightly toolchain).
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Asan(options) => sanitizers::address::run_all(&options),
         Task::Tsan(options) => sanitizers::thread::run_all(&options),
         Task::Valgrind(options) => sanitizers::memcheck::run_all(&options),
+        Task::Faults => faults::run_long(),
     };
     match outcome {
         Ok(figures) => {

@@ -40,6 +40,11 @@ static NEXT_ID: StaticAtomicU64 = StaticAtomicU64::new(1);
 /// lead to, and the region with it, until the last of them is gone; the heap says so when it is dropped (pins by the
 /// hook of [`HeapBuilder::on_pin_leak`]).
 ///
+/// To drop it is to wait until a cycle in progress and that last one are through, `Drop`s of values included; so a thread must not
+/// drop it while it has what one of these `Drop`s waits for. A lock is such a thing, and so is a processor of another heap: a heap
+/// dropped inside a mutation that holds the only processor of another heap, which one of its values' `Drop`s mutates on the
+/// collector's thread, waits for ever.
+///
 /// # Fork
 ///
 /// A heap belongs to the process that made it. A child forked from it has a copy of the heap's memory but none of its
@@ -132,6 +137,10 @@ impl Heap {
     /// A mutation holds a *processor*. As many run at once as the heap has processors; a thread that finds none free
     /// waits for one. It is taken with one compare-and-swap when the thread's last one is still idle, and given back
     /// on return and on unwinding. A call inside a mutation of the same heap uses that mutation's processor.
+    ///
+    /// A thread that waits in `f` for another thread must not wait for one that needs a processor of this heap and may find none:
+    /// it would wait for ever. The collector's thread of another heap is one such if the `Drop`s it runs mutate this heap, so
+    /// neither [`collect`](Self::collect) that other heap in `f` nor drop it.
     ///
     /// The collector never waits inside a mutation and no mutation waits for the collector; a long mutation delays
     /// the end of a cycle, so memory is not freed meanwhile.

@@ -473,3 +473,25 @@ impl std::fmt::Debug for Mutator<'_> {
         f.debug_struct("Mutator").field("heap", &self.core().id).field("processor", &self.processor().index()).finish()
     }
 }
+
+/// An alignment above that of a span does not compile.
+///
+/// ```compile_fail
+/// #[derive(linchpin::Trace)]
+/// #[repr(align(0x2_0000))]
+/// struct Object(u8);
+///
+/// linchpin::Heap::new().mutate(|mu| _ = mu.alloc(Object(1)));
+/// ```
+///
+/// One that is the same does.
+///
+/// ```
+/// #[derive(linchpin::Trace)]
+/// #[repr(align(0x1_0000))]
+/// struct Object(u8);
+///
+/// linchpin::Heap::new().mutate(|mu| _ = mu.alloc(Object(1)));
+/// ```
+#[cfg(doctest)]
+struct AboveASpan;

@@ -192,3 +192,95 @@ impl Classes {
         self.being_swept.load(ordering!(Acquire, "sweep.in_flight"))
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::ptr;
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+    use crate::gc::Object;
+    use crate::{Gc, GcCell, Heap, Mutator, Root, Trace};
+
+    struct Counted(Arc<AtomicU32>);
+
+    // SAFETY: it holds no pointer.
+    unsafe impl Trace for Counted {
+        type Branded<'b> = Self;
+        const NEEDS_TRACE: bool = false;
+        fn trace(&self, _: &mut crate::Tracer<'_>) {}
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[derive(Trace)]
+    struct Node<'gc> {
+        counted: Counted,
+        next: GcCell<'gc, Node<'gc>>,
+    }
+
+    /// The constant of one type, as it is if the linker has kept two of it.
+    static TWICE: [TypeInfo; 2] = [TypeInfo::of::<Node<'static>>(), TypeInfo::of::<Node<'static>>()];
+
+    /// Allocates as code does that knows the type by the constant `info`.
+    fn alloc<'gc>(mu: &Mutator<'gc>, info: &'static TypeInfo, node: Node<'gc>) -> Gc<'gc, Node<'gc>> {
+        let local = mu.local();
+        let memory = &mu.core().memory;
+        let slot_bytes = size_of::<Node<'_>>().next_multiple_of(crate::memory::GRANULE);
+        let start = local
+            .runs
+            .next(info, slot_bytes, true)
+            .or_else(|| local.runs.next_slow(memory, info, slot_bytes, true, local.mode()))
+            .expect("there is room");
+        memory.region.mark(start.addr().get()).store(local.colour(), Ordering::Relaxed);
+        // SAFETY: a fresh slot of the size of the type, whose alignment is less than a granule's.
+        unsafe {
+            start.cast().write(node);
+            Gc::from_start(start)
+        }
+    }
+
+    #[test]
+    fn a_type_whose_constant_is_there_twice_has_two_classes_and_no_harm() {
+        const NODES: usize = 3000;
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let drops: Vec<Arc<AtomicU32>> = (0..2 * NODES).map(|_| Arc::default()).collect();
+        let dropped = || drops.iter().map(|count| count.load(Ordering::SeqCst)).collect::<Vec<_>>();
+        // A list that goes to and fro between the two; and as many objects that nothing leads to.
+        let root: Root<Node<'static>> = heap.mutate(|mu| {
+            let mut list = None;
+            for (index, count) in drops.iter().enumerate() {
+                let node = Node { counted: Counted(Arc::clone(count)), next: GcCell::null() };
+                let is_in_list = index % 4 < 2;
+                let node = alloc(mu, &TWICE[index % 2], node);
+                if is_in_list {
+                    node.next.store(mu, list);
+                    list = Some(node);
+                }
+            }
+            mu.root(list.expect("there are some"))
+        });
+        let classes = heap.core().memory.classes.all();
+        let of_constant = |info| classes.iter().filter(|class| ptr::eq(class.info(), info)).count();
+        assert_eq!(
+            [of_constant(&TWICE[0]), of_constant(&TWICE[1]), of_constant(<Node<'_> as Object>::INFO)],
+            [1, 1, 0]
+        );
+        let garbage: Vec<u32> = (0..2 * NODES).map(|index| u32::from(index % 4 >= 2)).collect();
+        for _ in 0..3 {
+            heap.collect();
+            assert_eq!(dropped(), garbage);
+            assert_eq!(heap.verify().unwrap().objects, NODES as u64);
+        }
+        let length = heap.mutate(|mu| std::iter::successors(Some(root.get(mu)), |node| node.next.load()).count());
+        assert_eq!(length, NODES);
+        drop(root);
+        heap.collect();
+        assert_eq!(dropped(), vec![1; 2 * NODES]);
+        assert_eq!(heap.verify().unwrap().objects, 0);
+    }
+}

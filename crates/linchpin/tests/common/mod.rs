@@ -151,6 +151,11 @@ pub(crate) fn assert_nothing_live(heap: &Heap) {
     assert_eq!(stats.roots, 0);
 }
 
+/// Whether each byte is `fill`. Compares memory with memory, which is fast without optimisation, too.
+pub(crate) fn is_filled(bytes: &[u8], fill: u8) -> bool {
+    bytes.split_first().is_none_or(|(&first, rest)| first == fill && rest == &bytes[..rest.len()])
+}
+
 /// Runs `action`, which must panic, and gives the panic's text.
 #[track_caller]
 pub(crate) fn panic_text(action: impl FnOnce()) -> String {

@@ -1,10 +1,12 @@
 //! A region without room, on every way to allocate: each refuses, each gives back what it was given, and each works when there is
 //! room again.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::thread;
 
-use crate::common::{Counted, Ledger, Triple, assert_nothing_live, panic_text};
+use crate::common::{Counted, Ledger, Triple, assert_nothing_live, is_filled, panic_text};
 use linchpin::{Gc, GcCell, Heap, Mutator, OutOfMemory, Pinner, Root, Trace};
 
 const SPAN: usize = 1 << 16;
@@ -244,4 +246,154 @@ fn a_drop_in_a_full_region_is_refused_and_the_sweep_goes_on() {
     drop(roots);
     heap.collect();
     assert_every_way_works(&heap);
+}
+
+#[derive(Trace)]
+struct Link<'gc> {
+    counted: Counted,
+    bytes: Gc<'gc, [u8]>,
+    next: Option<Gc<'gc, Link<'gc>>>,
+}
+
+/// The values of all threads together, and how many of them were given out.
+struct Values {
+    ledger: Ledger,
+    given: AtomicUsize,
+}
+
+impl Values {
+    const ENTRIES: usize = 1 << 20;
+
+    fn next(&self) -> Counted {
+        self.ledger.counted(self.given.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// One of the threads that share a full region, and what it keeps there.
+struct Tenant<'a> {
+    heap: &'a Heap,
+    values: &'a Values,
+    /// Tells this thread's bytes from those of the others.
+    number: usize,
+    list: Option<Root<Link<'static>>>,
+    slices: Vec<Root<[Counted]>>,
+    pinner: Pinner,
+    pinned: Vec<(NonNull<[u8]>, u8)>,
+}
+
+impl<'a> Tenant<'a> {
+    fn new(heap: &'a Heap, values: &'a Values, number: usize) -> Self {
+        Self { heap, values, number, list: None, slices: Vec::new(), pinner: Pinner::new(), pinned: Vec::new() }
+    }
+
+    /// Takes one more object or two, of a size and kind that goes by the step.
+    fn step(&mut self, step: usize) -> Result<(), OutOfMemory> {
+        let heap = self.heap;
+        let length = step.wrapping_mul(997 + self.number) % 9000;
+        let fill = (step + self.number) as u8;
+        heap.mutate(|mu| match step % 4 {
+            0 => {
+                let (bytes, ()) = mu.try_alloc_bytes_with(length, |bytes| bytes.fill(fill))?;
+                let next = self.list.as_ref().map(|root| root.get(mu));
+                let counted = self.values.next();
+                let entry = counted.entry();
+                match mu.try_alloc(Link { counted, bytes, next }) {
+                    Ok(link) => {
+                        self.list = Some(mu.root(link));
+                        Ok(())
+                    }
+                    Err(error) => {
+                        assert_eq!(error.value.counted.entry(), entry);
+                        Err(error.reason)
+                    }
+                }
+            }
+            1 => {
+                let slice = mu.try_alloc_slice_with(length % 50, |_| self.values.next())?;
+                self.slices.push(mu.root(slice));
+                Ok(())
+            }
+            2 => {
+                // Now and then a large object of two spans.
+                let length = if step % 256 == 2 { SPAN + length } else { length };
+                let (bytes, ()) = mu.try_alloc_bytes_with(length, |bytes| bytes.fill(fill))?;
+                self.pinned.push((self.pinner.pin(mu, bytes), fill));
+                Ok(())
+            }
+            // Garbage.
+            _ => {
+                mu.try_alloc_slice_copy(&[1_u16; 100])?;
+                refused(mu.try_alloc(self.values.next()))
+            }
+        })
+    }
+
+    fn check(&self) {
+        self.heap.mutate(|mu| {
+            let mut link = self.list.as_ref().map(|root| root.get(mu));
+            while let Some(Link { counted, bytes, next }) = link.map(Gc::as_ref) {
+                assert_eq!(self.values.ledger.drops_of(counted.entry()), 0);
+                assert!(bytes.first().is_none_or(|&first| is_filled(bytes, first)), "{}", bytes.len());
+                link = *next;
+            }
+            for counted in self.slices.iter().flat_map(|slice| slice.get(mu).as_ref()) {
+                assert_eq!(self.values.ledger.drops_of(counted.entry()), 0);
+            }
+            for &(bytes, fill) in &self.pinned {
+                // SAFETY: the bytes are pinned, and nobody writes to them.
+                assert!(is_filled(unsafe { bytes.as_ref() }, fill));
+            }
+        });
+    }
+
+    /// Lets go of a part of what it has, another one each time.
+    fn let_go(&mut self, round: usize) {
+        match round % 3 {
+            0 => self.list = None,
+            1 => self.slices.clear(),
+            _ => {
+                self.pinned.clear();
+                self.pinner.unpin();
+            }
+        }
+    }
+}
+
+/// Whoever is refused lets go of something, which the others may get.
+#[test]
+fn several_threads_in_a_full_region() {
+    const THREADS: usize = 4;
+    const ROUNDS: usize = 9;
+    let heap = Heap::builder().processors(THREADS).region_size(2 * SPANS * SPAN).build().expect("2 MiB are allowed");
+    let values = Values { ledger: Ledger::new(Values::ENTRIES), given: AtomicUsize::new(0) };
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (heap, values) = (&heap, &values);
+            scope.spawn(move || {
+                let mut tenant = Tenant::new(heap, values, number);
+                let mut steps = number..;
+                for round in number..number + ROUNDS {
+                    let refusal =
+                        steps.by_ref().find_map(|step| tenant.step(step).err()).expect("the region is full once");
+                    assert_eq!(refusal.region_bytes, 2 * SPANS * SPAN);
+                    tenant.check();
+                    if round % 4 == 0 {
+                        tenant.heap.verify().expect("nothing is wrong");
+                    }
+                    tenant.let_go(round);
+                    if round % 2 == 0 {
+                        tenant.heap.collect();
+                    }
+                    tenant.check();
+                }
+            });
+        }
+    });
+    heap.collect();
+    let given = values.given.load(Ordering::SeqCst);
+    assert_eq!(values.ledger.total(), given as u64);
+    (given..Values::ENTRIES).for_each(|entry| drop(values.ledger.counted(entry)));
+    values.ledger.assert_each_once();
+    assert_nothing_live(&heap);
+    assert_eq!(heap.verify().expect("nothing is wrong").objects, 0);
 }

@@ -48,7 +48,7 @@ fn assert_leaves_nothing(heaps: usize) {
     let before = Footprint::now();
     (0..heaps).for_each(live_and_die);
     let after = Footprint::now();
-    eprintln!("{heaps} heaps: {before:?} -> {after:?}");
+    eprintln!("figures: {heaps} heaps: {before:?} -> {after:?}");
     assert_eq!(after.threads, before.threads, "threads");
     assert_eq!(after.files, before.files, "files");
     // The allocator may map a little more or less; a heap that stayed would be tens of gigabytes and three mappings.
@@ -64,10 +64,11 @@ fn two_thousand_heaps_leave_nothing_behind() {
 }
 
 #[test]
-#[ignore = "the long form of the test above: takes a minute"]
+#[ignore = "the long form of the test above, for `cargo xtask faults`: takes a minute or some"]
 fn a_hundred_thousand_heaps_leave_nothing_behind() {
     let test = "many_heaps::a_hundred_thousand_heaps_leave_nothing_behind";
-    eprintln!("{}", in_own_process(test, || assert_leaves_nothing(100_000)).well());
+    // On a line of its own, for the task.
+    println!("\n{}", in_own_process(test, || assert_leaves_nothing(100_000)).well());
 }
 
 /// An object with roots in other heaps.
@@ -126,6 +127,41 @@ fn drop_from_threads<T: Send>(all: Vec<T>) {
     });
 }
 
+/// Four threads mutate and collect every heap, each in an order of its own.
+fn work_on_all(heaps: &[Heap], roots: &[Root<Node>]) {
+    thread::scope(|scope| {
+        for number in 0..4 {
+            scope.spawn(move || {
+                let mut numbers = Numbers(number);
+                let mut order: Vec<usize> = (0..HEAPS).collect();
+                numbers.shuffle(&mut order);
+                for (done, index) in order.into_iter().enumerate() {
+                    let heap = &heaps[index];
+                    // The nodes of a heap, of which each gives one of its roots for another one, of a node made before it.
+                    for entry in (index..HEAPS * NODES).step_by(HEAPS).filter(|&entry| entry != 0) {
+                        let other = &roots[numbers.below(entry)];
+                        let given_up = heap.mutate(|mu| {
+                            mu.alloc(String::from("garbage with a drop"));
+                            let node = roots[entry].get(mu);
+                            assert_eq!(node.counted.entry(), entry);
+                            let mut others = node.others.lock().expect("nobody panics with it");
+                            let place = numbers.below(others.len());
+                            std::mem::replace(&mut others[place], other.clone())
+                        });
+                        drop(given_up);
+                    }
+                    churn(heap, 100);
+                    heap.collect();
+                    // A heap that others are at work on, too, perhaps in this moment.
+                    if done % 10 == 0 {
+                        heaps[numbers.below(HEAPS)].verify().expect("nothing is wrong");
+                    }
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn a_hundred_heaps_with_roots_of_each_other_end_in_any_order() {
     for seed in 0..3 {
@@ -133,9 +169,12 @@ fn a_hundred_heaps_with_roots_of_each_other_end_in_any_order() {
         let ledger = Ledger::new(HEAPS * NODES);
         let mut heaps = hundred_heaps();
         let mut roots = nodes(&heaps, &ledger, &mut numbers);
-        // Cycles here and there, with all of it in use.
-        for _ in 0..10 {
-            heaps[numbers.below(HEAPS)].collect();
+        // With all of it in use; in one of the rounds every heap, from four threads, otherwise cycles here and there.
+        if seed == 0 {
+            work_on_all(&heaps, &roots);
+            assert!(heaps.iter().all(|heap| heap.stats().cycles != 0));
+        } else {
+            (0..10).for_each(|_| heaps[numbers.below(HEAPS)].collect());
         }
         ledger.assert_none();
         numbers.shuffle(&mut heaps);

@@ -1,8 +1,11 @@
-//! Address space that the system refuses. All of a region is reserved when its heap is built, so that is where it fails.
+//! Address space that the system refuses. All of a region is reserved when its heap is built, so that is where it fails, and
+//! not when the heap grows. What lies beside the region comes from the ordinary allocator, and fails as that does.
 
-use crate::common::{Triple, churn, panic_text};
-use crate::process::{Footprint, allow_address_space, forbid_address_space_beyond, in_own_process};
-use linchpin::{BuildError, Heap};
+use std::mem::forget;
+
+use crate::common::{Triple, churn, is_filled, panic_text};
+use crate::process::{Ended, Footprint, allow_address_space, forbid_address_space_beyond, in_own_process};
+use linchpin::{BuildError, Gc, Heap, Mutator, OutOfMemory, Pinner, Root, Trace};
 
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
@@ -74,6 +77,113 @@ fn the_default_region_is_what_there_is_room_for() {
         assert_eq!(Heap::new().stats().region_bytes, roomy);
     })
     .well();
+}
+
+/// A list of objects of several sizes, all of whose bytes tell their place in it.
+#[derive(Trace)]
+struct Link<'gc> {
+    number: usize,
+    bytes: Gc<'gc, [u8]>,
+    next: Option<Gc<'gc, Link<'gc>>>,
+}
+
+impl<'gc> Link<'gc> {
+    /// From a few bytes to two spans.
+    fn length_of(number: usize) -> usize {
+        if number.is_multiple_of(100) { 100_000 } else { number * 7919 % 8000 }
+    }
+
+    fn try_before(mu: &Mutator<'gc>, next: Option<Gc<'gc, Self>>) -> Result<Gc<'gc, Self>, OutOfMemory> {
+        let number = next.map_or(0, |next| next.number + 1);
+        let (bytes, ()) = mu.try_alloc_bytes_with(Self::length_of(number), |bytes| bytes.fill(number as u8))?;
+        mu.try_alloc(Link { number, bytes, next }).map_err(|error| error.reason)
+    }
+}
+
+/// Puts links in front of the list until there is no room; gives how many bytes they have.
+fn fill(heap: &Heap) -> (Root<Link<'static>>, usize) {
+    let root = heap.mutate(|mu| mu.root(Link::try_before(mu, None).expect("there is room for one")));
+    // In several mutations, so that cycles come between.
+    while heap
+        .mutate(|mu| (0..100).all(|_| Link::try_before(mu, Some(root.get(mu))).map(|link| root.set(mu, link)).is_ok()))
+    {
+    }
+    let links = heap.mutate(|mu| root.get(mu).number + 1);
+    let bytes = (0..links).map(Link::length_of).sum();
+    (root, bytes)
+}
+
+fn check(heap: &Heap, root: &Root<Link<'static>>) {
+    heap.mutate(|mu| {
+        let mut next = Some(root.get(mu));
+        let mut number = root.get(mu).number;
+        while let Some(link) = next {
+            assert_eq!((link.number, link.bytes.len()), (number, Link::length_of(number)));
+            assert!(is_filled(&link.bytes, number as u8), "the bytes of link {number}");
+            next = link.next;
+            number = number.wrapping_sub(1);
+        }
+        assert_eq!(number, usize::MAX, "a link is lost");
+    });
+}
+
+#[test]
+fn a_heap_grows_though_no_more_address_space_is_given() {
+    in_own_process("refused_memory::a_heap_grows_though_no_more_address_space_is_given", || {
+        const REGION: usize = 64 * MIB;
+        let heap = Heap::builder().processors(2).region_size(REGION).build().expect("there is room for it");
+        // A few for threads and for what is not in the region.
+        forbid_address_space_beyond(8 * MIB);
+        Heap::builder().region_size(REGION).build().expect_err("there is no room for another one");
+        let before = Footprint::now();
+        for _ in 0..2 {
+            let (root, bytes) = fill(&heap);
+            assert!(bytes > REGION / 2, "{bytes} bytes are not a full region");
+            assert!(Footprint::now().resident > before.resident + REGION / 2, "it has not grown");
+            check(&heap, &root);
+            heap.collect();
+            check(&heap, &root);
+            drop(root);
+            heap.collect();
+            assert_eq!(heap.stats().live_bytes, 0);
+        }
+        assert!(Footprint::now().address_space <= before.address_space + 8 * MIB);
+    })
+    .well();
+}
+
+/// Has the heap ask the ordinary allocator for more and more, until that has none.
+fn without_ordinary_memory(test: &str, ask: impl for<'gc> Fn(&Mutator<'gc>, Gc<'gc, u64>)) -> Ended {
+    in_own_process(test, || {
+        let heap = Heap::builder().processors(1).region_size(MIB).build().expect("1 MiB is allowed");
+        heap.mutate(|mu| {
+            let object = mu.alloc(1_u64);
+            forbid_address_space_beyond(4 * MIB);
+            loop {
+                ask(mu, object);
+            }
+        });
+    })
+}
+
+/// In Rust, a program whose allocator has no memory ends, here as everywhere.
+#[test]
+fn no_ordinary_memory_for_roots_ends_the_process() {
+    let test = "refused_memory::no_ordinary_memory_for_roots_ends_the_process";
+    let said = without_ordinary_memory(test, |mu, object| forget(mu.root(object))).by_abort();
+    assert!(said.contains("memory allocation of"), "{said}");
+}
+
+#[test]
+fn no_ordinary_memory_for_pinners_ends_the_process() {
+    let test = "refused_memory::no_ordinary_memory_for_pinners_ends_the_process";
+    let ended = without_ordinary_memory(test, |mu, object| {
+        let mut pinner = Pinner::new();
+        pinner.pin(mu, object);
+        forget(pinner);
+    });
+    let said = ended.by_abort();
+    assert!(said.contains("memory allocation of"), "{said}");
 }
 
 /// The kernel merges mappings that adjoin. To unmap the middle one of three then takes one more entry in its table of mappings,

@@ -134,6 +134,30 @@ fn what_has_the_brand_static_holds_no_pointer() {
     heap.mutate(|mu| assert!(root.get(mu).opaque.load().is_none()));
 }
 
+/// gc-arena #63: `&'static T` was taken for proof that `T: 'static`, which the compiler does not always ask for. Today's compiler
+/// refuses such a type by itself, bound or no bound, so `ui/static_reference_to_gc.rs` would not notice if ours were gone. This
+/// does: whatever is never traced, whatever its parameters, bounds each of them in words.
+#[test]
+fn what_is_never_traced_bounds_its_parameters() {
+    let source = include_str!("../../src/trace/impls.rs");
+    let mut bounded = Vec::new();
+    for implementation in source.split("unsafe impl<").skip(1) {
+        let (header, body) = implementation.split_once(" {").expect("an implementation has a body");
+        let body = body.split_once("\n\n").map_or(body, |(body, _)| body);
+        let (parameters, of) = header.split_once("> Trace for ").expect("all of them are of `Trace`");
+        // Phantom data holds nothing at all.
+        if body.contains("NEEDS_TRACE: bool = false;") && !of.ends_with("PhantomData<T>") {
+            for parameter in parameters.split(", ") {
+                let (_, bounds) = parameter.split_once(": ").unwrap_or((parameter, ""));
+                let is_static = bounds.split(" + ").any(|bound| bound == "'static");
+                assert!(is_static, "`{parameter}` of `{of}` may hold a pointer that nobody traces");
+            }
+            bounded.push(of);
+        }
+    }
+    assert_eq!(bounded, ["$type<T>", "Root<T>", "&'static T"]);
+}
+
 /// A future that lets go once before it ends.
 struct Pause(bool);
 

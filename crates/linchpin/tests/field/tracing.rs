@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedL
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 
-use linchpin::{Gc, GcCell, Heap, Root, Trace, Tracer};
+use linchpin::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Root, Trace, Tracer};
 
 use crate::common::{Counted, Ledger, churn};
 use crate::in_child;
@@ -45,7 +45,8 @@ fn a_panic_in_trace_ends_the_process() {
     });
 }
 
-/// The same on a thread that helps to mark, and by way of the last cycle, which the dropping thread runs itself.
+/// The same in the last cycle, which the thread that drops the heap runs itself. (A thread that helps to mark:
+/// `a_trace_that_panics_in_a_helper_ends_the_process` in `tests/faults/trace.rs`.)
 #[test]
 fn a_panic_in_trace_ends_the_process_on_whatever_thread() {
     assert_aborts("tracing::a_panic_in_trace_ends_the_process_on_whatever_thread", || {
@@ -136,7 +137,7 @@ impl Hash for Key<'_> {
 
 type Eight<'gc> = (u8, u8, u8, u8, u8, u8, u8, Gc<'gc, Counted>);
 
-/// Every container of `trace::impls` that `tests/derive.rs` does not have.
+/// Every container of `trace::impls` that `tests/derive.rs` does not have, and the locks.
 #[derive(Trace)]
 struct Containers<'gc> {
     deque: VecDeque<Key<'gc>>,
@@ -149,6 +150,9 @@ struct Containers<'gc> {
     results: [Result<Key<'gc>, Key<'gc>>; 2],
     eight: Eight<'gc>,
     boxed: Box<[Key<'gc>]>,
+    mutex: GcMutex<Vec<Key<'gc>>>,
+    lock: GcRwLock<Option<Key<'gc>>>,
+    once: GcOnce<Key<'gc>>,
 }
 
 /// A generic parameter that smuggles a pointer through a type whose `trace` does nothing: for every container, a parameter
@@ -165,11 +169,12 @@ fn no_container_hides_a_pointer() {
     assert_asks!(BTreeMap<K, u8>, BTreeMap<u8, P>, HashMap<K, u8>, HashMap<u8, P>, HashMap<u8, u8, Keyed<'static>>);
     assert_asks!(Result<P, u8>, Result<u8, P>, (P,), (u8, P), (P, u8), (u8, u8, P), (u8, u8, u8, P), (u8, u8, u8, u8, P));
     assert_asks!((u8, u8, u8, u8, u8, P), (u8, u8, u8, u8, u8, u8, P), Eight<'static>);
+    assert_asks!(GcMutex<P>, GcMutex<Vec<P>>, GcRwLock<P>, GcRwLock<Option<K>>, GcOnce<P>, GcMutex<GcOnce<P>>);
 
     let heap = Heap::new();
-    let ledger = Ledger::new(24);
+    let ledger = Ledger::new(28);
     let root: Root<Containers<'static>> = heap.mutate(|mu| {
-        let mut entries = 0..24;
+        let mut entries = 0..28;
         let mut key = || {
             let order = entries.next().expect("as many as are asked for");
             Key { order, held: mu.alloc(ledger.counted(order)) }
@@ -179,7 +184,7 @@ fn no_container_hides_a_pointer() {
         deque.push_front(key());
         deque.push_back(key());
         deque.push_front(key());
-        mu.root(mu.alloc(Containers {
+        let containers = mu.alloc(Containers {
             deque,
             list: LinkedList::from([key(), key()]),
             tree_map: BTreeMap::from([(key(), key()), (key(), key())]),
@@ -190,7 +195,12 @@ fn no_container_hides_a_pointer() {
             results: [Ok(key()), Err(key())],
             eight: (0, 0, 0, 0, 0, 0, 0, key().held),
             boxed: Box::new([key(), key(), key()]),
-        }))
+            mutex: GcMutex::new(vec![key(), key()]),
+            lock: GcRwLock::new(Some(key())),
+            once: GcOnce::new(),
+        });
+        assert!(containers.once.set(mu, key()).is_ok());
+        mu.root(containers)
     });
     for _ in 0..3 {
         heap.collect();
@@ -205,8 +215,11 @@ fn no_container_hides_a_pointer() {
         let keys = keys.chain(&containers.heap).chain(containers.hash_map.keys()).chain(&containers.hash_set);
         let mut found: Vec<usize> = keys.chain(results).chain(&containers.boxed).map(|key| key.held.entry()).collect();
         found.push(containers.eight.7.entry());
+        found.extend(containers.mutex.lock(mu).iter().map(|key| key.held.entry()));
+        found.extend(containers.lock.read(mu).iter().map(|key| key.held.entry()));
+        found.push(containers.once.get().expect("it is set").held.entry());
         found.sort_unstable();
-        assert_eq!(found, (0..24).collect::<Vec<_>>());
+        assert_eq!(found, (0..28).collect::<Vec<_>>());
     });
     drop(root);
     heap.collect();

@@ -1,6 +1,10 @@
 //! Properties that hold for every program: random calls of the API against a naive model, on one thread and on several;
 //! random shapes of objects; random settings of the builder. `proptest` shrinks what fails to a short program and
-//! keeps its seed in `proptest-regressions`, which is tried first in every later run.
+//! keeps its seed in `proptest-regressions/seeds.txt` beside this file, which every property tries first in every later run.
+//!
+//! A seed stands for a program only as long as the strategies stay as they are: once one of them draws another number, it
+//! stands for any program. So what is found is kept twice. The seed is committed with the mending; and the shrunken program is
+//! written down, as literal calls, as a test of its own, beside the tests of what it has broken.
 //!
 //! * `PROPTEST_CASES=100000 cargo test --release -p linchpin --test properties` for long.
 //! * `PROPTEST_FORK=true` shrinks a program that ends the process, too.
