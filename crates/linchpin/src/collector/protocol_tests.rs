@@ -396,3 +396,42 @@ fn a_nested_mutation_answers_no_handshake() {
         });
     });
 }
+
+/// Every pin that a mutation undoes while a cycle marks is shaded, not the first one only: here the pins are not walked yet
+/// when they go, and the objects go into new ones, which are black.
+#[test]
+fn whatever_is_unpinned_while_a_cycle_marks_survives() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let mut pinner = Pinner::new();
+    let pinned = [(); 2].map(|()| heap.mutate(|mu| pinner.pin(mu, mu.alloc(Arc::clone(&alive)))));
+    let (in_arm, arm_entered) = channel();
+    let (unpinned, has_unpinned) = channel();
+    let kept: [Root<Slot<'static>>; 2] = thread::scope(|scope| {
+        let heap = &heap;
+        heap.mutate(|mu| {
+            assert_eq!(mu.mode(), Mode::Off);
+            scope.spawn(move || heap.collect());
+            // Holds up the handshake to Mark.
+            scope.spawn(move || {
+                mutate_in(heap, Mode::Arm, |_| {
+                    in_arm.send(()).unwrap();
+                    has_unpinned.recv().unwrap();
+                });
+            });
+            arm_entered.recv().unwrap();
+        });
+        mutate_in(heap, Mode::Mark, |mu| {
+            // SAFETY: a pinned address is that of a live object of its type, in hand of this mutation as if loaded from a root.
+            let objects = pinned.map(|address| unsafe { Gc::<'_, Arc<()>>::from_start(address.cast()) });
+            pinner.unpin();
+            let kept = objects.map(|object| mu.root(mu.alloc(Slot::new(object))));
+            unpinned.send(()).unwrap();
+            kept
+        })
+    });
+    assert_eq!(Arc::strong_count(&alive), 3, "what was unpinned was dropped, though fields lead to it");
+    drop(kept);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
