@@ -129,13 +129,18 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(MARK, "an object is traced and its children are not", "unsafe { trace(object, self) };", "let _ = (trace, object);"),
     // Processors: answers, what they hand over, taking and retiring.
     mutant(PROCESSOR, "the runs stay over Off", "spans: self.runs.surrender(),", "spans: Vec::new(),"),
-    mutant(PROCESSOR, "a cached inner pinner stays over Off", "            return self.local.empty();\n", "            let mut all = self.local.empty();
-            if let Some(pinner) = all.pinner.take() {
-                self.local.pinner_cache.set(Some(pinner.0));
-                std::mem::forget(pinner);
-            }
-            return all;
-"),
+    mutant(
+        PROCESSOR,
+        "a cached inner pinner stays over Off",
+        "            return self.local.empty();\n",
+        "            return Surrendered {
+                grey: self.local.barrier_buffer.take(),
+                born: self.local.born.take(),
+                spans: self.local.runs.surrender(),
+                pinner: None,
+            };
+",
+    ),
     mutant(PROCESSOR, "the barrier buffer is thrown away", "core.queue.push(self.grey);", "drop(self.grey);"),
     mutant(PROCESSOR, "newborns are not handed over", "core.queue.push(self.born);", "drop(self.born);"),
     mutant(PROCESSOR, "spans are surrendered to nobody", "            span.give_back();\n", "            std::mem::forget(span);\n"),

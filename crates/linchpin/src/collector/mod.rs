@@ -33,6 +33,8 @@ pub(crate) mod barrier;
 pub(crate) mod cycle;
 #[cfg(all(test, not(loom)))]
 mod full_region_tests;
+#[cfg(all(test, not(loom)))]
+mod hand_over_tests;
 pub(crate) mod mark;
 pub(crate) mod pacer;
 #[cfg(all(test, not(loom)))]
