@@ -6,7 +6,7 @@ use std::thread;
 
 use super::protocol_tests::mutate_in;
 use crate::processor::phase::Mode;
-use crate::{DebugSettings, Gc, GcCell, Heap, Mutator, Pinner, Root, Trace};
+use crate::{DebugSettings, Gc, GcCell, Heap, Pinner, Root, Trace};
 
 type Slot<'gc> = GcCell<'gc, Arc<()>>;
 
