@@ -84,9 +84,9 @@ pub(crate) enum Status {
 ///
 /// | from | to | by | how |
 /// | --- | --- | --- | --- |
-/// | `Idle` | `Running` | a thread that enters | compare-and-swap, acquire |
+/// | `Idle` | `Running` | a thread that enters, or acts outside any mutation for a moment | compare-and-swap, acquire |
 /// | `Running`, older phase | `Running`, newer phase | its thread, on entering | store, release |
-/// | `Running` | `Idle` | its thread, on leaving | store, release |
+/// | `Running` | `Idle` | its thread, on leaving, or when the moment is over | store, release |
 /// | `Running` | `Running`, of another thread | a thread that leaves while others wait | none; the waiter's `granted`, release and acquire |
 /// | `Idle` | `Held` | the collector, `set_processors`, the end of the heap | compare-and-swap, acquire |
 /// | `Held` | `Idle`, newer phase | the collector, in answer to a handshake | store, release |
