@@ -7,7 +7,8 @@ use std::{env, fs};
 const SCENARIO: &str = "LINCHPIN_TEST_SCENARIO";
 /// What a scenario that came to its end has said last.
 const CAME_TO_ITS_END: &str = "the scenario came to its end";
-/// A scenario that hangs is killed after so many seconds, so that its test fails instead of hanging, too.
+/// A scenario that hangs is killed after so many seconds, so that its test fails instead of hanging, too. A long one says
+/// meanwhile that it [goes on](go_on).
 const KILLED_AFTER: u32 = 600;
 
 /// How the process of a scenario ended.
@@ -25,8 +26,7 @@ pub(crate) fn in_own_process(test: &str, scenario: impl FnOnce()) -> Ended {
 /// As [`in_own_process`], with further environment variables.
 pub(crate) fn in_own_process_with(test: &str, variables: &[(&str, &str)], scenario: impl FnOnce()) -> Ended {
     if env::var(SCENARIO).is_ok_and(|name| name == test) {
-        // SAFETY: setting a timer whose signal has its default effect concerns no memory.
-        unsafe { libc::alarm(KILLED_AFTER) };
+        go_on();
         scenario();
         eprintln!("{CAME_TO_ITS_END}");
         exit(0);
@@ -40,6 +40,12 @@ pub(crate) fn in_own_process_with(test: &str, variables: &[(&str, &str)], scenar
         .output()
         .expect("the test program starts again");
     Ended { status: output.status, said: String::from_utf8_lossy(&output.stderr).into_owned() }
+}
+
+/// Gives the scenario that runs in this process its time once more.
+pub(crate) fn go_on() {
+    // SAFETY: setting a timer whose signal has its default effect concerns no memory.
+    unsafe { libc::alarm(KILLED_AFTER) };
 }
 
 impl Ended {
