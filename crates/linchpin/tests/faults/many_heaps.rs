@@ -69,7 +69,7 @@ fn two_thousand_heaps_leave_nothing_behind() {
 }
 
 #[test]
-#[ignore = "the long form of the test above, for `cargo xtask faults`: takes a minute or some"]
+#[ignore = "the long form of the test above, for `cargo xtask faults`: takes minutes"]
 fn a_hundred_thousand_heaps_leave_nothing_behind() {
     let test = "many_heaps::a_hundred_thousand_heaps_leave_nothing_behind";
     // On a line of its own, for the task.
