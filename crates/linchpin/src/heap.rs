@@ -40,10 +40,10 @@ static NEXT_ID: StaticAtomicU64 = StaticAtomicU64::new(1);
 /// lead to, and the region with it, until the last of them is gone; the heap says so when it is dropped (pins by the
 /// hook of [`HeapBuilder::on_pin_leak`]).
 ///
-/// To drop it is to wait until a cycle in progress and that last one are through, `Drop`s of values included; so a thread must not
-/// drop it while it has what one of these `Drop`s waits for. A lock is such a thing, and so is a processor of another heap: a heap
-/// dropped inside a mutation that holds the only processor of another heap, which one of its values' `Drop`s mutates on the
-/// collector's thread, waits for ever.
+/// To drop it is to wait until a cycle in progress is through, and a last one, `Drop`s of values included; so a thread must not
+/// drop it while it has what one of these `Drop`s waits for. A lock is such a thing, and so is a processor of another heap:
+/// heap A dropped inside a mutation of heap B that holds B's only processor waits for ever if a `Drop` that A's collector
+/// runs meanwhile mutates B.
 ///
 /// # Fork
 ///

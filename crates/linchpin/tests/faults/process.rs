@@ -7,7 +7,8 @@ use std::{env, fs};
 const SCENARIO: &str = "LINCHPIN_TEST_SCENARIO";
 /// What a scenario that came to its end has said last, to its output: its error stream may take nothing.
 const CAME_TO_ITS_END: &str = "the scenario came to its end";
-/// A scenario that hangs is killed after so many seconds, so that its test fails instead of hanging, too.
+/// A scenario that hangs is killed after so many seconds, so that its test fails instead of hanging, too. A long one says
+/// meanwhile that it [goes on](go_on).
 const KILLED_AFTER: u32 = 600;
 
 /// How the process of a scenario ended.
@@ -36,8 +37,7 @@ pub(crate) fn unheard_in_own_process(test: &str, variables: &[(&str, &str)], sce
 
 fn run(test: &str, variables: &[(&str, &str)], error_stream: Stdio, scenario: impl FnOnce()) -> Ended {
     if env::var(SCENARIO).is_ok_and(|name| name == test) {
-        // SAFETY: setting a timer whose signal has its default effect concerns no memory.
-        unsafe { libc::alarm(KILLED_AFTER) };
+        go_on();
         scenario();
         println!("{CAME_TO_ITS_END}");
         exit(0);
@@ -59,6 +59,12 @@ fn run(test: &str, variables: &[(&str, &str)], error_stream: Stdio, scenario: im
         came_to_its_end: String::from_utf8_lossy(&output.stdout).contains(CAME_TO_ITS_END),
         said: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Gives the scenario that runs in this process its time once more.
+pub(crate) fn go_on() {
+    // SAFETY: setting a timer whose signal has its default effect concerns no memory.
+    unsafe { libc::alarm(KILLED_AFTER) };
 }
 
 impl Ended {

@@ -9,8 +9,9 @@ use linchpin::{Gc, Heap, Mutator, Root, Trace};
 
 const MIB: usize = 1 << 20;
 
-/// A thread's stack takes so much address space, and ...
-const STACKS: [(&str, &str); 1] = [("RUST_MIN_STACK", "268435456")];
+/// A thread's stack takes so much address space, and nothing else of a thread takes any (glibc's allocator would reserve some for
+/// each that allocates, sooner or later), and ...
+const STACKS: [(&str, &str); 2] = [("RUST_MIN_STACK", "268435456"), ("MALLOC_ARENA_MAX", "1")];
 const STACK: usize = 256 * MIB;
 /// ... this is too little for one, and enough for everything else.
 const NO_STACK: usize = 128 * MIB;
