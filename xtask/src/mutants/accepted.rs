@@ -59,6 +59,15 @@ const ACCEPTED: &[(&str, &str)] = &[
         "memory/sweep.rs: replace > with >= in Memory::sweep_and_return",
         "a full span among those with room is found full: speed",
     ),
+    (
+        "memory/sweep.rs: replace - with + in Memory::sweep_span",
+        "the colours alternate, so the next cycle's is the last one's",
+    ),
+    (
+        "memory/sweep.rs: replace - with + in Memory::sweep_span (2)",
+        "a full span among those with room is found full: speed",
+    ),
+    ("processor/mod.rs: replace Processor::try_run_in -> bool with false", "the slow path is taken each time: speed"),
 ];
 
 /// Why a mutant may survive, if it may.
