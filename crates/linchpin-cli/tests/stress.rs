@@ -80,3 +80,14 @@ fn absurd_arguments_are_refused_by_name() {
         assert!(output.stderr.contains(option), "{}", output.text());
     }
 }
+
+#[test]
+fn an_unknown_setting_is_refused_by_name() {
+    let output = run(linchpin(Path::new(".")).args(["stress", "--seconds", "0.1"]).env("LINCHPIN", "foo"));
+    assert_eq!(output.status.code(), Some(1), "{}", output.text());
+    assert!(output.stderr.contains("`foo`"), "{}", output.text());
+    let settings = ["verify", "verify=strict", "poison", "collect_every", "delay_handshakes", "move_mutations", "seed"];
+    for setting in settings {
+        assert!(output.stderr.contains(setting), "{setting}: {}", output.text());
+    }
+}

@@ -115,7 +115,12 @@ impl HeapBuilder {
     /// is printed, and the process ends unless it is a mere suspicion
     /// ([`UnreportedPointer`](crate::FindingKind::UnreportedPointer) without [`Verify::Strict`](crate::Verify::Strict)).
     ///
-    /// The hook may be called on the collector's thread or inside an allocation; it must not use the heap.
+    /// The hook may be called on the collector's thread or inside an allocation; it must not use the heap. When it returns, the
+    /// heap goes on.
+    ///
+    /// If it panics, the finding is printed and the process ends, whatever the finding is: there is nobody whom the panic could
+    /// reach on the collector's thread, and a heap that went on would have the panic of a test's hook come to nothing. To have
+    /// a test fail in good order, let the hook note what it is told, and look at the notes at the end of the test.
     pub fn on_finding(mut self, hook: impl Fn(&VerifyFinding) + Send + Sync + 'static) -> Self {
         self.finding_hook = Some(Arc::new(hook));
         self

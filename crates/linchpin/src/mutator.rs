@@ -14,6 +14,7 @@ use crate::processor::thread::Frame;
 use crate::processor::{Local, Processor};
 use crate::sync::Ordering;
 use crate::trace::{Allocate, Trace, TypeInfo, plain};
+use crate::verify::settings::Verify;
 
 /// The right to work on a heap, for the length of one [`mutate`](crate::Heap::mutate) call.
 ///
@@ -28,6 +29,8 @@ pub struct Mutator<'gc> {
 #[derive(Clone, Copy)]
 struct Place {
     info: &'static TypeInfo,
+    /// The same, but for types that share spans the type itself: where they go in a heap that verifies itself.
+    own: &'static TypeInfo,
     /// The size of the slot in bytes; for a large object the size of the object.
     slot_bytes: usize,
     large: bool,
@@ -43,36 +46,36 @@ impl Place {
         let slot_bytes = const { slot_bytes_of::<T>() };
         let info = <T as Object>::INFO;
         if const { slot_bytes_is_large::<T>() } {
-            return Self { info, slot_bytes, large: true, one_size: true };
+            return Self { info, own: info, slot_bytes, large: true, one_size: true };
         }
         if const { TypeInfo::of::<T>().is_plain() && align_of::<T>() <= GRANULE } {
-            let info = plain(const { plain_class::<T>() });
             return Self {
-                info,
+                info: plain(const { plain_class::<T>() }),
+                own: info,
                 slot_bytes: const { size_class::slot_bytes(plain_class::<T>()) },
                 large: false,
                 one_size: true,
             };
         }
-        Self { info, slot_bytes, large: false, one_size: true }
+        Self { info, own: info, slot_bytes, large: false, one_size: true }
     }
 
     /// The place of a slice of so many bytes, header included.
     fn of_slice(info: &'static TypeInfo, bytes: usize, align: usize) -> Self {
         if bytes > LARGE_BYTES || align > LARGE_BYTES {
-            return Self { info, slot_bytes: bytes, large: true, one_size: false };
+            return Self { info, own: info, slot_bytes: bytes, large: true, one_size: false };
         }
         let class = size_class::class_of(bytes);
         let slot_bytes = size_class::slot_bytes(class);
         if align > GRANULE {
             // The size is a multiple of the alignment, and so is every class that such a size is rounded up to.
             debug_assert!(slot_bytes.is_multiple_of(align));
-            return Self { info, slot_bytes, large: false, one_size: false };
+            return Self { info, own: info, slot_bytes, large: false, one_size: false };
         }
         if info.is_plain() {
-            return Self { info: plain(class), slot_bytes, large: false, one_size: true };
+            return Self { info: plain(class), own: info, slot_bytes, large: false, one_size: true };
         }
-        Self { info, slot_bytes, large: false, one_size: false }
+        Self { info, own: info, slot_bytes, large: false, one_size: false }
     }
 }
 
@@ -194,7 +197,7 @@ impl<'gc> Mutator<'gc> {
         let local = self.local();
         let start = match local.runs.next(place.info, place.slot_bytes, place.one_size) {
             Some(start) => start,
-            None => self.reserve_slow(place.info, place.slot_bytes)?,
+            None => self.reserve_slow(place.info, place.own, place.slot_bytes)?,
         };
         // Relaxed: who gets to see the object has synchronised with its publication.
         self.core().memory.region.mark(start.addr().get()).store(local.colour(), Ordering::Relaxed);
@@ -203,8 +206,12 @@ impl<'gc> Mutator<'gc> {
 
     #[cold]
     #[inline(never)]
-    fn reserve_slow(&self, info: &'static TypeInfo, slot_bytes: usize) -> Option<NonNull<u8>> {
+    fn reserve_slow(&self, info: &'static TypeInfo, own: &'static TypeInfo, slot_bytes: usize) -> Option<NonNull<u8>> {
         let local = self.local();
+        // A span that types share has no name for its objects, and nothing to look through them with. The verifier needs both:
+        // then no run is ever found by the name of such a span, and each type with it comes here each time.
+        let is_verified = self.core().config.debug.verify != Verify::Off;
+        let info = if is_verified { own } else { info };
         let armed = local.mode() == Mode::Arm;
         let memory = &self.core().memory;
         // What is not installed in the table comes back here each time.

@@ -16,7 +16,7 @@ pub(crate) fn settings(seed: u64) -> DebugSettings {
     let mut numbers = Numbers::new(seed, u64::MAX - 2);
     // From every few allocations to every ten thousand, so that cycles are sometimes dense and sometimes find much.
     let every = (1 + numbers.below(9)) as u64 * 10_u64.pow(numbers.below(5) as u32);
-    let delay = 10_u64.pow(numbers.below(4) as u32) * (1 + numbers.below(9)) as u64 / 3;
+    let delay = (10_u64.pow(numbers.below(4) as u32) * (1 + numbers.below(9)) as u64 / 3).max(1);
     DebugSettings::new()
         .verify(Verify::Strict)
         .poison(true)
@@ -50,5 +50,28 @@ pub(crate) fn verify_now_and_then(run: &Run, mut numbers: Numbers) {
             run.problem(problem);
         }
         std::thread::sleep(Duration::from_millis(numbers.below(200) as u64));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each disturbance is there with every seed, and the strengths differ.
+    #[test]
+    fn every_seed_switches_everything_on() {
+        let mut delays = std::collections::BTreeSet::new();
+        for seed in 0..1000 {
+            let text = settings(seed).to_string();
+            let number = |name: &str| -> u64 {
+                let value = text.split(',').find_map(|item| item.strip_prefix(name)).expect(name);
+                value.parse().expect("a number")
+            };
+            assert!(text.starts_with("verify=strict,poison,") && text.contains(",move_mutations,"), "{text}");
+            assert!(number("collect_every=") > 0 && number("delay_handshakes=") > 0, "{text}");
+            assert_eq!(number("seed="), seed);
+            delays.insert(number("delay_handshakes="));
+        }
+        assert!(delays.len() > 20, "{delays:?}");
     }
 }

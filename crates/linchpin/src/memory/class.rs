@@ -1,7 +1,7 @@
 //! Classes: which spans hold the objects of one type and slot size.
 //!
 //! A class is a Rust type with one slot size, or, for types with neither pointers nor `Drop`, a slot size
-//! alone. It lists the spans it owns that no processor holds, by what is known of them:
+//! alone (the type as well in a heap that verifies itself). It lists the spans it owns that no processor holds, by what is known of them:
 //!
 //! | list | in it |
 //! | --- | --- |

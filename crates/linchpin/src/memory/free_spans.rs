@@ -116,6 +116,14 @@ impl FreeSpans {
         Ok(())
     }
 
+    /// Has a free run missing from one of the two tables, or back in it, for the verifier's tests.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn set_listed_by_length(&mut self, start: usize, units: usize, listed: bool) {
+        let entry = (units as u32, start as u32);
+        let changed = if listed { self.by_length.insert(entry) } else { self.by_length.remove(&entry) };
+        assert!(changed, "there is such a run");
+    }
+
     fn insert(&mut self, start: u32, length: u32) {
         self.by_start.insert(start, length);
         self.by_length.insert((length, start));
@@ -162,5 +170,34 @@ mod tests {
         assert_eq!(free.take(3), Some(2));
         assert_eq!(free.take(1), Some(5));
         assert_eq!(free.take(1), None);
+    }
+    /// Whatever is wrong with the table, the check says so; and it says what.
+    #[test]
+    fn a_table_that_does_not_agree_with_itself_is_told_of() {
+        type Change = fn(&mut FreeSpans);
+        let table = |change: Change| {
+            let mut free = FreeSpans::new(16);
+            for _ in 0..10 {
+                free.take(1).unwrap();
+            }
+            free.give_back(2, 3);
+            free.give_back(6, 1);
+            free.check().unwrap();
+            change(&mut free);
+            free.check()
+        };
+        let broken: [(Change, &str); 7] = [
+            (|free| free.insert(8, 0), "units 8..8 are free"),
+            (|free| free.insert(8, 2), "units 8..10 are free"),
+            (|free| free.end = 9, "all from 10 of 9 on"),
+            (|free| free.insert(4, 1), "unit 4 overlaps or touches"),
+            (|free| _ = free.by_length.remove(&(1, 6)), "1 units at 6 is not listed"),
+            (|free| _ = free.by_length.insert((9, 9)), "3 runs by length, 2 by start"),
+            (|free| free.in_use += 1, "4 units are free and 7 in use, of 10"),
+        ];
+        for (change, problem) in broken {
+            let told = table(change).expect_err(problem);
+            assert!(told.contains(problem), "{told}");
+        }
     }
 }

@@ -151,6 +151,12 @@ impl Memory {
         f(&self.free.lock())
     }
 
+    /// Changes the table of free units, for the verifier's tests.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn with_free_spans_mut(&self, f: impl FnOnce(&mut FreeSpans)) {
+        f(&mut self.free.lock());
+    }
+
     /// Units in use.
     pub(crate) fn units_in_use(&self) -> usize {
         self.free.lock().in_use()

@@ -273,6 +273,15 @@ impl Runs {
         .collect()
     }
 
+    /// Moves the cursor of the run in a span by so many bytes, for the verifier's tests.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn move_cursor(&self, unit: usize, by: isize) {
+        let is_there = |place: &&Cell<Run>| !place.get().class.is_null() && place.get().unit == unit;
+        let place = self.table.iter().find(is_there).expect("the table has a run in that span");
+        let run = place.get();
+        place.set(Run { cursor: run.cursor.wrapping_offset(by), ..run });
+    }
+
     /// What was allocated in runs since the processor was made.
     pub(crate) fn allocated(&self) -> Allocated {
         let mut allocated = self.finished.get();

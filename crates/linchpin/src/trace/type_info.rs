@@ -17,7 +17,8 @@ pub struct TypeInfo {
     pub(crate) trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
     /// Drops an object's value; `None` if there is nothing to drop.
     pub(crate) drop: Option<unsafe fn(NonNull<u8>)>,
-    /// Looks at an object's words for the verifier; `None` for spans that types share.
+    /// Looks at an object's words for the verifier; `None` for spans that types share (which they do not in a heap that
+    /// verifies itself).
     pub(crate) inspect: Option<unsafe fn(NonNull<u8>, &mut Inspector<'_>)>,
     /// The objects are slices.
     is_slice: bool,
@@ -72,7 +73,7 @@ impl TypeInfo {
         (self.is_slice && size != 0).then(|| (offset / size, offset % size))
     }
 
-    /// Objects that are neither traced nor dropped share spans by size.
+    /// Objects that are neither traced nor dropped share spans by size, unless the heap verifies itself.
     pub(crate) const fn is_plain(&self) -> bool {
         self.trace.is_none() && self.drop.is_none()
     }

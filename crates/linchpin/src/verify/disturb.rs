@@ -52,5 +52,44 @@ impl Core {
         } else {
             thread::sleep(Duration::from_micros(microseconds));
         }
+        // Relaxed: a figure.
+        self.debug.delays.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{DebugSettings, Heap};
+
+    fn draws(dice: &Dice) -> Vec<u64> {
+        (0..32).map(|_| dice.below(1_000_000)).collect()
+    }
+
+    #[test]
+    fn dice_follow_from_their_seed() {
+        for seed in [0, 1, 7, u64::MAX] {
+            assert_eq!(draws(&Dice::new(seed)), draws(&Dice::new(seed)), "one seed");
+            assert_ne!(draws(&Dice::new(seed)), draws(&Dice::new(seed ^ 2)), "two seeds");
+            let heap = Heap::builder().debug(DebugSettings::new().seed(seed)).build().unwrap();
+            assert_eq!(draws(&heap.core().debug.dice), draws(&Dice::new(seed)), "the setting reaches the dice");
+        }
+    }
+
+    /// How many handshakes of some cycles were delayed.
+    fn delays(settings: DebugSettings) -> u64 {
+        let heap = Heap::builder().processors(2).debug(settings.seed(3)).build().unwrap();
+        for _ in 0..20 {
+            heap.mutate(|mu| _ = mu.alloc(1_u64));
+            heap.collect();
+        }
+        heap.core().debug.delays.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn handshakes_are_delayed_when_asked_for() {
+        // Every other one or so, of at least four a cycle.
+        assert!(delays(DebugSettings::new().delay_handshakes(10)) > 10);
+        assert_eq!(delays(DebugSettings::new().delay_handshakes(0)), 0);
     }
 }

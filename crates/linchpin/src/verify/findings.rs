@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::settings::Verify;
-use crate::panics::tell;
+use crate::panics::{caught, tell};
 use crate::sync::{Arc, Mutex};
 
 /// What kind of thing is wrong.
@@ -17,7 +17,18 @@ pub enum FindingKind {
     BlackToWhite,
     /// A pointer that was reported by a type's `trace` leads to no object.
     StrayPointer,
-    /// An object seems to hold a pointer that its type's `trace` does not report.
+    /// An object seems to hold a pointer that its type's `trace` does not report, or that its type has, by
+    /// `NEEDS_TRACE = false`, said there could not be.
+    ///
+    /// Looked at are the words of values whose `Trace` was written by hand, wherever derived types and containers hold them.
+    /// Not found is a pointer
+    /// * in memory that such a value owns elsewhere (a forgotten `Vec<Gc<_>>` or `Box<Gc<_>>`);
+    /// * that is not kept as an address: packed with other bits, or misaligned;
+    /// * in a `GcMutex` or `GcRwLock` while mutations run ([`Heap::verify`](crate::Heap::verify) looks there);
+    /// * in an object of a type with neither `Drop` nor trace, if only `Heap::verify` looks, and
+    ///   [`DebugSettings::verify`](crate::DebugSettings::verify) was not asked for when the heap was built: such types share
+    ///   their memory then, and what is of which type is not known;
+    /// * that changes too often to be seen twice.
     UnreportedPointer,
     /// Grey objects were left when the mark had ended.
     GreyLeft,
@@ -135,10 +146,14 @@ impl Findings {
         self.unreported.lock().insert(key)
     }
 
-    /// Tells the hook; without one prints, and ends the process unless it is a mere suspicion.
+    /// Tells the hook; without one prints, and ends the process unless it is a mere suspicion. Never unwinds: who reports is in
+    /// the middle of a cycle, or of an allocation whose memory nobody has on the books yet.
     pub(crate) fn report(&self, finding: &VerifyFinding) {
         if let Some(hook) = &self.hook {
-            return hook(finding);
+            if caught(|| hook(finding)).is_err() {
+                hook_panicked(finding);
+            }
+            return;
         }
         tell(format_args!("{finding}"));
         if finding.kind != FindingKind::UnreportedPointer || self.strict {
@@ -146,4 +161,13 @@ impl Findings {
             std::process::abort();
         }
     }
+}
+
+/// A hook that panics has not decided to go on. There is nobody whom the panic could reach in a cycle, and to contain it would
+/// have a test pass whose hook asserts something.
+#[cold]
+fn hook_panicked(finding: &VerifyFinding) -> ! {
+    tell(format_args!("{finding}"));
+    tell(format_args!("the hook of HeapBuilder::on_finding panicked when it was told this; aborting"));
+    std::process::abort();
 }

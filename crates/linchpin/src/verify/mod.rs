@@ -52,6 +52,8 @@ pub(crate) struct Debugging {
     pub(crate) dice: Dice,
     /// Held by a cycle from beginning to end, and by `Heap::verify`, which needs the collector to stand still.
     pub(crate) no_cycle: Mutex<()>,
+    /// Handshakes that were delayed.
+    pub(crate) delays: AtomicU64,
     /// Cycles verified, and objects that were checked in them and in `Heap::verify`.
     pub(crate) verifications: AtomicU64,
     pub(crate) objects: AtomicU64,
@@ -69,6 +71,7 @@ impl Debugging {
             findings,
             dice: Dice::new(seed),
             no_cycle: Mutex::new(()),
+            delays: AtomicU64::new(0),
             verifications: AtomicU64::new(0),
             objects: AtomicU64::new(0),
             #[cfg(test)]

@@ -9,8 +9,9 @@
 //! So derived types never raise an alarm, unless a field's type has a `Trace` by hand. In one that has, padding, the unused part of
 //! an enum, an integer that happens to be an address, and an address of a pinned object kept as a plain pointer all look like
 //! what was forgotten. That is why a suspicion is no error by default, and each type and offset is told once. What is not found:
-//! pointers in memory that a value with a hand-written `Trace` owns elsewhere (a forgotten `Vec`), and in types without trace and
-//! without drop, which share spans and have no name there.
+//! pointers in memory that a value with a hand-written `Trace` owns elsewhere (a forgotten `Vec`). Types without trace and
+//! without drop share spans, where they have no name; in a heap that verifies itself each has spans of its own, and is looked
+//! through like any other. (A heap that does not, and is asked by `Heap::verify`, has them shared.)
 //!
 //! **How words are read.** The bytes may be padding, which is not initialised, and may be stored to by mutations at the same
 //! time, by atomics in correct programs. No load of Rust's own may do that to any byte at hand. So the load is one machine

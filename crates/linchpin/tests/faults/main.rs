@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod finding_hook;
 mod fork;
 mod full_region;
 mod leak_hook;

@@ -29,7 +29,7 @@ proptest! {
 fn run(programs: &[Program], processors: usize) {
     let mut settings = programs[0].settings.clone();
     settings.processors = processors;
-    let (heap, leaks) = heap_of(&settings);
+    let (heap, told) = heap_of(&settings);
     let common = Arc::new(Common::new(&heap));
     let stop = AtomicBool::new(false);
     let mut worlds: Vec<World> = thread::scope(|scope| {
@@ -42,7 +42,7 @@ fn run(programs: &[Program], processors: usize) {
         let workers: Vec<_> = programs
             .iter()
             .map(|program| {
-                let mut world = World::among(Arc::clone(&heap), Arc::clone(&leaks), Arc::clone(&common));
+                let mut world = World::among(Arc::clone(&heap), Arc::clone(&told), Arc::clone(&common));
                 scope.spawn(move || {
                     program.actions.iter().for_each(|action| world.run(action));
                     world
@@ -64,4 +64,9 @@ fn run(programs: &[Program], processors: usize) {
     let stats = heap.stats();
     assert_eq!((stats.roots, stats.live_objects), (0, 0));
     assert_eq!(stats.allocated_objects, stats.freed_objects);
+    if settings.watch.is_some() {
+        assert!(stats.verifications > 0);
+        heap.verify().unwrap_or_else(|error| panic!("{error}"));
+    }
+    told.assert_in_order();
 }

@@ -21,6 +21,19 @@ pub(crate) struct Settings {
     /// 1: a cycle every 40 KiB. 100000: none but those that the program asks for.
     pub(crate) growth_percent: u32,
     pub(crate) pinner_cache: bool,
+    /// How the heap verifies and disturbs itself, if it does.
+    pub(crate) watch: Option<Watch>,
+}
+
+/// A heap that verifies itself, strictly, and fills its free memory; and how it is disturbed.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    /// A cycle after so many allocations.
+    pub(crate) collect_every: Option<u64>,
+    /// In microseconds at most.
+    pub(crate) delay_handshakes: u64,
+    pub(crate) move_mutations: bool,
+    pub(crate) seed: u64,
 }
 
 /// What an object is.
@@ -178,8 +191,27 @@ pub(crate) enum Setting {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (2_usize..=4, prop_oneof![3 => Just(100_000_u32), 1 => Just(1_u32)], prop::bool::weighted(0.8))
-        .prop_map(|(processors, growth_percent, pinner_cache)| Settings { processors, growth_percent, pinner_cache })
+    let growth_percent = prop_oneof![3 => Just(100_000_u32), 1 => Just(1_u32)];
+    (2_usize..=4, growth_percent, prop::bool::weighted(0.8), option::weighted(0.4, watch())).prop_map(
+        |(processors, growth_percent, pinner_cache, watch)| Settings {
+            processors,
+            growth_percent,
+            pinner_cache,
+            watch,
+        },
+    )
+}
+
+fn watch() -> impl Strategy<Value = Watch> {
+    let delay = prop_oneof![2 => Just(0), 1 => 1..=20_u64];
+    (option::weighted(0.7, 2..=60_u64), delay, any::<bool>(), any::<u64>()).prop_map(
+        |(collect_every, delay_handshakes, move_mutations, seed)| Watch {
+            collect_every,
+            delay_handshakes,
+            move_mutations,
+            seed,
+        },
+    )
 }
 
 fn length(most: usize) -> impl Strategy<Value = usize> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use linchpin::{Heap, PinLeak, PinLeakCause};
+use linchpin::{DebugSettings, Heap, PinLeak, PinLeakCause, Verify, VerifyFinding};
 use parking_lot::Mutex;
 
 use crate::helpers::{Aside, Beside, let_the_collector_move};
@@ -12,14 +12,22 @@ use crate::program::{Action, Handle, NAMES, Pick, Settings};
 use crate::shared::Common;
 use crate::state::State;
 
-/// Leaked pins that the heap has reported.
+/// What the heap has told its hooks: leaked pins, and what its verifier has found.
 #[derive(Default)]
-pub(crate) struct Leaks {
+pub(crate) struct Told {
     swept: AtomicUsize,
     outstanding: AtomicUsize,
+    findings: Mutex<Vec<VerifyFinding>>,
 }
 
-impl Leaks {
+impl Told {
+    /// Fails if the verifier has found anything.
+    #[track_caller]
+    pub(crate) fn assert_in_order(&self) {
+        let findings = self.findings.lock();
+        assert!(findings.is_empty(), "the verifier has found: {findings:#?}");
+    }
+
     fn note(&self, leak: &PinLeak) {
         let pins = match leak.cause() {
             PinLeakCause::PinnerSwept => &self.swept,
@@ -30,18 +38,30 @@ impl Leaks {
 }
 
 /// A heap as the settings say.
-pub(crate) fn heap_of(settings: &Settings) -> (Arc<Heap>, Arc<Leaks>) {
-    let leaks = Arc::<Leaks>::default();
-    let noted = Arc::clone(&leaks);
+pub(crate) fn heap_of(settings: &Settings) -> (Arc<Heap>, Arc<Told>) {
+    let told = Arc::<Told>::default();
+    let [of_leaks, of_findings] = [(); 2].map(|()| Arc::clone(&told));
+    let mut debug = DebugSettings::new();
+    if let Some(watch) = &settings.watch {
+        debug = debug
+            .verify(Verify::Strict)
+            .poison(true)
+            .delay_handshakes(watch.delay_handshakes)
+            .move_mutations(watch.move_mutations)
+            .seed(watch.seed);
+        debug = watch.collect_every.into_iter().fold(debug, DebugSettings::collect_every);
+    }
     let heap = Heap::builder()
         .processors(settings.processors)
         .growth_percent(settings.growth_percent)
         .pinner_cache(settings.pinner_cache)
         .region_size(1 << 30)
-        .on_pin_leak(move |leak| noted.note(leak))
+        .debug(debug)
+        .on_pin_leak(move |leak| of_leaks.note(leak))
+        .on_finding(move |finding| of_findings.findings.lock().push(finding.clone()))
         .build()
         .expect("the settings are in range");
-    (Arc::new(heap), leaks)
+    (Arc::new(heap), told)
 }
 
 /// A program on its way.
@@ -53,14 +73,16 @@ pub(crate) struct World {
     heap: Option<Arc<Heap>>,
     /// What it shares with other threads; without it, it has the heap to itself.
     common: Option<Arc<Common>>,
-    leaks: Arc<Leaks>,
+    told: Arc<Told>,
     /// No cycle starts but those it asks for.
     only_own_cycles: bool,
+    /// The heap, which it has to itself, verifies itself, and is to be verified exactly now and then.
+    watched: bool,
 }
 
 impl World {
     pub(crate) fn alone(settings: &Settings) -> Self {
-        let (heap, leaks) = heap_of(settings);
+        let (heap, told) = heap_of(settings);
         let state = Arc::new(Mutex::new(State::new()));
         Self {
             beside: Some(Beside::new(Arc::clone(&heap), Arc::clone(&state))),
@@ -68,20 +90,23 @@ impl World {
             state,
             heap: Some(heap),
             common: None,
-            leaks,
-            only_own_cycles: settings.growth_percent == 100_000,
+            told,
+            only_own_cycles: settings.growth_percent == 100_000
+                && settings.watch.as_ref().is_none_or(|watch| watch.collect_every.is_none()),
+            watched: settings.watch.is_some(),
         }
     }
 
-    pub(crate) fn among(heap: Arc<Heap>, leaks: Arc<Leaks>, common: Arc<Common>) -> Self {
+    pub(crate) fn among(heap: Arc<Heap>, told: Arc<Told>, common: Arc<Common>) -> Self {
         Self {
             beside: None,
             aside: None,
             state: Arc::new(Mutex::new(State::new())),
             heap: Some(heap),
             common: Some(common),
-            leaks,
+            told,
             only_own_cycles: false,
+            watched: false,
         }
     }
 
@@ -121,6 +146,7 @@ impl World {
         let mut state = self.state.lock();
         state.compare_drops();
         state.compare_pins(Some(&heap));
+        self.told.assert_in_order();
     }
 
     fn run_beside(&mut self, heap: &Heap, action: &Action) {
@@ -151,6 +177,10 @@ impl World {
         self.release();
         let kept = self.state.lock().kept();
         heap.collect();
+        if self.watched {
+            let report = heap.verify().unwrap_or_else(|error| panic!("{error}"));
+            assert!(report.suspicions.is_empty(), "{report:?}");
+        }
         let mut state = self.state.lock();
         state.compare_freed(&kept);
         state.compare_contents(heap);
@@ -181,7 +211,7 @@ impl World {
         let dropped = things.iter().filter(|thing| thing.gone && thing.has_drop).count();
         assert_eq!(stats.dropped_values, dropped as u64);
         if self.only_own_cycles {
-            assert_eq!(self.leaks.swept.load(Ordering::SeqCst), state.model.swept_pins);
+            assert_eq!(self.told.swept.load(Ordering::SeqCst), state.model.swept_pins);
             assert_eq!(stats.live_objects, alive.clone().count() as u64);
             assert!(stats.live_bytes >= alive.map(|thing| thing.bytes as u64).sum());
             assert!(stats.span_bytes as u64 >= stats.live_bytes);
@@ -199,7 +229,7 @@ impl World {
         let outstanding: usize = state.pinners.iter().map(|named| named.pins.len()).sum();
         let vaults = state.model.things.iter().filter(|thing| !thing.gone).flat_map(|thing| &thing.keeps);
         let in_vaults: usize = vaults.map(|keeps| keeps.pins.len()).sum();
-        assert_eq!(self.leaks.outstanding.load(Ordering::SeqCst), outstanding + in_vaults);
+        assert_eq!(self.told.outstanding.load(Ordering::SeqCst), outstanding + in_vaults);
     }
 
     fn handle_after_the_heap(&self, handle: &Handle) {
@@ -215,8 +245,9 @@ impl World {
         let kept = state.kept();
         state.compare_freed(&kept);
         state.compare_pins(None);
+        self.told.assert_in_order();
         if self.only_own_cycles {
-            assert_eq!(self.leaks.swept.load(Ordering::SeqCst), state.model.swept_pins);
+            assert_eq!(self.told.swept.load(Ordering::SeqCst), state.model.swept_pins);
         }
     }
 

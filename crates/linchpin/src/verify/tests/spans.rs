@@ -1,0 +1,131 @@
+//! Lists of spans and their records.
+
+use super::*;
+use crate::Object;
+
+#[test]
+fn a_record_of_another_cycle_is_found() {
+    let verified = Verified::new();
+    let (_root, address) = verified.rooted();
+    verified.heap.collect();
+    let region = &verified.core().memory.region;
+    let span = region.span(region.unit_of(address));
+    let cycle = span.swept_cycle();
+    span.set_swept_cycle(cycle + 2);
+    verified.assert_verify_finds(FindingKind::SpanRecord);
+    span.set_swept_cycle(cycle);
+    verified.assert_in_order();
+}
+
+#[test]
+fn a_span_in_two_places_is_found() {
+    let verified = Verified::new();
+    let (_root, address) = verified.rooted();
+    verified.heap.collect();
+    let memory = &verified.core().memory;
+    let unit = memory.region.unit_of(address);
+    let class = listing_class(memory, unit);
+    class.give_back(unit, true);
+    assert_eq!(
+        verified.assert_verify_finds(FindingKind::SpanList).address(),
+        memory.region.unit_start(unit).addr().get()
+    );
+    assert!(take_listed(memory, class), "one of the two is taken out");
+    verified.assert_in_order();
+}
+
+#[test]
+fn a_span_in_no_place_is_found() {
+    let verified = Verified::new();
+    let (_root, address) = verified.rooted();
+    verified.heap.collect();
+    let memory = &verified.core().memory;
+    let unit = memory.region.unit_of(address);
+    let class = listing_class(memory, unit);
+    assert!(take_listed(memory, class));
+    let error = verified.heap.verify().unwrap_err();
+    // Its object is missing from the figures as well.
+    assert_eq!(kinds_of(&error), [FindingKind::Figures, FindingKind::SpanList], "{error}");
+    class.give_back(unit, true);
+    verified.assert_in_order();
+}
+
+#[test]
+fn a_span_that_is_listed_as_unswept_after_the_sweep_is_found() {
+    let verified = Verified::new();
+    let (_root, address) = verified.rooted();
+    verified.heap.collect();
+    let memory = &verified.core().memory;
+    let unit = memory.region.unit_of(address);
+    let class = listing_class(memory, unit);
+    // As if it had not been swept of the dead of a cycle that is not there yet.
+    class.gather_unswept(&memory.region, memory.marked_cycle() + 1);
+    let finding = verified.assert_verify_finds(FindingKind::SpanList);
+    assert_eq!(finding.address(), memory.region.unit_start(unit).addr().get());
+    assert!(finding.to_string().contains("unswept"), "{finding}");
+    assert_eq!(class.take_unswept(&memory.classes), Some(unit));
+    memory.classes.swept_one();
+    class.give_back(unit, true);
+    verified.assert_in_order();
+}
+
+/// Fails unless a wrong record is all that there is to find, or, if the span is said to be `longer`, that and the number of
+/// units in use; and unless what is wrong with it is told so.
+#[track_caller]
+fn assert_record_is_wrong(verified: &Verified, unit: usize, problem: &str, longer: bool) {
+    let error = verified.heap.verify().unwrap_err();
+    let expected: &[_] =
+        if longer { &[FindingKind::SpanRecord, FindingKind::SpanList] } else { &[FindingKind::SpanRecord] };
+    assert_eq!(kinds_of(&error), expected, "{error}");
+    let finding = &error.findings()[0];
+    assert_eq!(finding.address(), verified.core().memory.region.unit_start(unit).addr().get());
+    assert!(finding.to_string().contains(problem), "{finding}");
+}
+
+#[test]
+fn a_record_of_another_type_is_found() {
+    let verified = Verified::new();
+    let (_root, address) = verified.rooted();
+    verified.heap.collect();
+    let memory = &verified.core().memory;
+    let unit = memory.region.unit_of(address);
+    let class = listing_class(memory, unit);
+    let other = memory.classes.class(<[u8] as Object>::INFO, class.slot_bytes());
+    let span = memory.region.span(unit);
+    span.open(other, class.slot_bytes(), 1, memory.marked_cycle());
+    assert_record_is_wrong(&verified, unit, "not of the type of its class", false);
+    span.open(class, class.slot_bytes(), 1, memory.marked_cycle());
+    verified.assert_in_order();
+}
+
+#[test]
+fn a_record_of_another_size_is_found() {
+    let verified = Verified::new();
+    let (_root, address) = verified.rooted();
+    verified.heap.collect();
+    let memory = &verified.core().memory;
+    let unit = memory.region.unit_of(address);
+    let class = listing_class(memory, unit);
+    assert_eq!((class.slot_bytes(), memory.region.unit_start(unit).addr().get()), (32, address), "in its first slot");
+    let span = memory.region.span(unit);
+    span.open(class, 64, 1, memory.marked_cycle());
+    assert_record_is_wrong(&verified, unit, "1 units and slots of 64, its class 32 bytes", false);
+    span.open(class, 32, 2, memory.marked_cycle());
+    assert_record_is_wrong(&verified, unit, "2 units and slots of 32, its class 32 bytes", true);
+    span.open(class, 32, 1, memory.marked_cycle());
+    verified.assert_in_order();
+}
+
+#[test]
+fn a_unit_that_does_not_know_its_place_in_its_span_is_found() {
+    let verified = Verified::new();
+    let root = verified.heap.mutate(|mu| mu.root(mu.alloc_slice_copy(&[1_u8; 70_000])));
+    verified.heap.collect();
+    let region = &verified.core().memory.region;
+    let unit = region.unit_of(verified.heap.mutate(|mu| Gc::as_ptr(root.get(mu)).addr()));
+    assert_eq!((region.span(unit).units(), region.span(unit + 1).back()), (2, 1));
+    region.span(unit + 1).continue_span(2);
+    assert_record_is_wrong(&verified, unit, "unit 1 says that it is unit 2 of 0", false);
+    region.span(unit + 1).continue_span(1);
+    verified.assert_in_order();
+}
