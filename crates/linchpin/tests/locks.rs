@@ -401,3 +401,53 @@ fn a_guard_is_lent_to_threads() {
         assert_eq!(sum, 6);
     });
 }
+
+/// Locks move between many others, so that in most cycles most of them are taken in one mode or another for the first time.
+#[test]
+fn locks_that_move_among_many_keep_what_they_hold() {
+    const OUTER: usize = 512;
+    type Inner<'gc> = GcMutex<Option<Gc<'gc, Counted>>>;
+    let heap = Heap::builder().processors(4).build().expect("a heap");
+    let ledger = Ledger::new(2 * OUTER);
+    let outer: Vec<Root<GcMutex<Vec<Inner<'static>>>>> = (0..OUTER)
+        .map(|index| {
+            heap.mutate(|mu| {
+                let inner = |entry| GcMutex::new(Some(mu.alloc(ledger.counted(entry))));
+                mu.root(mu.alloc(GcMutex::new(vec![inner(2 * index), inner(2 * index + 1)])))
+            })
+        })
+        .collect();
+    let stop = Stop::default();
+    thread::scope(|scope| {
+        scope.spawn(|| stop.until(|| heap.collect()));
+        let _stop = stop.on_drop();
+        let movers: [_; 3] = std::array::from_fn(|thread| {
+            let (heap, outer) = (&heap, &outer);
+            scope.spawn(move || {
+                let mut state = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(thread as u64 + 1);
+                for _ in 0..3000 {
+                    heap.mutate(|mu| {
+                        for _ in 0..30 {
+                            state ^= state << 13;
+                            state ^= state >> 7;
+                            state ^= state << 17;
+                            let [from, to] = [state >> 33, state >> 43].map(|bits| &outer[bits as usize % OUTER]);
+                            let moved = from.get(mu).as_ref().lock(mu).pop();
+                            to.get(mu).as_ref().lock(mu).extend(moved);
+                            if state >> 59 == 0 {
+                                thread::yield_now();
+                            }
+                        }
+                    });
+                }
+            })
+        });
+        for mover in movers {
+            mover.join().expect("a thread that moves locks");
+        }
+    });
+    ledger.assert_none();
+    drop(outer);
+    heap.collect();
+    ledger.assert_each_once();
+}

@@ -22,12 +22,22 @@ const SHARE_ABOVE: usize = 256;
 /// white object's.
 const INSPECTING: u8 = u8::MAX;
 
+/// What a lock behind which a tracer looks does with what it remembers; see [`lock`](crate::gc::lock).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LockMemory {
+    /// It remembers to have been traced in this cycle; if it does already, it is left out.
+    Remembers,
+    /// It remembers nothing any more.
+    Forgets,
+    /// That stays as it is.
+    Keeps,
+}
+
 /// What a [`Trace`](crate::Trace) implementation reports pointers to.
 pub struct Tracer<'a> {
     region: &'a Region,
     black: u8,
-    /// Whether locks whose contents it traces may remember that; see [`lock`](crate::gc::lock).
-    counts: bool,
+    memory: LockMemory,
     /// It has come to a lock that somebody had.
     passed_by: bool,
     stack: Vec<Grey>,
@@ -36,17 +46,19 @@ pub struct Tracer<'a> {
 
 impl<'a> Tracer<'a> {
     pub(crate) fn new(region: &'a Region, black: u8) -> Self {
-        Self { region, black, counts: true, passed_by: false, stack: Vec::new(), marker: PhantomData }
+        Self { region, black, memory: LockMemory::Remembers, passed_by: false, stack: Vec::new(), marker: PhantomData }
     }
 
-    /// One for a barrier, which shades what it is told of. In `Arm` no lock may remember that it was traced.
+    /// One for a barrier, which shades what it is told of. That it passes by a lock need not be noted: only a forgotten guard can
+    /// have one that lies in what a barrier shades, which is in its mutation's hands alone.
     pub(crate) fn shading(region: &'a Region, black: u8, mode: Mode) -> Self {
-        Self { counts: mode != Mode::Arm, ..Self::new(region, black) }
+        let memory = if mode == Mode::Arm { LockMemory::Forgets } else { LockMemory::Remembers };
+        Self { memory, ..Self::new(region, black) }
     }
 
     /// One that marks nothing, and records every pointer for [`take_reported`](Self::take_reported).
     pub(crate) fn inspecting(region: &'a Region) -> Self {
-        Self { counts: false, ..Self::new(region, INSPECTING) }
+        Self { memory: LockMemory::Keeps, ..Self::new(region, INSPECTING) }
     }
 
     /// What is marked, and not traced yet.
@@ -54,9 +66,14 @@ impl<'a> Tracer<'a> {
         std::mem::take(&mut self.stack)
     }
 
-    /// Whether a lock is to remember that this tracer has seen its contents.
-    pub(crate) fn counts(&self) -> bool {
-        self.counts
+    /// What locks it comes to do with what they remember.
+    pub(crate) fn lock_memory(&self) -> LockMemory {
+        self.memory
+    }
+
+    /// Whether it has passed by a lock since this was last asked.
+    pub(crate) fn take_passed_by(&mut self) -> bool {
+        std::mem::take(&mut self.passed_by)
     }
 
     /// What was reported since this was last asked; of a tracer that inspects.
@@ -154,7 +171,7 @@ impl Marking {
                 Some(batch) => tracer.stack.extend(batch),
                 None if self.wait_for_work(queue) => {}
                 None => {
-                    if std::mem::take(&mut tracer.passed_by) {
+                    if tracer.take_passed_by() {
                         queue.note_passed_by();
                     }
                     return abort.disarm();

@@ -150,9 +150,12 @@ unsafe fn is_confirmed(
 ) -> bool {
     (0..CONFIRMATIONS).all(|_| {
         let reported = info.trace.is_some_and(|trace| {
+            tracer.take_passed_by();
             // SAFETY: the caller's promise.
             unsafe { trace(object, tracer) };
-            tracer.take_reported().iter().any(|child| child.addr().get() == address)
+            let reported = tracer.take_reported();
+            // What is behind a lock that somebody has is not reported, and is not forgotten.
+            tracer.take_passed_by() || reported.iter().any(|child| child.addr().get() == address)
         });
         // SAFETY: the caller's promise; it is aligned.
         !reported && unsafe { load_opaque(word) } == address

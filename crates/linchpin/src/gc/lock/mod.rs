@@ -35,10 +35,17 @@
 //! as it would itself take to shade the contents. To read through a [`GcRwLock`] needs no barrier, and waits for no marker.
 //!
 //! **What a lock remembers** is the colour of the cycle in which its contents were traced last, which with two colours must never
-//! be two cycles old. It is not: in each cycle an object that survives is traced, with its locks, or was born in it, with
-//! new locks (which remember nothing) or such as were taken out of other contents, which were traced before the change.
+//! be two cycles old. It is not: in each cycle an object that survives is traced, with its locks, or was born in it.
 //!
-//! The model (`linchpin-model`, `steps_lock`) leaves out each of these parts in turn.
+//! **Locks behind locks** can be taken out by who has the outer one, changed past their own ([`GcMutex::get_mut`]), and put
+//! elsewhere: behind another lock, or into a new object. In `Mark` such a lock remembers this cycle (or, if it is new, nothing), since
+//! the contents it came from were traced. In `Arm` it must remember nothing, or who traces the place it goes to would leave it
+//! out: in this cycle, if a mutation already in `Mark` had it remember, though what `Arm` alone has in hand was put behind it; in the
+//! next one, if it remembers the cycle before and goes to what is not traced in this one. So a shade in `Arm` has each lock it comes to
+//! forget.
+//!
+//! The model (`linchpin-model`, `steps_lock`) leaves out each of these parts in turn, but for what concerns locks behind locks; an
+//! independent review found that, and the tests beside this play it through.
 
 mod mutex;
 mod once;
@@ -50,7 +57,7 @@ pub use mutex::{GcMutex, GcMutexGuard};
 pub use once::GcOnce;
 pub use rw_lock::{GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard};
 
-use crate::collector::mark::Tracer;
+use crate::collector::mark::{LockMemory, Tracer};
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
 use crate::sync::{AtomicU8, Ordering, reordered};
@@ -102,13 +109,22 @@ impl Traced {
     /// Traces the contents, for who has the lock and a tracer: a marker, a barrier that traces contents around these, or the
     /// verifier.
     fn trace<T: Trace>(&self, tracer: &mut Tracer<'_>, contents: &T) {
-        if !tracer.counts() || self.is_due(tracer.black()) {
+        let is_due = match tracer.lock_memory() {
+            LockMemory::Remembers => self.is_due(tracer.black()),
+            LockMemory::Forgets => {
+                // Relaxed: see the type.
+                self.0.store(0, Ordering::Relaxed);
+                true
+            }
+            LockMemory::Keeps => true,
+        };
+        if is_due {
             contents.trace(tracer);
         }
     }
 }
 
-/// What who is about to give the lock back, or has written a value, owes the collector.
+/// What who is about to give the lock back, or to write a value, owes the collector.
 #[inline(always)]
 fn after_change<T: Trace>(mu: &Mutator<'_>, contents: &T) {
     if T::NEEDS_TRACE && (mu.mode() == Mode::Arm || (reordered!("lock.shade") && mu.mode() != Mode::Off)) {

@@ -75,15 +75,12 @@ impl<T: Trace> GcOnce<T> {
     where
         T: Trace<Branded<'gc> = T>,
     {
-        let mut is_made_here = false;
-        let value = self.value.get_or_init(|| {
-            is_made_here = true;
-            make()
-        });
-        if is_made_here {
-            after_change(mu, value);
-        }
-        value
+        self.value.get_or_init(|| {
+            let value = make();
+            // Before anybody can see it, and take a lock in it, which the shade would pass by.
+            after_change(mu, &value);
+            value
+        })
     }
 }
 

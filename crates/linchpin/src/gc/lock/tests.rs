@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::collector::protocol_tests::mutate_in;
 use crate::processor::phase::Mode;
-use crate::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, Root, Trace, Tracer};
+use crate::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Mutator, Root, Trace, Tracer};
 
 #[path = "../../../tests/common/gate.rs"]
 mod gate;
@@ -138,4 +138,145 @@ fn a_lock_that_the_marker_passes_by_takes_one_more_round() {
     drop((taken_out, locked));
     heap.collect();
     assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+/// Locks behind a lock.
+type Outer<'gc> = GcMutex<Vec<Several<'gc>>>;
+
+/// Lets `in_arm` be a mutation in `Arm`, while another one has been in `Off` (in which it does `in_off`), and then in `Mark`
+/// (`in_mark`); `in_arm` is told to go on, by the channel, when that has been.
+fn arm_beside_mark(
+    heap: &Heap,
+    in_off: impl for<'gc> FnOnce(&Mutator<'gc>) + Send,
+    in_mark: impl for<'gc> Fn(&Mutator<'gc>) + Send,
+    in_arm: impl for<'gc> Fn(&Mutator<'gc>, &dyn Fn()),
+) {
+    let (off, off_entered) = channel();
+    let (arm, arm_entered) = channel();
+    let (mark, mark_left) = channel();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Off);
+                off.send(()).unwrap();
+                arm_entered.recv().unwrap();
+                in_off(mu);
+            });
+            mutate_in(heap, Mode::Mark, in_mark);
+            mark.send(()).unwrap();
+        });
+        off_entered.recv().unwrap();
+        scope.spawn(|| heap.collect());
+        mutate_in(heap, Mode::Arm, |mu| {
+            in_arm(mu, &|| {
+                arm.send(()).unwrap();
+                mark_left.recv().unwrap();
+            });
+        });
+    });
+}
+
+/// A mutation in `Arm` moves a lock behind one that is not traced any more in this cycle. It must be traced in the next.
+#[test]
+fn a_lock_that_arm_moves_is_not_two_cycles_old() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let from: Root<Outer<'static>> =
+        heap.mutate(|mu| mu.root(mu.alloc(GcMutex::new(vec![GcMutex::new(vec![mu.alloc(Arc::clone(&alive))])]))));
+    heap.collect();
+    let to: Mutex<Option<Root<Outer<'static>>>> = Mutex::new(None);
+    arm_beside_mark(
+        &heap,
+        |_| (),
+        |mu| *to.lock().unwrap() = Some(mu.root(mu.alloc(GcMutex::new(Vec::<Several<'_>>::new())))),
+        |mu, others| {
+            others();
+            let inner = from.get(mu).as_ref().lock(mu).pop().unwrap();
+            to.lock().unwrap().as_ref().unwrap().get(mu).as_ref().lock(mu).push(inner);
+        },
+    );
+    for _ in 0..3 {
+        assert_eq!(Arc::strong_count(&alive), 2, "the value was dropped while a lock behind a lock leads to it");
+        heap.collect();
+    }
+    drop((from, to));
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1, "now nothing leads to it");
+}
+
+/// A mutation in `Mark` has traced what is behind a lock. One in `Arm` takes out the lock behind it, puts there what it alone
+/// has in hand, and makes a new object of it.
+#[test]
+fn a_lock_that_becomes_part_of_a_newborn_of_arm_is_traced() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let witness = Arc::clone(&alive);
+    let only_root: Mutex<Option<Root<Arc<()>>>> = Mutex::new(Some(heap.mutate(|mu| mu.root(mu.alloc(witness)))));
+    let from: Root<Outer<'static>> = heap.mutate(|mu| mu.root(mu.alloc(GcMutex::new(vec![Several::default()]))));
+    let made: Mutex<Option<Root<Several<'static>>>> = Mutex::new(None);
+    arm_beside_mark(
+        &heap,
+        |_| drop(only_root.lock().unwrap().take()),
+        |mu| assert_eq!(from.get(mu).as_ref().lock(mu).len(), 1),
+        |mu, others| {
+            let in_hand: Gc<'_, Arc<()>> = only_root.lock().unwrap().as_ref().unwrap().get(mu);
+            others();
+            let mut inner = from.get(mu).as_ref().lock(mu).pop().unwrap();
+            inner.get_mut().push(in_hand);
+            *made.lock().unwrap() = Some(mu.root(mu.alloc(inner)));
+        },
+    );
+    assert_eq!(Arc::strong_count(&alive), 2, "the value was dropped while a newborn's lock leads to it");
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 2);
+    drop(made);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1, "now nothing leads to it");
+}
+
+/// What `Arm` writes once is shaded before anybody sees it: else another mutation could take a lock in it, which the shade
+/// would pass by.
+#[test]
+fn what_arm_writes_once_is_shaded_before_it_is_seen() {
+    let heap = Heap::builder().processors(3).build().unwrap();
+    let alive = Arc::new(());
+    let gate = Arc::new(Gate::default());
+    let (once, slot): (Root<GcOnce<Contents<'static>>>, Root<Slot<'static>>) = heap.mutate(|mu| {
+        let slot = mu.alloc(Slot::new(mu.alloc(Arc::clone(&alive))));
+        (mu.root(mu.alloc(GcOnce::<Contents<'_>>::new())), mu.root(slot))
+    });
+    let (in_off, off_entered) = channel();
+    let (shading, is_shading) = channel();
+    thread::scope(|scope| {
+        let (heap, once, gate) = (&heap, &once, &gate);
+        // Keeps the other one in Arm.
+        scope.spawn(move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Off);
+                in_off.send(()).unwrap();
+                is_shading.recv().unwrap();
+            });
+        });
+        off_entered.recv().unwrap();
+        scope.spawn(|| heap.collect());
+        scope.spawn(move || {
+            mutate_in(heap, Mode::Arm, |mu| {
+                let closed = gate.close();
+                thread::scope(|scope| {
+                    let closed = closed;
+                    scope.spawn(move || {
+                        gate.wait_until_reached();
+                        heap.mutate(|mu| assert!(once.get(mu).get().is_none(), "it is seen before it is shaded"));
+                        drop(closed);
+                    });
+                    let contents = Stopped::new(gate, Some(slot.get(mu)));
+                    assert!(once.get(mu).as_ref().set(mu, contents).is_ok());
+                });
+                assert!(once.get(mu).get().is_some());
+            });
+            shading.send(()).unwrap();
+        });
+    });
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 2);
 }
