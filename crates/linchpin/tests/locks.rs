@@ -425,7 +425,7 @@ fn locks_that_move_among_many_keep_what_they_hold() {
             let (heap, outer) = (&heap, &outer);
             scope.spawn(move || {
                 let mut state = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(thread as u64 + 1);
-                for _ in 0..3000 {
+                for _ in 0..15000 {
                     heap.mutate(|mu| {
                         for _ in 0..30 {
                             state ^= state << 13;
