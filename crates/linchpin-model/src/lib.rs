@@ -59,9 +59,10 @@
 //! * **Waiting.** Nothing here has to happen, so nothing can be late: neither a full region, nor a `Drop` that
 //!   allocates in it, nor a thread that waits for a processor. That a cycle comes to its end is for the tests of the
 //!   library.
-//! * **Locks inside locks.** Their contents count as those of the outer one. And a marker takes a lock, looks and gives it
-//!   back in one step: meanwhile others wait, which nobody can tell from coming later.
-//! * **`GcOnce`.** It is a field that is stored to once: with nothing to remove, and the insertion barrier.
+//! * **Locks behind locks**, which can be taken out, changed past their own lock and put elsewhere. What they remember needs a rule of
+//!   its own; it was found by reading, and is played through by the library's tests only. `GcOnce`, with a lock in the
+//!   value, belongs here, too; without one it is a field that is stored to once, with nothing to remove.
+//! * **A marker's look** behind a lock is one step: meanwhile others wait, which nobody can tell from coming later.
 //! * **Dropping values.** It runs the program's code in `Off` on the collector's thread, as a mutation could. What that
 //!   must not do, to pin what is being dropped, is a variant.
 //! * **More of the same.** Objects have one field, heaps one root, and three is the most there are of anything.

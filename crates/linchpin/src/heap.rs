@@ -142,7 +142,8 @@ impl Heap {
     /// it would wait for ever. The collector's thread of another heap is one such if the `Drop`s it runs mutate this heap, so
     /// neither [`collect`](Self::collect) that other heap in `f` nor drop it.
     ///
-    /// The collector never waits inside a mutation and no mutation waits for the collector; a long mutation delays
+    /// The collector never waits inside a mutation, and no mutation for a cycle (for a moment at most: where the region is full, and to
+    /// change what is behind a lock that a marker looks at); a long mutation delays
     /// the end of a cycle, so memory is not freed meanwhile.
     ///
     /// ```

@@ -2,7 +2,8 @@
 //!
 //! Every processor has a mode. It changes only in a *handshake*, between two mutations of that processor: done by
 //! its thread on the next `mutate`, or by the collector for an idle one. The collector waits for handshakes,
-//! mutations never do.
+//! mutations never do. (Where they do wait for the collector, for a moment: a full region, [`patiently`](crate::memory::sweep), and
+//! a [`lock`](crate::gc::lock) behind which a marker looks.)
 //!
 //! | mode | pointer store `old -> new` | new object | root or pin made | root or pin dropped |
 //! | --- | --- | --- | --- | --- |

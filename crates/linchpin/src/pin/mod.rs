@@ -120,7 +120,7 @@ impl Pinner {
     /// address. For a reference to anything outside the heap (a static, a local) it does nothing but that: such
     /// memory is not the collector's. The same goes for a reference to nothing, of size zero; and for memory that an object
     /// *owns* elsewhere, such as a `Vec`'s elements or a `String`'s bytes, which is freed with the object: pin the object
-    /// itself for that.
+    /// itself for that. Of what is behind a lock it keeps the place; not the contents, which may change, nor what they lead to.
     ///
     /// The address comes from a shared reference, so it is good *for reading only*, whatever the type (but for what may change
     /// behind a reference anyway, such as atomics), and only for as much as the reference covers. Who is to write takes the

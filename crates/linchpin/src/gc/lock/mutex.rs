@@ -12,11 +12,18 @@ use crate::trace::{Inspector, Trace};
 /// A mutex around anything that may hold pointers: the way to have a `Vec` of pointers, or an enum of several words, that
 /// changes.
 ///
-/// One byte of lock, one for the collector, no allocation. Waiting threads sleep. Give the guard back soon: who waits for it
-/// waits inside a mutation, which delays the end of a cycle. As any mutex, it is not for taking twice in one mutation.
+/// One byte of lock, one for the collector, no allocation. Waiting threads sleep.
 ///
 /// While no cycle marks, it costs what a mutex costs. In each cycle, the first mutation that takes it shades what the contents
-/// lead to (unless a marker was there first), which takes time in proportion to them.
+/// lead to (unless a marker was there first), which takes time in proportion to them; and so does every taking and giving back
+/// while a cycle begins, until each mutation that was under way then has ended.
+///
+/// # Waiting
+///
+/// Give the guard back soon: who waits for it waits inside a mutation, which delays the end of a cycle, and keeps its processor. So
+/// with a guard in hand do not wait for another thread's [`mutate`](crate::Heap::mutate) of the same heap: all processors may
+/// belong to mutations that wait for the guard. As any mutex, it is not for taking twice: a mutation within a mutation of the same
+/// heap, which has the same processor, would wait for itself.
 ///
 /// ```
 /// use linchpin::{Gc, GcMutex, Heap, Trace};

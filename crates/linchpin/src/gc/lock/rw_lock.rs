@@ -12,8 +12,9 @@ use crate::trace::{Inspector, Trace};
 /// A lock of readers and writers around anything that may hold pointers.
 ///
 /// One word of lock, one byte for the collector, no allocation. See [`GcMutex`](super::GcMutex) for what it costs and for
-/// forgotten guards. Readers never wait for the collector, and owe it nothing. A mutation may read what it reads already: readers
-/// go before writers that wait, so writers may have to wait long where there is always a reader.
+/// waiting and forgotten guards. Readers never wait for the collector, and owe it nothing. A mutation may read what it reads
+/// already: readers go before writers that wait, so writers may have to wait long where there is always a reader. To write what
+/// one reads, or to read what one writes, is to wait for oneself.
 ///
 /// ```
 /// use std::collections::HashMap;
