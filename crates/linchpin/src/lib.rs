@@ -32,7 +32,7 @@
 //! * Pointers ([`Gc`]) are one word, `Copy`, and branded by the lifetime of their mutation, so they cannot leave it; no
 //!   thread's stack is ever scanned. What outlives a mutation is a [`Root`] or is pinned by a [`Pinner`].
 //! * Objects are shared, hence `Send + Sync` and immutable but for their atomic parts; [`GcCell`] is the
-//!   pointer field that changes.
+//!   pointer field that changes, [`GcMutex`] and [`GcRwLock`] are for whatever else holds pointers and changes.
 //! * A collector thread marks and sweeps while mutations go on. It asks each processor, between two mutations, to
 //!   adopt the next phase of the cycle; mutations never wait for it.
 //!
@@ -46,7 +46,7 @@
 //! | `memory` | the region, spans, side metadata, classes, sweep |
 //! | `collector` | the cycle, marking, background threads, the growth rule |
 //! | `pin` | the pinner, its cache and leak reports |
-//! | `gc` | pointers, pointer fields, roots, slices |
+//! | `gc` | pointers, pointer fields, roots, slices, locks around what holds pointers |
 //! | `trace` | what the collector knows of types |
 //! | `verify` | a heap that checks and disturbs itself, when asked to |
 //! | `process` | which process this is, of those that fork made |
