@@ -17,6 +17,8 @@ const FAST: &[&str] = &[
     "drops",
     "exhaustion",
     "liveness",
+    "lock_barriers",
+    "locks",
     "misuse",
     "pinner",
     "pinner_addresses",

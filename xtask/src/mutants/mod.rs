@@ -104,6 +104,7 @@ pub(crate) fn try_all(options: &Options) -> Result<String> {
     if !is_installed(crate::tools::cargo().args(["nextest", "--version"])) {
         return Err(Skipped("cargo-nextest is not installed; cargo install cargo-nextest --locked").into());
     }
+    hand_made::check_table()?;
     let copy = Copy::make()?;
     ensure!(copy.fate_of_tests("baseline")? == Fate::Missed, "the tests fail on the source as it is");
     let mut tally = Tally::default();
