@@ -1,5 +1,6 @@
 //! The copy of the workspace that is broken, and the fast set of tests it must pass.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,7 +52,8 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// Copies the workspace, except for what is as it was, so that little is built anew.
+    /// Copies the workspace, except for what is as it was, so that little is built anew. What an earlier copy has and the
+    /// workspace has not any more goes.
     pub(super) fn make() -> Result<Self> {
         let place = target_directory().join("mutants");
         let copy = Self { tree: place.join("tree"), logs: place.join("logs") };
@@ -70,6 +72,11 @@ impl Copy {
     /// Where results go.
     pub(super) fn place(&self) -> &Path {
         self.tree.parent().expect("it was joined")
+    }
+
+    /// Where what the tests said is kept.
+    pub(super) fn logs(&self) -> &Path {
+        &self.logs
     }
 
     /// A file of the library's source.
@@ -110,14 +117,24 @@ pub(super) fn timed_out(said: &str) -> bool {
     said.lines().any(|line| line.trim_start().starts_with("TIMEOUT ["))
 }
 
+fn is_hidden(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with('.') && name != ".cargo"
+}
+
 fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        if !is_hidden(&entry.file_name()) && !from.join(entry.file_name()).exists() {
+            let path = entry.path();
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+    }
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
         if path.is_dir() {
-            let hidden = name.to_string_lossy().starts_with('.') && name != ".cargo";
-            if !hidden && path != target_directory() && name != "target" {
+            if !is_hidden(&name) && path != target_directory() && name != "target" {
                 copy_directory(&path, &to.join(name))?;
             }
         } else {

@@ -139,3 +139,76 @@ fn a_lock_that_the_marker_passes_by_takes_one_more_round() {
     heap.collect();
     assert_eq!(Arc::strong_count(&alive), 1);
 }
+
+/// A marker that looks behind a lock has it: who wants to change the contents has to wait, who only reads has not.
+#[test]
+fn who_changes_what_is_behind_a_lock_waits_for_the_marker() {
+    type Gated<'gc> = Stopped<'gc, ()>;
+
+    #[derive(Trace)]
+    struct Locks<'gc> {
+        mutex: GcMutex<Gated<'gc>>,
+        rw_lock: GcRwLock<Gated<'gc>>,
+    }
+
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let gates: [_; 2] = std::array::from_fn(|_| Arc::new(Gate::default()));
+    let [mutex_gate, rw_lock_gate] = &gates;
+    let locks: Root<Locks<'static>> = heap.mutate(|mu| {
+        let [mutex, rw_lock] = [mutex_gate, rw_lock_gate].map(|gate| Stopped::new(gate, ()));
+        mu.root(mu.alloc(Locks { mutex: GcMutex::new(mutex), rw_lock: GcRwLock::new(rw_lock) }))
+    });
+    let (mutex_closed, rw_lock_closed) = (mutex_gate.close(), rw_lock_gate.close());
+    thread::scope(|scope| {
+        let (mutex_closed, rw_lock_closed) = (mutex_closed, rw_lock_closed);
+        scope.spawn(|| heap.collect());
+        mutex_gate.wait_until_reached();
+        heap.mutate(|mu| assert!(locks.get(mu).mutex.try_lock(mu).is_none()));
+        drop(mutex_closed);
+        rw_lock_gate.wait_until_reached();
+        heap.mutate(|mu| {
+            let lock = &locks.get(mu).as_ref().rw_lock;
+            assert!(lock.try_write(mu).is_none());
+            assert!(lock.try_read(mu).is_some());
+        });
+        drop(rw_lock_closed);
+    });
+    // It gave them back.
+    heap.mutate(|mu| {
+        let locks = locks.get(mu).as_ref();
+        assert!(locks.mutex.try_lock(mu).is_some());
+        assert!(locks.rw_lock.try_write(mu).is_some());
+    });
+}
+
+/// A marker does not look behind a lock that somebody has, who may be changing the contents.
+#[test]
+fn a_marker_does_not_look_behind_a_lock_that_is_taken() {
+    #[derive(Trace)]
+    struct Locks<'gc> {
+        mutex: GcMutex<Stopped<'gc, ()>>,
+        rw_lock: GcRwLock<Stopped<'gc, ()>>,
+        after: Stopped<'gc, ()>,
+    }
+
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let gates: [_; 3] = std::array::from_fn(|_| Arc::new(Gate::default()));
+    let locks: Root<Locks<'static>> = heap.mutate(|mu| {
+        let [mutex, rw_lock, after] = gates.each_ref().map(|gate| Stopped::new(gate, ()));
+        mu.root(mu.alloc(Locks { mutex: GcMutex::new(mutex), rw_lock: GcRwLock::new(rw_lock), after }))
+    });
+    let closed = gates[2].close();
+    thread::scope(|scope| {
+        let mut closed = Some(closed);
+        heap.mutate(|mu| {
+            let locks = locks.get(mu).as_ref();
+            // Forgotten, so that they are taken for ever, and nobody shades what is behind them.
+            std::mem::forget((locks.mutex.lock(mu), locks.rw_lock.write(mu)));
+        });
+        scope.spawn(|| heap.collect());
+        gates[2].wait_until_reached();
+        assert!(!gates[0].is_reached(), "the marker has looked behind a mutex that is taken");
+        assert!(!gates[1].is_reached(), "the marker has looked behind a lock that is taken to write");
+        drop(closed.take());
+    });
+}
