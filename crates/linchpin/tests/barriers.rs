@@ -244,7 +244,7 @@ fn a_long_mutation_in_mid_mark_may_move_things_at_its_end() {
 /// Two threads swap the same field while the collector marks: whatever was put there is taken out once.
 #[test]
 fn two_who_swap_at_the_same_time_lose_nothing() {
-    const SWAPS: usize = 20_000;
+    const SWAPS: usize = 50_000;
     type Number<'gc> = GcCell<'gc, usize>;
     let fixture = Fixture::new();
     let cell: Root<Number<'static>> = fixture.heap.mutate(|mu| mu.root(mu.alloc(Number::null())));
