@@ -401,3 +401,34 @@ fn a_guard_is_lent_to_threads() {
         assert_eq!(sum, 6);
     });
 }
+
+#[test]
+fn what_may_lead_in_a_circle_does_not_show_its_contents() {
+    let heap = verified(1);
+    heap.mutate(|mu| {
+        let (mutex, rw_lock, once) = (GcMutex::from(7), GcRwLock::from(8), GcOnce::<i32>::default());
+        assert_eq!(format!("{mutex:?}"), "GcMutex { locked: false, .. }");
+        {
+            let guard = mutex.lock(mu);
+            assert_eq!(format!("{mutex:?}"), "GcMutex { locked: true, .. }");
+            assert_eq!(format!("{guard:?} {guard}"), "7 7", "who has a guard sees them");
+        }
+        {
+            let guard = rw_lock.read(mu);
+            assert_eq!(format!("{rw_lock:?}"), "GcRwLock { written: false, .. }");
+            assert_eq!(format!("{guard:?}"), "8");
+        }
+        {
+            let guard = rw_lock.write(mu);
+            assert_eq!(format!("{rw_lock:?}"), "GcRwLock { written: true, .. }");
+            assert_eq!(format!("{guard:?}"), "8");
+        }
+        assert_eq!(format!("{once:?}"), "GcOnce { is_set: false }");
+        assert!(once.set(mu, 9).is_ok());
+        assert_eq!(format!("{once:?}"), "GcOnce { is_set: true }");
+        let root = mu.root(mu.alloc(1_u8));
+        assert_eq!(format!("{root:?}"), format!("Root {{ type: \"u8\", heap: {}, .. }}", heap.id()));
+        let cell = GcCell::new(root.get(mu));
+        assert_eq!(format!("{cell:?}"), format!("GcCell({:p})", Gc::as_ptr(root.get(mu))));
+    });
+}

@@ -17,6 +17,7 @@ const FAST: &[&str] = &[
     "cells",
     "drops",
     "exhaustion",
+    "forgotten_field",
     "liveness",
     "lock_barriers",
     "locks",
@@ -33,7 +34,7 @@ const FAST: &[&str] = &[
 ];
 
 /// How the tests are run: each in a process of its own, until one fails, without the few that take seconds. A test that
-/// does not end (they take a second at most) is cut off.
+/// does not end (they take a second at most) is cut off. Unit tests, which are short, go first.
 const NEXTEST: &str = r#"[profile.mutants]
 default-filter = "not test(/full_region_tests|a_busy_disturbed_heap|there_is_room_while|exhaustion::(a_full|large_obj|a_refused|alloc_in|objects_of)/)"
 fail-fast = { max-fail = 1, terminate = "immediate" }
@@ -41,6 +42,10 @@ slow-timeout = { period = "12s", terminate-after = 1, grace-period = "0s" }
 test-threads = 3
 status-level = "fail"
 final-status-level = "none"
+
+[[profile.mutants.overrides]]
+filter = "not test(/^fast_/)"
+priority = 10
 "#;
 
 /// What `cargo nextest` exits with when a test failed; anything else is a build that did.
