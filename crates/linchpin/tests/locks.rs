@@ -312,6 +312,32 @@ fn a_forgotten_writer_forgets_the_contents_and_a_forgotten_reader_does_not() {
     });
 }
 
+/// What was behind such a lock may be gone, so nobody gets there past it; a reader that was forgotten takes nothing away.
+#[test]
+fn who_owns_a_lock_is_refused_what_a_forgotten_writer_has() {
+    let heap = verified(1);
+    heap.mutate(|mu| {
+        for writes in [true, false] {
+            let new = || {
+                let lock = GcRwLock::new(7);
+                if writes {
+                    std::mem::forget(lock.write(mu))
+                } else {
+                    std::mem::forget(lock.read(mu))
+                }
+                lock
+            };
+            let mut lock = new();
+            if writes {
+                assert!(panic_text(|| _ = lock.get_mut()).contains("a guard of it was forgotten"));
+                assert!(panic_text(|| _ = new().into_inner()).contains("a guard of it was forgotten"));
+            } else {
+                assert_eq!((*lock.get_mut(), new().into_inner()), (7, 7));
+            }
+        }
+    });
+}
+
 #[test]
 fn what_nobody_shares_needs_no_lock() {
     let mut mutex = GcMutex::from(1);
