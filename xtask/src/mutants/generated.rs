@@ -41,17 +41,16 @@ pub(super) fn is_installed() -> bool {
 }
 
 pub(super) fn try_all(copy: &Copy, options: &Options, tally: &mut Tally) -> Result<()> {
-    let files: Vec<&str> =
-        FILES.iter().copied().filter(|file| options.file.as_ref().is_none_or(|wanted| wanted == file)).collect();
-    for file in files {
-        try_file(copy, file, tally).with_context(|| format!("cargo mutants of {file}"))?;
+    for file in FILES.iter().filter(|file| options.wants_file(file)) {
+        try_file(copy, file, options, tally).with_context(|| format!("cargo mutants of {file}"))?;
     }
     Ok(())
 }
 
-fn try_file(copy: &Copy, file: &str, tally: &mut Tally) -> Result<()> {
+fn try_file(copy: &Copy, file: &str, options: &Options, tally: &mut Tally) -> Result<()> {
     let names = short_names(&list(copy, file)?);
-    if names.is_empty() {
+    // Of those with the same text, `cargo mutants` is asked for all, so that their numbers hold.
+    if !names.keys().any(|name| options.wants_named(name)) {
         return Ok(());
     }
     let results = copy.place().join("cargo-mutants").join(file.replace('/', "-"));
@@ -66,6 +65,9 @@ fn try_file(copy: &Copy, file: &str, tally: &mut Tally) -> Result<()> {
         .args(["--package", "linchpin", "--cargo-arg=--lib", "--timeout", "100", "--build-timeout", "300"])
         .args(["--colors", "never", "--file", &format!("{SOURCE}{file}"), "--output"])
         .arg(&results);
+    for text in &options.named {
+        command.args(["--re", &literally(text)]);
+    }
     println!("xtask: {command:?}");
     let status = command.status().context("cannot start cargo mutants")?;
     // Missed mutants and timeouts have codes of their own; whether they are findings is judged here.
@@ -89,6 +91,11 @@ fn try_file(copy: &Copy, file: &str, tally: &mut Tally) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A regular expression for exactly this text.
+fn literally(text: &str) -> String {
+    text.chars().flat_map(|each| each.is_ascii_punctuation().then_some('\\').into_iter().chain([each])).collect()
 }
 
 /// The mutants of a file, as `cargo mutants` calls them: with line and column.

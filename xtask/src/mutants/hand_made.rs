@@ -11,7 +11,7 @@ use crate::tools::workspace;
 
 pub(super) fn try_all(copy: &Copy, options: &Options, tally: &mut Tally) -> Result<()> {
     let wanted = |mutant: &&HandMade| {
-        (!options.quick || mutant.quick) && options.file.as_ref().is_none_or(|file| file == mutant.file)
+        (!options.quick || mutant.quick) && options.wants_file(mutant.file) && options.wants_named(mutant.what)
     };
     let mut useless = 0;
     for (number, mutant) in HAND_MADE.iter().enumerate().filter(|(_, mutant)| wanted(mutant)) {

@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// Break this file only, named as under the library's `src`: `collector/cycle.rs`.
     #[arg(long, value_name = "FILE")]
     file: Option<String>,
+    /// Try only the mutants in whose names this stands, as they are printed, without the file; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    named: Vec<String>,
     /// Try only a few mutants made by hand, for about a minute.
     #[arg(long, conflicts_with = "generated")]
     quick: bool,
@@ -34,6 +37,16 @@ pub(crate) struct Options {
     /// Try only the mutants that `cargo mutants` makes.
     #[arg(long)]
     generated: bool,
+}
+
+impl Options {
+    fn wants_file(&self, file: &str) -> bool {
+        self.file.as_ref().is_none_or(|wanted| wanted == file)
+    }
+
+    fn wants_named(&self, what: &str) -> bool {
+        self.named.is_empty() || self.named.iter().any(|text| what.contains(text))
+    }
 }
 
 /// What came of a mutant.
