@@ -26,7 +26,7 @@ fn who_looks_in_vain_is_handed_a_processor() {
             thread::yield_now();
         }
     });
-    assert!(!waiting.any());
+    assert!(!waiting.any() && waiting.is_deserted());
     assert_eq!(only.state().status(), Status::Idle, "its holder gave it back");
 }
 
@@ -48,6 +48,25 @@ fn a_processor_handed_over_too_many_is_passed_on() {
     });
     assert_eq!(holding.processor().index(), found.index());
     assert_eq!(handed.state().status(), Status::Idle, "nobody uses it, and nobody can take it");
+    assert!(waiting.is_deserted());
+}
+
+/// One that finds a processor by itself, sooner or later, waits no more.
+#[test]
+fn who_finds_a_processor_leaves_the_queue() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let waiting = &heap.core().processors.waiting;
+    let only = numbered(&heap)[0];
+    for looks_in_vain in 0..3 {
+        let mut looks = 0;
+        drop(waiting.wait_for(|| {
+            assert!(waiting.any() && !waiting.is_deserted(), "who leaves must see that one waits");
+            looks += 1;
+            (looks > looks_in_vain).then(|| only.try_take(Status::Running).unwrap())
+        }));
+        assert!(!waiting.any() && waiting.is_deserted(), "after {looks_in_vain} looks in vain");
+    }
+    assert_eq!(waiting.waits(), 3);
 }
 
 /// A processor that was to be retired is in use again, since the limit was raised before the collector came to it.
