@@ -251,7 +251,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     ),
     quick(ROOT, "a dropped root is not shaded", "unsafe { local.shade(&self.core, self.object()) };", ""),
     mutant(ROOT, "a root made in Arm is not shaded", "unsafe { local.shade(core, object) };", ""),
-    mutant(ROOT, "a root changes without the barrier", "unsafe { mu.swap_marking(self.slot(), new) };", "self.slot().store(new, Ordering::Release);"),
+    mutant(ROOT, "a root changes without the barrier", "unsafe { mu.swap_marking(self.slot(), new) };", "self.slot().store(new, crate::sync::Ordering::Release);"),
     mutant(ROOT, "a dropped root keeps its slot", "            self.core.roots.remove(self.slot);\n", ""),
     mutant(ROOT_TABLE, "the walk skips the first slot of a chunk", "for slot in &*chunk {", "for slot in chunk.iter().skip(1) {"),
     mutant(ROOT_TABLE, "the walk sees the first chunk only", "for chunk in chunks {", "for chunk in chunks.into_iter().take(1) {"),

@@ -81,7 +81,7 @@ fn exchange<'gc>(
     new: Option<Gc<'gc, Node<'gc>>>,
 ) -> Result<Option<Gc<'gc, Node<'gc>>>, Option<Gc<'gc, Node<'gc>>>> {
     let held = *place;
-    if held.map(|held| Gc::as_ptr(held)) != current.map(|current| Gc::as_ptr(current)) {
+    if held.map(Gc::as_ptr) != current.map(Gc::as_ptr) {
         return Err(held);
     }
     *place = new;
