@@ -6,7 +6,8 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use common::gate::Gate;
@@ -237,5 +238,43 @@ fn a_long_mutation_in_mid_mark_may_move_things_at_its_end() {
     });
     fixture.check_moved(&moved);
     drop(moved);
+    fixture.end(2);
+}
+
+/// Two threads swap the same field while the collector marks: whatever was put there is taken out once.
+#[test]
+fn two_who_swap_at_the_same_time_lose_nothing() {
+    const SWAPS: usize = 50_000;
+    type Number<'gc> = GcCell<'gc, usize>;
+    let fixture = Fixture::new();
+    let cell: Root<Number<'static>> = fixture.heap.mutate(|mu| mu.root(mu.alloc(Number::null())));
+    let taken_out: Vec<AtomicUsize> = (0..2 * SWAPS).map(|_| AtomicUsize::new(0)).collect();
+    let begin = Barrier::new(2);
+    let swap_all = &|first: usize| {
+        begin.wait();
+        for numbers in (first..first + SWAPS).collect::<Vec<_>>().chunks(1000) {
+            fixture.heap.mutate(|mu| {
+                for &number in numbers {
+                    if let Some(old) = cell.get(mu).swap(mu, mu.alloc(number)) {
+                        taken_out[*old].fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    };
+    let closed = fixture.gate.close();
+    thread::scope(|scope| {
+        let closed = closed;
+        scope.spawn(|| fixture.heap.collect());
+        fixture.gate.wait_until_reached();
+        thread::scope(|swapping| [0, SWAPS].map(|first| _ = swapping.spawn(move || swap_all(first))));
+        drop(closed);
+    });
+    let last = fixture.heap.mutate(|mu| *cell.get(mu).load().expect("somebody was last"));
+    taken_out[last].fetch_add(1, Ordering::Relaxed);
+    for (number, count) in taken_out.iter().enumerate() {
+        assert_eq!(count.load(Ordering::Relaxed), 1, "how often {number} was taken out");
+    }
+    drop(cell);
     fixture.end(2);
 }

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 
 use common::{Counted, Ledger, Triple};
 use linchpin::{
-    DebugSettings, FindingKind, Gc, GcCell, Heap, Object, Opaque, Root, Trace, Tracer, Verify, VerifyFinding,
+    DebugSettings, FindingKind, Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Object, Opaque, Root, Trace, Tracer,
+    Verify, VerifyFinding,
 };
 
 /// What lies behind a forgotten field.
@@ -315,6 +316,36 @@ fn a_field_forgotten_inside_a_derived_type_is_found() {
     let text = watched.finds(&root, &treasure);
     assert!(text.contains("Outer") && text.contains("owns elsewhere"), "{text}");
     watched.heap.mutate(|mu| assert_eq!(root.get(mu).fine.number as usize, root.get(mu).held.len()));
+}
+
+/// What lies behind locks is looked at, too, if nothing moves and nobody has them.
+#[test]
+fn a_field_forgotten_behind_a_lock_is_found() {
+    #[derive(Trace)]
+    struct Locks<'gc> {
+        mutex: GcMutex<Forgetful<'gc>>,
+        read: GcRwLock<Forgetful<'gc>>,
+        written: GcRwLock<Forgetful<'gc>>,
+        once: GcOnce<Forgetful<'gc>>,
+    }
+    let heap = Heap::new();
+    let treasure: Root<Treasure> = heap.mutate(|mu| mu.root(mu.alloc(gold(77))));
+    let root: Root<Locks<'static>> = heap.mutate(|mu| {
+        let forgetful = || Forgetful { number: 3, told: mu.alloc(gold(1)), forgotten: treasure.get(mu) };
+        let once = GcOnce::new();
+        assert!(once.set(mu, forgetful()).is_ok());
+        let (read, written) = (GcRwLock::new(forgetful()), GcRwLock::new(forgetful()));
+        mu.root(mu.alloc(Locks { mutex: GcMutex::new(forgetful()), read, written, once }))
+    });
+    let suspicions = || heap.verify().unwrap().suspicions.len();
+    assert_eq!(suspicions(), 4);
+    heap.mutate(|mu| std::mem::forget(root.get(mu).as_ref().mutex.lock(mu)));
+    assert_eq!(suspicions(), 3);
+    heap.mutate(|mu| std::mem::forget(root.get(mu).as_ref().read.read(mu)));
+    assert_eq!(suspicions(), 3, "nobody writes");
+    heap.mutate(|mu| std::mem::forget(root.get(mu).as_ref().written.write(mu)));
+    assert_eq!(suspicions(), 2);
+    heap.mutate(|mu| assert_eq!(root.get(mu).once.get().map(|held| held.forgotten.number), Some(77)));
 }
 
 /// An integer that happens to be an object's address: in a derived type it is known to be none.

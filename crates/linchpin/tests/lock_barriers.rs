@@ -11,7 +11,17 @@ use common::gate::Gate;
 use common::{Counted, Ledger, churn};
 use linchpin::{Gc, GcMutex, GcRwLock, Heap, Mutator, Root, Trace, Tracer};
 
-type Held<'gc> = Option<Gc<'gc, Counted>>;
+/// Something that has to be traced, not only marked.
+#[derive(Trace)]
+struct Parent<'gc> {
+    child: Gc<'gc, Counted>,
+}
+
+type Held<'gc> = Option<Gc<'gc, Parent<'gc>>>;
+
+fn parent_of<'gc>(mu: &Mutator<'gc>, child: Counted) -> Held<'gc> {
+    Some(mu.alloc(Parent { child: mu.alloc(child) }))
+}
 
 /// Locks that a marker does not come to before the gate is open.
 struct Gated<'gc> {
@@ -50,7 +60,7 @@ fn what_is_taken_out_in_mid_mark_survives(swap: Swap) {
             rw_lock: GcRwLock::default(),
             nested: GcMutex::new(vec![GcMutex::default()]),
         };
-        assert!(swap(mu, &gated, Some(mu.alloc(ledger.counted(0)))).is_none());
+        assert!(swap(mu, &gated, parent_of(mu, ledger.counted(0))).is_none());
         mu.root(mu.alloc(gated))
     });
     for round in 0..4 {
@@ -71,7 +81,7 @@ fn what_is_taken_out_in_mid_mark_survives(swap: Swap) {
         assert_eq!(ledger.total(), 0, "the value was dropped in round {round}");
         heap.mutate(|mu| {
             let held = kept.get(mu).as_ref().lock(mu).take();
-            assert_eq!(held.map(|held| held.entry()), Some(0));
+            assert_eq!(held.map(|held| held.child.entry()), Some(0));
             assert!(swap(mu, gated.get(mu).as_ref(), held).is_none());
         });
         drop(kept);
@@ -124,7 +134,7 @@ fn a_marker_passes_by_a_lock_that_is_taken() {
     let gated: Root<(Gated<'static>, Gated<'static>)> = heap.mutate(|mu| {
         let [first, second] = [(&gate, 0), (&behind, 1)].map(|(gate, entry)| Gated {
             gate: Arc::clone(gate),
-            mutex: GcMutex::new(Some(mu.alloc(ledger.counted(entry)))),
+            mutex: GcMutex::new(parent_of(mu, ledger.counted(entry))),
             rw_lock: GcRwLock::default(),
             nested: GcMutex::default(),
         });

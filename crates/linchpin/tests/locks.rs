@@ -312,6 +312,32 @@ fn a_forgotten_writer_forgets_the_contents_and_a_forgotten_reader_does_not() {
     });
 }
 
+/// What was behind such a lock may be gone, so nobody gets there past it; a reader that was forgotten takes nothing away.
+#[test]
+fn who_owns_a_lock_is_refused_what_a_forgotten_writer_has() {
+    let heap = verified(1);
+    heap.mutate(|mu| {
+        for writes in [true, false] {
+            let new = || {
+                let lock = GcRwLock::new(7);
+                if writes {
+                    std::mem::forget(lock.write(mu))
+                } else {
+                    std::mem::forget(lock.read(mu))
+                }
+                lock
+            };
+            let mut lock = new();
+            if writes {
+                assert!(panic_text(|| _ = lock.get_mut()).contains("a guard of it was forgotten"));
+                assert!(panic_text(|| _ = new().into_inner()).contains("a guard of it was forgotten"));
+            } else {
+                assert_eq!((*lock.get_mut(), new().into_inner()), (7, 7));
+            }
+        }
+    });
+}
+
 #[test]
 fn what_nobody_shares_needs_no_lock() {
     let mut mutex = GcMutex::from(1);
@@ -399,6 +425,37 @@ fn a_guard_is_lent_to_threads() {
         let shared = &guard;
         let sum: i32 = thread::scope(|scope| scope.spawn(move || shared.iter().sum()).join()).expect("the sum");
         assert_eq!(sum, 6);
+    });
+}
+
+#[test]
+fn what_may_lead_in_a_circle_does_not_show_its_contents() {
+    let heap = verified(1);
+    heap.mutate(|mu| {
+        let (mutex, rw_lock, once) = (GcMutex::from(7), GcRwLock::from(8), GcOnce::<i32>::default());
+        assert_eq!(format!("{mutex:?}"), "GcMutex { locked: false, .. }");
+        {
+            let guard = mutex.lock(mu);
+            assert_eq!(format!("{mutex:?}"), "GcMutex { locked: true, .. }");
+            assert_eq!(format!("{guard:?} {guard}"), "7 7", "who has a guard sees them");
+        }
+        {
+            let guard = rw_lock.read(mu);
+            assert_eq!(format!("{rw_lock:?}"), "GcRwLock { written: false, .. }");
+            assert_eq!(format!("{guard:?}"), "8");
+        }
+        {
+            let guard = rw_lock.write(mu);
+            assert_eq!(format!("{rw_lock:?}"), "GcRwLock { written: true, .. }");
+            assert_eq!(format!("{guard:?}"), "8");
+        }
+        assert_eq!(format!("{once:?}"), "GcOnce { is_set: false }");
+        assert!(once.set(mu, 9).is_ok());
+        assert_eq!(format!("{once:?}"), "GcOnce { is_set: true }");
+        let root = mu.root(mu.alloc(1_u8));
+        assert_eq!(format!("{root:?}"), format!("Root {{ type: \"u8\", heap: {}, .. }}", heap.id()));
+        let cell = GcCell::new(root.get(mu));
+        assert_eq!(format!("{cell:?}"), format!("GcCell({:p})", Gc::as_ptr(root.get(mu))));
     });
 }
 

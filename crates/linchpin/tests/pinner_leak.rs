@@ -119,6 +119,45 @@ fn a_swept_pinner_with_a_cached_inner_is_reported_once() {
     assert_eq!(taken(&reports), []);
 }
 
+/// Type and cycle in the report are those of the first pin, whatever else was pinned.
+#[test]
+fn a_report_tells_of_the_first_pin() {
+    let other = Heap::new();
+    let told: Arc<Mutex<Vec<PinLeak>>> = Arc::default();
+    let sink = Arc::clone(&told);
+    let heap = Heap::builder()
+        .on_pin_leak(move |leak| sink.lock().expect("no hook panics").push(leak.clone()))
+        .build()
+        .expect("a heap");
+    let mut pinner = Pinner::new();
+    for _ in 0..2 {
+        heap.collect();
+    }
+    let first = line!() + 1;
+    heap.mutate(|mu| pinner.pin(mu, mu.alloc(Triple::of(1))));
+    heap.collect();
+    for _ in 0..2 {
+        heap.mutate(|mu| pinner.pin(mu, mu.alloc(2_u64)));
+    }
+    let second = line!() - 2;
+    let id = heap.id();
+    drop(heap);
+    let told = told.lock().expect("no hook panics");
+    let [leak] = &told[..] else { panic!("one report: {told:?}") };
+    assert_eq!(leak.pins(), 3);
+    assert_eq!(leak.type_name(), std::any::type_name::<Triple>());
+    assert_eq!(leak.cycle(), 2, "the cycle before it");
+    assert_eq!(leak.heap(), id);
+    assert_ne!(leak.heap(), other.id());
+    assert_eq!(leak.location().line(), first);
+    let sites: Vec<_> = leak.sites().iter().map(|(location, count)| (location.line(), *count)).collect();
+    assert_eq!(sites, [(first, 1), (second, 2)]);
+    let said = leak.to_string();
+    assert!(said.contains(&format!("pinner_leak.rs:{first}")), "{said}");
+    assert!(said.contains("; 2 at ") && said.contains(&format!("pinner_leak.rs:{second}")), "{said}");
+    drop(pinner);
+}
+
 #[test]
 fn many_swept_pinners_are_reported_one_by_one() {
     let (heap, reports) = listening_heap();

@@ -339,6 +339,38 @@ fn fewer_processors_take_effect_under_load() {
     });
 }
 
+/// A mutation that goes on keeps its processor; the next one of that thread has to find another.
+#[test]
+fn a_smaller_number_takes_effect_with_the_next_mutation() {
+    let heap = heap_of(2);
+    let first_has_ended = AtomicBool::new(false);
+    let (inside, is_inside) = channel();
+    let (resized, was_resized) = channel::<()>();
+    thread::scope(|scope| {
+        // Owned in here, so that the second mutation ends if the test fails.
+        let resized = resized;
+        let (heap, first_has_ended) = (&heap, &first_has_ended);
+        let second = heap.mutate(|_mu| {
+            let second = scope.spawn(move || {
+                heap.mutate(|_mu| {
+                    inside.send(()).expect("the test waits");
+                    _ = was_resized.recv();
+                });
+                heap.mutate(|_mu| first_has_ended.load(Ordering::SeqCst))
+            });
+            is_inside.recv().expect("the second mutation begins");
+            heap.set_processors(1).expect("one processor is allowed");
+            resized.send(()).expect("the second mutation waits");
+            while heap.stats().waits == 0 && !second.is_finished() {
+                thread::yield_now();
+            }
+            first_has_ended.store(true, Ordering::SeqCst);
+            second
+        });
+        assert!(second.join().expect("the second thread does not panic"), "two mutations on one processor");
+    });
+}
+
 #[test]
 fn a_retired_processor_is_not_handed_to_a_waiting_thread() {
     let (heap, elsewhere) = (heap_of(1), heap_of(1));

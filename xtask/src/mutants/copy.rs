@@ -1,5 +1,6 @@
 //! The copy of the workspace that is broken, and the fast set of tests it must pass.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +17,10 @@ const FAST: &[&str] = &[
     "cells",
     "drops",
     "exhaustion",
+    "forgotten_field",
     "liveness",
+    "lock_barriers",
+    "locks",
     "misuse",
     "pinner",
     "pinner_addresses",
@@ -30,7 +34,7 @@ const FAST: &[&str] = &[
 ];
 
 /// How the tests are run: each in a process of its own, until one fails, without the few that take seconds. A test that
-/// does not end (they take a second at most) is cut off.
+/// does not end (they take a second at most) is cut off. Unit tests, which are short, go first.
 const NEXTEST: &str = r#"[profile.mutants]
 default-filter = "not test(/full_region_tests|a_busy_disturbed_heap|there_is_room_while|exhaustion::(a_full|large_obj|a_refused|alloc_in|objects_of)/)"
 fail-fast = { max-fail = 1, terminate = "immediate" }
@@ -38,6 +42,10 @@ slow-timeout = { period = "12s", terminate-after = 1, grace-period = "0s" }
 test-threads = 3
 status-level = "fail"
 final-status-level = "none"
+
+[[profile.mutants.overrides]]
+filter = "not test(/^fast_/)"
+priority = 10
 "#;
 
 /// What `cargo nextest` exits with when a test failed; anything else is a build that did.
@@ -49,7 +57,8 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// Copies the workspace, except for what is as it was, so that little is built anew.
+    /// Copies the workspace, except for what is as it was, so that little is built anew. What an earlier copy has and the
+    /// workspace has not any more goes.
     pub(super) fn make() -> Result<Self> {
         let place = target_directory().join("mutants");
         let copy = Self { tree: place.join("tree"), logs: place.join("logs") };
@@ -68,6 +77,11 @@ impl Copy {
     /// Where results go.
     pub(super) fn place(&self) -> &Path {
         self.tree.parent().expect("it was joined")
+    }
+
+    /// Where what the tests said is kept.
+    pub(super) fn logs(&self) -> &Path {
+        &self.logs
     }
 
     /// A file of the library's source.
@@ -108,14 +122,24 @@ pub(super) fn timed_out(said: &str) -> bool {
     said.lines().any(|line| line.trim_start().starts_with("TIMEOUT ["))
 }
 
+fn is_hidden(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with('.') && name != ".cargo"
+}
+
 fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        if !is_hidden(&entry.file_name()) && !from.join(entry.file_name()).exists() {
+            let path = entry.path();
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+    }
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
         if path.is_dir() {
-            let hidden = name.to_string_lossy().starts_with('.') && name != ".cargo";
-            if !hidden && path != target_directory() && name != "target" {
+            if !is_hidden(&name) && path != target_directory() && name != "target" {
                 copy_directory(&path, &to.join(name))?;
             }
         } else {

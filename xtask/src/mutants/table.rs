@@ -29,6 +29,10 @@ const PROCESSOR: &str = "processor/mod.rs";
 const ACQUIRE: &str = "processor/acquire.rs";
 const WAITING: &str = "processor/waiting.rs";
 const SWEEP: &str = "memory/sweep.rs";
+const LOCK: &str = "gc/lock/mod.rs";
+const MUTEX: &str = "gc/lock/mutex.rs";
+const RW_LOCK: &str = "gc/lock/rw_lock.rs";
+const ONCE: &str = "gc/lock/once.rs";
 const CELL: &str = "gc/cell.rs";
 const ROOT: &str = "gc/root.rs";
 const ROOT_TABLE: &str = "gc/root_table.rs";
@@ -71,48 +75,75 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     ),
     mutant(BARRIER, "a value that has changed is not read again", "Err(held) => expected = held,", "Err(held) => { let _ = (held, &mut expected); }"),
     // The cycle: handshakes and the end of the mark.
-    mutant(CYCLE, "the colours do not swap", "let black = colour_of_cycle(cycle);", "let black = colour_of_cycle(0);"),
-    mutant(CYCLE, "no handshake to Arm", "    handshake(core, Mode::Arm, black);\n", ""),
-    quick(CYCLE, "no handshake to Mark", "    handshake(core, Mode::Mark, black);\n", ""),
-    mutant(CYCLE, "roots are not visited", "    core.roots.visit_all(&mut tracer);\n", ""),
-    mutant(CYCLE, "pins are not visited", "    visit_pins(core, may_hold_pins, &mut tracer);\n", "    let _ = (may_hold_pins, visit_pins);\n"),
+    mutant(CYCLE, "the colours do not swap", "let black = colour_of_cycle(number);", "let black = colour_of_cycle(0);"),
+    mutant(CYCLE, "no handshake to Arm", "        handshake(self.core, Mode::Arm, self.black);\n", ""),
+    quick(CYCLE, "no handshake to Mark", "        handshake(self.core, Mode::Mark, self.black);\n", ""),
+    mutant(CYCLE, "roots are not visited", "        self.core.roots.visit_all(&mut self.tracer);\n", ""),
+    mutant(CYCLE, "pins are not visited", "        visit_pins(self.core, std::mem::take(&mut self.may_hold_pins), &mut self.tracer);\n", "        let _ = visit_pins;\n"),
     mutant(
         CYCLE,
         "roots are visited before the snapshot",
-        "    // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
-    handshake(core, Mode::Arm, black);
-    // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
-    handshake(core, Mode::Mark, black);
+        "        // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
+        handshake(self.core, Mode::Arm, self.black);
+        // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
+        handshake(self.core, Mode::Mark, self.black);
+        if late {
+            self.may_hold_pins = take_pin_flags(self.core);
+        }
+    }
 
-    let mut tracer = Tracer::new(&core.memory.region, black);
-    core.roots.visit_all(&mut tracer);
+    /// Marks what roots and pins lead to.
+    pub(crate) fn mark(&mut self) {
+        self.core.roots.visit_all(&mut self.tracer);
 ",
-        "    let mut tracer = Tracer::new(&core.memory.region, black);
-    core.roots.visit_all(&mut tracer);
-    handshake(core, Mode::Arm, black);
-    handshake(core, Mode::Mark, black);
+        "        self.core.roots.visit_all(&mut self.tracer);
+        handshake(self.core, Mode::Arm, self.black);
+        handshake(self.core, Mode::Mark, self.black);
+    }
+
+    pub(crate) fn mark(&mut self) {
 ",
     ),
-    mutant(CYCLE, "no marking before the closing rounds", "    mark(core, workers, &mut tracer);\n\n", "\n"),
-    mutant(CYCLE, "one closing round, whatever it brings", "if core.queue.pushed() == before && core.queue.is_empty() {", "let _ = before;\n        if true {"),
-    mutant(CYCLE, "a closing round without a handshake", "        handshake(core, Mode::Close, black);\n", ""),
-    mutant(CYCLE, "what a closing round pushed is not looked at", "core.queue.pushed() == before && core.queue.is_empty()", "before != u64::MAX && core.queue.is_empty()"),
-    mutant(CYCLE, "no handshake to Off", "    handshake(core, Mode::Off, black);\n", ""),
+    mutant(CYCLE, "no marking before the closing rounds", "&mut self.may_hold_pins), &mut self.tracer);\n        self.trace();\n", "&mut self.may_hold_pins), &mut self.tracer);\n"),
+    mutant(CYCLE, "one closing round, whatever it brings", "                self.trace();\n            } else if", "                self.trace();\n                break;\n            } else if"),
+    mutant(CYCLE, "a closing round without a handshake", "            handshake(self.core, Mode::Close, self.black);\n", ""),
+    mutant(CYCLE, "what a closing round pushed is not looked at", "if self.core.queue.pushed() != before || ", "if before == u64::MAX || "),
+    mutant(CYCLE, "no handshake to Off", "            handshake(self.core, Mode::Off, self.black);\n", ""),
     mutant(
         CYCLE,
         "the sweep opens before the handshake to Off",
-        "    handshake(core, Mode::Off, black);\n    verify::after_mark(core);\n    core.memory.open_sweep(cycle);\n",
-        "    core.memory.open_sweep(cycle);\n    handshake(core, Mode::Off, black);\n    verify::after_mark(core);\n",
+        "        if !reordered!(\"cycle.switch_off\") {
+            handshake(self.core, Mode::Off, self.black);
+        }
+        if late {
+            self.core.memory.end_mark(self.number);
+        }
+        verify::after_mark(self.core);
+    }
+
+    pub(crate) fn sweep(self) {
+        let core = self.core;
+        core.memory.open_sweep(self.number);
+",
+        "        self.core.memory.open_sweep(self.number);
+        handshake(self.core, Mode::Off, self.black);
+        let _ = late;
+        verify::after_mark(self.core);
+    }
+
+    pub(crate) fn sweep(self) {
+        let core = self.core;
+",
     ),
-    mutant(CYCLE, "the end of the mark is not declared", "    core.memory.end_mark(cycle);\n", ""),
-    mutant(CYCLE, "no sweep", "        core.memory.sweep_all(cycle);\n", ""),
+    mutant(CYCLE, "the end of the mark is not declared", "        if !late {\n            self.core.memory.end_mark(self.number);\n", "        if !late {\n"),
+    mutant(CYCLE, "no sweep", "            core.memory.sweep_all(self.number);\n", ""),
     mutant(CYCLE, "a processor in a mutation counts as answered", "None => all_answered &= answered,", "None => {}"),
     mutant(CYCLE, "a processor that was retired counts as answered", "all_answered = false;\n                }", "}"),
     mutant(
         CYCLE,
         "a pin flag is lowered and its span not walked",
-        "let may_hold_pins = take_pin_flags(core);",
-        "take_pin_flags(core);\n    let may_hold_pins = Vec::new();",
+        "        if !late {\n            self.may_hold_pins = take_pin_flags(self.core);\n",
+        "        if !late {\n            let _ = take_pin_flags(self.core);\n",
     ),
     mutant(CYCLE, "a span that still holds pins stays unflagged", "                region.pin_flag(unit).store(PIN_FLAG_RAISED, Ordering::Relaxed);\n", ""),
     mutant(
@@ -123,6 +154,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     ),
     mutant(CYCLE, "a lowered flag does not tell of pins before", "flag.store(PIN_FLAG_TOUCHED,", "flag.store({ let _ = PIN_FLAG_TOUCHED; crate::memory::PIN_FLAG_CLEAR },"),
     mutant(CYCLE, "pins are found and not marked", "                tracer.visit_root(region.pointer(address));\n", ""),
+    mutant(CYCLE, "a lock that was passed by makes no more round", "} else if !self.core.queue.take_passed_by() {", "} else {"),
     // Marking.
     mutant(MARK, "half a shared stack is lost", "queue.push(tracer.stack.drain(..half).collect());", "drop(tracer.stack.drain(..half));"),
     mutant(MARK, "a batch is taken and not traced", "Some(batch) => tracer.stack.extend(batch),", "Some(batch) => drop(batch),"),
@@ -144,7 +176,8 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(PROCESSOR, "the barrier buffer is thrown away", "core.queue.push(self.grey);", "drop(self.grey);"),
     mutant(PROCESSOR, "newborns are not handed over", "core.queue.push(self.born);", "drop(self.born);"),
     mutant(PROCESSOR, "spans are surrendered to nobody", "            span.give_back();\n", "            std::mem::forget(span);\n"),
-    mutant(PROCESSOR, "shaded and not noted", "buffer.push(Grey(object));", ""),
+    mutant(PROCESSOR, "shaded and not noted", "        self.note_grey(core, std::iter::once(Grey(object)));\n", "        let _ = core;\n"),
+    mutant(PROCESSOR, "contents are shaded and not noted", "        self.note_grey(core, tracer.take_grey());\n", "        let _ = (core, tracer.take_grey());\n"),
     mutant(PROCESSOR, "a full barrier buffer is thrown away", "core.queue.push(std::mem::take(&mut *buffer));", "drop(std::mem::take(&mut *buffer));"),
     mutant(PROCESSOR, "what was shaded stays white", "        mark.store(black, Ordering::Relaxed);\n", ""),
     mutant(PROCESSOR, "a run of the last colour goes on in Arm", "            self.runs.disarm();\n", ""),
@@ -153,15 +186,12 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(
         PROCESSOR,
         "answered before it has handed over",
-        "        self.processor.answer(phase).hand_over(core);
+        "        surrendered.hand_over(core);
         core.delay_handshake();
         // Release: pairs with the acquire by which the collector sees the phase answered.
-        let state = State::new(phase, Status::Running);
         self.processor.state.store(state.to_bits(), ordering!(Release, \"processor.answer\"));
 ",
-        "        let surrendered = self.processor.answer(phase);
-        let state = State::new(phase, Status::Running);
-        self.processor.state.store(state.to_bits(), ordering!(Release, \"processor.answer\"));
+        "        self.processor.state.store(state.to_bits(), ordering!(Release, \"processor.answer\"));
         core.delay_handshake();
         surrendered.hand_over(core);
 ",
@@ -205,7 +235,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(SWEEP, "a span with live objects is closed", "class.give_back(unit, outcome.free > 0);", "self.close_span(unit);"),
     mutant(SWEEP, "a swept span is lost", "            class.give_back(unit, outcome.free > 0);\n", ""),
     mutant(SWEEP, "a span does not note that it was swept", "        span.set_swept_cycle(cycle);\n", ""),
-    mutant(SWEEP, "the end of the sweep is not noted", "        self.swept_cycle.store(cycle, Ordering::Release);\n", ""),
+    mutant(SWEEP, "the end of the sweep is not noted", "        self.swept_cycle.swap(cycle, Ordering::AcqRel);\n", ""),
     mutant(SWEEP, "processors may not sweep", "        self.sweepable_cycle.store(cycle, ordering!(Release, \"sweep.open\"));\n", ""),
     mutant(SWEEP, "sweeps in flight are not waited for", "while self.classes.sweeps_in_flight() != 0 {", "while false {"),
     mutant(SWEEP, "unswept spans are not gathered", "            class.gather_unswept(&self.region, cycle);\n", "            let _ = class;\n"),
@@ -221,13 +251,37 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     ),
     quick(ROOT, "a dropped root is not shaded", "unsafe { local.shade(&self.core, self.object()) };", ""),
     mutant(ROOT, "a root made in Arm is not shaded", "unsafe { local.shade(core, object) };", ""),
-    mutant(ROOT, "a root changes without the barrier", "unsafe { mu.swap_marking(self.slot(), new) };", "self.slot().store(new, Ordering::Release);"),
+    mutant(ROOT, "a root changes without the barrier", "unsafe { mu.swap_marking(self.slot(), new) };", "self.slot().store(new, crate::sync::Ordering::Release);"),
     mutant(ROOT, "a dropped root keeps its slot", "            self.core.roots.remove(self.slot);\n", ""),
     mutant(ROOT_TABLE, "the walk skips the first slot of a chunk", "for slot in &*chunk {", "for slot in chunk.iter().skip(1) {"),
     mutant(ROOT_TABLE, "the walk sees the first chunk only", "for chunk in chunks {", "for chunk in chunks.into_iter().take(1) {"),
     mutant(ROOT_TABLE, "a freed slot keeps its object", "unsafe { slot.as_ref() }.store(std::ptr::null_mut(), Ordering::Relaxed);", ""),
     mutant(ROOT_TABLE, "a slot is freed twice", "        table.free.push(slot);\n", "        table.free.push(slot);\n        table.free.push(slot);\n"),
     mutant(ROOT_TABLE, "a freed slot is not used again", "        table.free.push(slot);\n", ""),
+    // Locks around contents.
+    quick(LOCK, "no shade before a change", "            self.shade_before_change(mu, contents);\n", "            let _ = (contents, Self::shade_before_change::<T>);\n"),
+    mutant(LOCK, "a lock that is taken in Arm is traced already", "if mu.mode() == Mode::Arm || self.is_due(", "if self.is_due("),
+    mutant(LOCK, "what a lock remembers is never outdated", "self.0.load(Ordering::Relaxed) != colour;", "self.0.load(Ordering::Relaxed) == 0;"),
+    mutant(LOCK, "no shade before the lock is given back", "(mu.mode() == Mode::Arm || (reordered!", "(mu.mode() == Mode::Off && mu.mode() == Mode::Arm || (reordered!"),
+    mutant(MARK, "a lock behind one that was taken in Arm keeps what it remembers", "{ LockMemory::Forgets }", "{ LockMemory::Keeps }"),
+    mutant(MARK, "a marker tells nobody that it has passed by", "                        queue.note_passed_by();\n", ""),
+    mutant(MUTEX, "who takes it shades nothing", "        self.traced.before_change(mu, unsafe { self.contents.read() });\n", ""),
+    mutant(MUTEX, "who gives it back shades nothing", "        after_change(self.mu, &**self);\n", ""),
+    mutant(MUTEX, "a marker does not take it", "        if self.raw.try_lock() || reordered!(\"lock.look\") {\n", "        if !self.raw.is_locked() {\n            self.traced.trace(tracer, unsafe { self.contents.read() });\n        } else if false {\n"),
+    mutant(MUTEX, "a marker does not care who has it", "        if self.raw.try_lock() || reordered!(\"lock.look\") {\n", "        if true {\n            self.traced.trace(tracer, unsafe { self.contents.read() });\n        } else if false {\n"),
+    mutant(MUTEX, "a marker that passes by does not say so", "            tracer.pass_by();\n", ""),
+    mutant(MUTEX, "a marker keeps it", "            unsafe { self.raw.unlock() }\n        } else {", "        } else {"),
+    mutant(MUTEX, "get_mut does not refuse", "pub fn get_mut(&mut self) -> &mut T {\n        if self.raw.is_locked() {", "pub fn get_mut(&mut self) -> &mut T {\n        if false {"),
+    mutant(MUTEX, "into_inner does not refuse", "pub fn into_inner(self) -> T {\n        if self.raw.is_locked() {", "pub fn into_inner(self) -> T {\n        if false {"),
+    mutant(RW_LOCK, "who takes it to write shades nothing", "        self.traced.before_change(mu, unsafe { self.contents.read() });\n", ""),
+    mutant(RW_LOCK, "who gives it back shades nothing", "        after_change(self.mu, &**self);\n", ""),
+    mutant(RW_LOCK, "a marker does not take it", "        if self.raw.try_lock_shared() {\n            // SAFETY: the lock is taken, so nobody changes the contents.\n", "        if !self.raw.is_locked_exclusive() {\n            self.traced.trace(tracer, unsafe { self.contents.read() });\n        } else if false {\n"),
+    mutant(RW_LOCK, "a marker does not care who has it", "        if self.raw.try_lock_shared() {\n            // SAFETY: the lock is taken, so nobody changes the contents.\n", "        if true {\n            self.traced.trace(tracer, unsafe { self.contents.read() });\n        } else if false {\n"),
+    mutant(RW_LOCK, "a marker that passes by does not say so", "            tracer.pass_by();\n", ""),
+    mutant(RW_LOCK, "a marker keeps it", "            unsafe { self.raw.unlock_shared() }\n        } else {", "        } else {"),
+    mutant(RW_LOCK, "get_mut does not refuse", "pub fn get_mut(&mut self) -> &mut T {\n        if self.raw.is_locked_exclusive() {", "pub fn get_mut(&mut self) -> &mut T {\n        if false {"),
+    mutant(RW_LOCK, "into_inner does not refuse", "pub fn into_inner(self) -> T {\n        if self.raw.is_locked_exclusive() {", "pub fn into_inner(self) -> T {\n        if false {"),
+    mutant(ONCE, "what is written in Arm is not shaded", "            after_change(mu, &value);\n", "            let _ = (mu, after_change::<T>);\n"),
     // Pins.
     quick(PIN, "a pin does not raise the flag", "        flag.store(PIN_FLAG_RAISED, Ordering::Relaxed);\n", ""),
     mutant(PIN, "a pin made in Arm is not shaded", "unsafe { mu.shade(object) };", ""),

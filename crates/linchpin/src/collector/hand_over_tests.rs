@@ -193,3 +193,41 @@ fn whatever_is_unpinned_while_a_cycle_marks_survives() {
     heap.collect();
     assert_eq!(Arc::strong_count(&alive), 1);
 }
+
+/// The spare takes part in handshakes as any processor does: what is shaded there is handed over. Here a root goes away outside
+/// any mutation while all processors are busy, and what it held lives on by another one, black and not traced.
+#[test]
+fn whatever_is_shaded_on_the_spare_is_traced() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let mut old: Option<Root<Parent<'static>>> = Some(heap.mutate(|mu| {
+        let child = mu.alloc(Arc::clone(&alive));
+        mu.root(mu.alloc(Parent { child }))
+    }));
+    let (in_off, off_entered) = channel();
+    let (in_arm, arm_entered) = channel();
+    let new: Root<Parent<'static>> = thread::scope(|scope| {
+        let heap = &heap;
+        // Holds up the first handshake.
+        scope.spawn(move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Off);
+                in_off.send(()).unwrap();
+                arm_entered.recv().unwrap();
+            });
+        });
+        off_entered.recv().unwrap();
+        scope.spawn(move || heap.collect());
+        mutate_in(heap, Mode::Arm, |mu| {
+            let old = old.take().unwrap();
+            let parent = old.get(mu);
+            thread::scope(|other| _ = other.spawn(move || drop(old)));
+            in_arm.send(()).unwrap();
+            mu.root(parent)
+        })
+    });
+    assert_eq!(Arc::strong_count(&alive), 2, "the child of a living parent was dropped");
+    drop(new);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1);
+}

@@ -77,3 +77,22 @@ impl RootTable {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_was_freed_is_used_again() {
+        let roots = RootTable::default();
+        let object = NonNull::from(&mut 7_u64).cast();
+        let kept: Vec<_> = (1..CHUNK).map(|_| roots.add(object)).collect();
+        for _ in 0..3 * CHUNK {
+            let slot = roots.add(object);
+            assert!(!kept.contains(&slot));
+            roots.remove(slot);
+        }
+        assert_eq!(roots.table.lock().chunks.len(), 1);
+        assert_eq!(roots.len(), kept.len());
+    }
+}

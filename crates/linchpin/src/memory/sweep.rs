@@ -8,6 +8,9 @@
 //! Spans are swept by a processor that needs room (types without drop glue only), or by the collector's
 //! thread, which sweeps all the rest before the next cycle may start.
 
+#[cfg(all(test, not(loom)))]
+mod in_flight_tests;
+
 use std::ptr::NonNull;
 use std::time::Duration;
 

@@ -356,4 +356,15 @@ mod tests {
         assert!(kept_after(2000) >= 2000, "a batch of the same size allocates nothing");
         assert_eq!(kept_after(100_000), 0, "an outsized batch is not paid for ever after");
     }
+
+    #[test]
+    fn a_pinner_shows_how_many_pins_it_has() {
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let mut pinner = Pinner::new();
+        heap.mutate(|mu| {
+            pinner.pin(mu, mu.alloc(0_u64));
+            pinner.pin(mu, mu.alloc(1_u64));
+        });
+        assert_eq!(format!("{pinner:?}"), "Pinner { pins: 2 }");
+    }
 }

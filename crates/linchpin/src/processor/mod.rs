@@ -15,6 +15,8 @@
 pub(crate) mod acquire;
 pub(crate) mod phase;
 pub(crate) mod runs;
+#[cfg(all(test, not(loom)))]
+mod tests;
 pub(crate) mod thread;
 pub(crate) mod waiting;
 

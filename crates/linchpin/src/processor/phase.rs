@@ -152,7 +152,9 @@ mod tests {
             }
             phase = next;
         }
+        assert_eq!([0, 1, 2, 3].map(colour_of_cycle), [1, 2, 1, 2]);
         assert_eq!(phase.repeated().mode(), Mode::Off);
+        assert_eq!(phase.repeated().colour(), phase.colour());
         assert!(phase.repeated().number() > phase.number());
     }
 }

@@ -70,6 +70,13 @@ impl Waiting {
         self.waits.load(Ordering::Relaxed)
     }
 
+    /// Whether nobody stands in a queue, for the tests.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn is_deserted(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.fresh.is_empty() && queue.starving.is_empty()
+    }
+
     /// Waits until `try_take` finds a processor, or one is handed over.
     pub(crate) fn wait_for<'a>(&self, mut try_take: impl FnMut() -> Option<Holding<'a>>) -> Holding<'a> {
         // Relaxed, both: a figure; and `any` is a relaxed load, which nothing here could make see this in time.

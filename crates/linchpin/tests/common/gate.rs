@@ -32,6 +32,12 @@ impl Gate {
         }
     }
 
+    /// Whether the marker has come there.
+    #[allow(dead_code, reason = "not every test program asks")]
+    pub(crate) fn is_reached(&self) -> bool {
+        self.state.lock().expect("nobody panics with it").reached
+    }
+
     /// Waits until the marker stands there.
     pub(crate) fn wait_until_reached(&self) {
         let mut state = self.state.lock().expect("nobody panics with it");

@@ -99,18 +99,25 @@ unsafe impl<P: Trace> Trace for Stopped<'_, P> {
 
 type Contents<'gc> = Stopped<'gc, Option<Gc<'gc, Slot<'gc>>>>;
 
+#[derive(Trace)]
+struct Both<'gc> {
+    mutex: GcMutex<Contents<'gc>>,
+    rw_lock: GcRwLock<Contents<'gc>>,
+}
+
 /// A mutation has taken a lock, and is still shading what is behind it, when the marker passes by and the closing round
 /// begins. One that has answered the round shades the same object, into a buffer that the round does not look at again. The
 /// object must be traced all the same.
-#[test]
-fn a_lock_that_the_marker_passes_by_takes_one_more_round() {
+fn a_lock_that_is_passed_by_takes_one_more_round(is_mutex: bool) {
     let heap = Heap::builder().processors(2).build().unwrap();
     let alive = Arc::new(());
-    let [marker_gate, contents_gate] = std::array::from_fn(|_| Arc::new(Gate::default()));
-    let locked: Root<Stopped<'static, GcRwLock<Contents<'static>>>> = heap.mutate(|mu| {
+    let [marker_gate, contents_gate, open] = std::array::from_fn(|_| Arc::new(Gate::default()));
+    let (locked, slot): (Root<Stopped<'static, Both<'static>>>, _) = heap.mutate(|mu| {
         let slot = mu.alloc(Slot::new(mu.alloc(Arc::clone(&alive))));
-        let lock = GcRwLock::new(Stopped::new(&contents_gate, Some(slot)));
-        mu.root(mu.alloc(Stopped::new(&marker_gate, lock)))
+        let [full, empty] = [Stopped::new(&contents_gate, Some(slot)), Stopped::new(&open, None)];
+        let (mutex, rw_lock) = if is_mutex { (full, empty) } else { (empty, full) };
+        let both = Both { mutex: GcMutex::new(mutex), rw_lock: GcRwLock::new(rw_lock) };
+        (mu.root(mu.alloc(Stopped::new(&marker_gate, both))), slot.start())
     });
     let (marker_closed, contents_closed) = (marker_gate.close(), contents_gate.close());
     let taken_out: Mutex<Option<Root<Slot<'static>>>> = Mutex::new(None);
@@ -120,10 +127,13 @@ fn a_lock_that_the_marker_passes_by_takes_one_more_round() {
         scope.spawn(|| heap.collect());
         // Roots are walked then, so the marker will not find the slot by this one.
         marker_gate.wait_until_reached();
-        let root = mutate_in(heap, Mode::Mark, |mu| mu.root(locked.get(mu).pointer.read(mu).pointer.unwrap()));
+        // SAFETY: the slot is alive, behind the lock, and of this type; it might have been read there.
+        let root = mutate_in(heap, Mode::Mark, |mu| mu.root(unsafe { Gc::<'_, Slot<'_>>::from_start(slot) }));
         scope.spawn(move || {
             mutate_in(heap, Mode::Mark, |mu| {
-                let slot = locked.get(mu).as_ref().pointer.write(mu).pointer.take();
+                let both = &locked.get(mu).as_ref().pointer;
+                let slot =
+                    if is_mutex { both.mutex.lock(mu).pointer.take() } else { both.rw_lock.write(mu).pointer.take() };
                 *taken_out.lock().unwrap() = Some(mu.root(slot.unwrap()));
             });
         });
@@ -138,6 +148,89 @@ fn a_lock_that_the_marker_passes_by_takes_one_more_round() {
     drop((taken_out, locked));
     heap.collect();
     assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[test]
+fn a_mutex_that_the_marker_passes_by_takes_one_more_round() {
+    a_lock_that_is_passed_by_takes_one_more_round(true);
+}
+
+#[test]
+fn a_writer_whose_lock_the_marker_passes_by_takes_one_more_round() {
+    a_lock_that_is_passed_by_takes_one_more_round(false);
+}
+
+/// A marker that looks behind a lock has it: who wants to change the contents has to wait, who only reads has not.
+#[test]
+fn who_changes_what_is_behind_a_lock_waits_for_the_marker() {
+    type Gated<'gc> = Stopped<'gc, ()>;
+
+    #[derive(Trace)]
+    struct Locks<'gc> {
+        mutex: GcMutex<Gated<'gc>>,
+        rw_lock: GcRwLock<Gated<'gc>>,
+    }
+
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let gates: [_; 2] = std::array::from_fn(|_| Arc::new(Gate::default()));
+    let [mutex_gate, rw_lock_gate] = &gates;
+    let locks: Root<Locks<'static>> = heap.mutate(|mu| {
+        let [mutex, rw_lock] = [mutex_gate, rw_lock_gate].map(|gate| Stopped::new(gate, ()));
+        mu.root(mu.alloc(Locks { mutex: GcMutex::new(mutex), rw_lock: GcRwLock::new(rw_lock) }))
+    });
+    let (mutex_closed, rw_lock_closed) = (mutex_gate.close(), rw_lock_gate.close());
+    thread::scope(|scope| {
+        let (mutex_closed, rw_lock_closed) = (mutex_closed, rw_lock_closed);
+        scope.spawn(|| heap.collect());
+        mutex_gate.wait_until_reached();
+        heap.mutate(|mu| assert!(locks.get(mu).mutex.try_lock(mu).is_none()));
+        drop(mutex_closed);
+        rw_lock_gate.wait_until_reached();
+        heap.mutate(|mu| {
+            let lock = &locks.get(mu).as_ref().rw_lock;
+            assert!(lock.try_write(mu).is_none());
+            assert!(lock.try_read(mu).is_some());
+        });
+        drop(rw_lock_closed);
+    });
+    // It gave them back.
+    heap.mutate(|mu| {
+        let locks = locks.get(mu).as_ref();
+        assert!(locks.mutex.try_lock(mu).is_some());
+        assert!(locks.rw_lock.try_write(mu).is_some());
+    });
+}
+
+/// A marker does not look behind a lock that somebody has, who may be changing the contents.
+#[test]
+fn a_marker_does_not_look_behind_a_lock_that_is_taken() {
+    #[derive(Trace)]
+    struct Locks<'gc> {
+        mutex: GcMutex<Stopped<'gc, ()>>,
+        rw_lock: GcRwLock<Stopped<'gc, ()>>,
+        after: Stopped<'gc, ()>,
+    }
+
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let gates: [_; 3] = std::array::from_fn(|_| Arc::new(Gate::default()));
+    let locks: Root<Locks<'static>> = heap.mutate(|mu| {
+        let [mutex, rw_lock, after] = gates.each_ref().map(|gate| Stopped::new(gate, ()));
+        mu.root(mu.alloc(Locks { mutex: GcMutex::new(mutex), rw_lock: GcRwLock::new(rw_lock), after }))
+    });
+    let closed = gates[2].close();
+    thread::scope(|scope| {
+        let mut closed = Some(closed);
+        heap.mutate(|mu| {
+            let locks = locks.get(mu).as_ref();
+            // Forgotten, so that they are taken for ever, and nobody shades what is behind them.
+            std::mem::forget((locks.mutex.lock(mu), locks.rw_lock.write(mu)));
+        });
+        scope.spawn(|| heap.collect());
+        gates[2].wait_until_reached();
+        assert!(!gates[0].is_reached(), "the marker has looked behind a mutex that is taken");
+        assert!(!gates[1].is_reached(), "the marker has looked behind a lock that is taken to write");
+        drop(closed.take());
+    });
 }
 
 /// Locks behind a lock.

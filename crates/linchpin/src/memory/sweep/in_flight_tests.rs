@@ -1,0 +1,66 @@
+//! Sweeps by processors, beside that of the collector.
+
+use std::thread;
+
+use crate::Heap;
+use crate::collector::cycle::Cycle;
+use crate::collector::workers::Workers;
+use crate::memory::sweep::Memory;
+use crate::processor::phase::Mode;
+
+/// Runs `check` on the memory of a heap with one object, alive or dead, in a cycle whose sweep has been opened and not begun.
+fn with_an_open_sweep(keep: bool, check: impl FnOnce(&Memory, u64)) {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let root = heap.mutate(|mu| mu.root(mu.alloc(7_u64)));
+    let _root = keep.then_some(root);
+    let core = heap.core();
+    let workers = Workers::none();
+    let mut cycle = Cycle::begin(core, &workers);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    cycle.close();
+    cycle.switch_off();
+    let number = core.memory.marked_cycle();
+    core.memory.open_sweep(number);
+    check(&core.memory, number);
+}
+
+/// What a processor has taken to sweep belongs to the cycle, too: it does not end before.
+#[test]
+fn a_cycle_waits_for_sweeps_in_flight() {
+    with_an_open_sweep(true, |memory, number| {
+        let classes = memory.classes.all();
+        let (unit, class) = classes
+            .iter()
+            .find_map(|class| class.take_unswept(&memory.classes).map(|unit| (unit, class)))
+            .expect("the object lies in some span");
+        thread::scope(|scope| {
+            scope.spawn(|| memory.sweep_all(number));
+            // Time enough for a sweep that does not wait.
+            for _ in 0..2000 {
+                assert!(memory.is_sweep_pending(), "the sweep has ended, and a span is not swept");
+                thread::yield_now();
+            }
+            memory.sweep_and_return(unit, class, number);
+        });
+        assert!(!memory.is_sweep_pending());
+    });
+}
+
+/// As soon as the sweep is open, a processor that needs room sweeps for itself.
+#[test]
+fn a_processor_sweeps_what_it_needs() {
+    with_an_open_sweep(false, |memory, number| {
+        let classes = memory.classes.all();
+        let (unit, class) = classes
+            .iter()
+            .find_map(|class| class.listed().unswept.first().map(|&unit| (unit as usize, class)))
+            .expect("the object lay in some span");
+        let taken = memory.take_span(class, Mode::Off).expect("there is room");
+        assert_eq!(taken.unit, unit, "the span of what has died");
+        assert!(taken.fresh, "nothing lives there");
+        class.give_back(unit, true);
+        memory.sweep_all(number);
+        assert!(!memory.is_sweep_pending());
+    });
+}
