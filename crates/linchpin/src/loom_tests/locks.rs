@@ -1,6 +1,8 @@
 //! Locks around contents against a marker: what is behind them is looked at by one at a time, and not lost.
 
 use super::{Thing, assert_alive, during_a_cycle, explore, heap, is_allocated, lone, spawn, thing};
+use crate::collector::cycle::Cycle;
+use crate::collector::workers::Workers;
 use crate::sync::Arc;
 use crate::{Gc, GcMutex, GcOnce, GcRwLock, Heap, Mutator, Root, Trace, Tracer};
 
@@ -63,6 +65,37 @@ fn what_is_taken_out_of_a_mutex_is_not_lost() {
 #[test]
 fn what_is_taken_out_by_a_writer_is_not_lost() {
     what_is_taken_out_is_not_lost("what_is_taken_out_by_a_writer_is_not_lost", BY_RW_LOCK);
+}
+
+/// The same with the mutation in `Mark` from the beginning, so that more can happen between it and the marker: which looks only
+/// while nobody has the lock.
+#[test]
+fn a_marker_looks_while_nobody_changes_anything() {
+    for (name, swap) in [("a_marker_looks_by_a_mutex", BY_MUTEX), ("a_marker_looks_as_a_reader", BY_RW_LOCK)] {
+        explore(name, 2, move || {
+            let heap = heap(1);
+            let from = Arc::new(locks(&heap, 1, swap));
+            let to = Arc::new(lone(&heap, 2));
+            let none = Workers::none();
+            let mut cycle = Cycle::begin(heap.core(), &none);
+            cycle.take_the_snapshot();
+            let mutator = {
+                let (heap, from, to) = (Arc::clone(&heap), Arc::clone(&from), Arc::clone(&to));
+                spawn(move || {
+                    heap.mutate(|mu| {
+                        let taken = swap(mu, from.get(mu).as_ref(), None);
+                        to.get(mu).next.store(mu, taken);
+                    });
+                })
+            };
+            cycle.mark();
+            mutator.join().unwrap();
+            cycle.close();
+            cycle.switch_off();
+            cycle.sweep();
+            assert_alive(&heap, &to, 1);
+        });
+    }
 }
 
 /// A mutation puts a new object behind a lock, or writes it once, while a marker may be looking there.

@@ -61,7 +61,7 @@ const REORDERED: &[(&str, &str)] = &[
     // The sweep does not wait for the handshake to `Off`.
     ("cycle.switch_off", "sweep::a_sweep_waits_for_every_barrier"),
     // A marker looks behind a lock that it has not taken.
-    ("lock.look", "locks::what_is_taken_out_of_a_mutex_is_not_lost"),
+    ("lock.look", "locks::a_marker_looks_while_nobody_changes_anything"),
     // Who takes a lock shades what is behind it only when it gives it back.
     ("lock.shade", "locks::what_is_taken_out_by_a_writer_is_not_lost"),
     // A span that is taken to be swept is counted when the class's lock has been let go of.
