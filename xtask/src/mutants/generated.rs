@@ -97,9 +97,10 @@ fn try_file(copy: &Copy, file: &str, options: &Options, tally: &mut Tally) -> Re
     Ok(())
 }
 
-/// A regular expression for exactly this text.
+/// A regular expression for exactly this text. (Not all punctuation may be escaped: `\<` is the beginning of a word.)
 fn literally(text: &str) -> String {
-    text.chars().flat_map(|each| each.is_ascii_punctuation().then_some('\\').into_iter().chain([each])).collect()
+    let special = |each: char| r"\.+*?()|[]{}^$".contains(each);
+    text.chars().flat_map(|each| special(each).then_some('\\').into_iter().chain([each])).collect()
 }
 
 /// The mutants of a file, as `cargo mutants` calls them: with line and column.
@@ -141,4 +142,14 @@ fn logs_of_cut_off_tests(logs: &std::path::Path) -> Result<Vec<String>> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_are_taken_literally() {
+        let name = "replace && with || in <impl Trace for GcRwLock<T>>::inspect -> bool (2)";
+        let expression = r"replace && with \|\| in <impl Trace for GcRwLock<T>>::inspect -> bool \(2\)";
+        assert_eq!(super::literally(name), expression);
+    }
 }

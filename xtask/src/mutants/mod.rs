@@ -137,6 +137,7 @@ pub(crate) fn try_all(options: &Options) -> Result<String> {
     if installed && !by_hand_only {
         generated::try_all(&copy, options, &mut tally)?;
     }
+    ensure!(!tally.fates.is_empty(), "there is no such mutant");
     tally.judge()?;
     if !installed && !by_hand_only {
         println!("xtask: {tally}");
