@@ -27,7 +27,7 @@ use crate::gc::slice;
 use crate::memory::GRANULE;
 use crate::memory::region::Region;
 use crate::sync::Ordering;
-use crate::trace::TypeInfo;
+use crate::trace::{Trace, TypeInfo};
 
 const WORD: usize = size_of::<usize>();
 /// How often a suspicion must be found again.
@@ -48,10 +48,11 @@ impl Inspector<'_> {
     }
 
     /// Looks at every word of a value, and at nothing it owns elsewhere.
-    pub fn words<T>(&mut self, value: &T) {
+    pub fn words<T: Trace>(&mut self, value: &T) {
         if size_of::<T>() < WORD {
             return;
         }
+        let found_before = self.suspects.len();
         let start = NonNull::from(value).cast::<u8>();
         let mut offset = start.align_offset(align_of::<usize>());
         while offset + WORD <= size_of::<T>() {
@@ -64,7 +65,18 @@ impl Inspector<'_> {
             }
             offset += WORD;
         }
+        if self.suspects.len() > found_before && passes_by_a_lock(&self.check.core.memory.region, value) {
+            // What is behind a lock that somebody has is not reported, and is not forgotten. It may be any of these.
+            self.suspects.truncate(found_before);
+        }
     }
+}
+
+/// Whether a value has a lock that somebody has: behind that, nothing is reported.
+fn passes_by_a_lock<T: Trace>(region: &Region, value: &T) -> bool {
+    let mut tracer = Tracer::inspecting(region);
+    value.trace(&mut tracer);
+    tracer.take_passed_by()
 }
 
 /// Whatever the word holds, by a load that the compiler knows nothing of.
@@ -133,7 +145,7 @@ pub(super) unsafe fn inspect(
     };
     for (word, address) in suspects {
         // SAFETY: the caller's promise; the word is part of the object, or of what it owns.
-        if unsafe { is_confirmed(tracer, object, info, word, address) } {
+        if unsafe { is_confirmed(tracer, object, info, word, address, check.quiet) } {
             report(check, object, info, word.addr().get(), address);
         }
     }
@@ -147,6 +159,7 @@ unsafe fn is_confirmed(
     info: &'static TypeInfo,
     word: NonNull<usize>,
     address: usize,
+    nothing_moves: bool,
 ) -> bool {
     (0..CONFIRMATIONS).all(|_| {
         let reported = info.trace.is_some_and(|trace| {
@@ -154,8 +167,8 @@ unsafe fn is_confirmed(
             // SAFETY: the caller's promise.
             unsafe { trace(object, tracer) };
             let reported = tracer.take_reported();
-            // What is behind a lock that somebody has is not reported, and is not forgotten.
-            tracer.take_passed_by() || reported.iter().any(|child| child.addr().get() == address)
+            // A mutation may have taken a lock since `Inspector::words` looked.
+            (tracer.take_passed_by() && !nothing_moves) || reported.iter().any(|child| child.addr().get() == address)
         });
         // SAFETY: the caller's promise; it is aligned.
         !reported && unsafe { load_opaque(word) } == address
