@@ -69,11 +69,12 @@ impl Sanitizer {
     fn cargo(&self, arguments: &[&str]) -> Result<Command> {
         let settings = self.directory.join("sanitizer.toml");
         fs::create_dir_all(&self.directory)?;
-        // With a target, build scripts and procedural macros are built without the flags. A little optimised, as these builds
-        // are slow, with all assertions.
+        // With a target, build scripts and procedural macros are built without the flags. The library is a little optimised,
+        // as these programs are slow, with all assertions; what it depends on is soon built. With all debug information: of
+        // line tables alone, inlined functions have no full names, which `tsan.supp` must find.
         let text = format!(
             "build.target = {:?}\nbuild.target-dir = {:?}\nbuild.rustflags = {:?}\n\
-             profile.dev.opt-level = 1\n",
+             profile.dev.opt-level = 1\nprofile.dev.package.\"*\".opt-level = 0\n",
             self.host, self.directory, self.flags
         );
         fs::write(&settings, text)?;
