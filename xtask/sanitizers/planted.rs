@@ -31,6 +31,14 @@ impl Shared {
         unsafe { self.0.write(value) }
     }
 
+    /// Of two accesses at the very same moment the thread sanitizer may see neither, so not once.
+    fn write_often(self, value: u64) {
+        for _ in 0..100 {
+            self.write(value);
+            thread::yield_now();
+        }
+    }
+
     fn read(self) -> u64 {
         // SAFETY: as above.
         unsafe { self.0.read() }
@@ -71,11 +79,11 @@ fn main() {
         }
         // Races, each beside an order that does not concern it.
         "race" => {
-            let other = thread::spawn(move || shared.write(2));
-            shared.write(3);
+            let other = thread::spawn(move || shared.write_often(2));
+            shared.write_often(3);
             other.join().expect("it does not panic");
         }
-        "race-in-scope" => two_at_once(|number| shared.write(number)),
+        "race-in-scope" => two_at_once(|number| shared.write_often(number)),
         "race-beside-mutex" => {
             let mutex = Mutex::new(());
             two_at_once(|number| {
@@ -90,32 +98,32 @@ fn main() {
             thread::scope(|scope| {
                 scope.spawn(|| {
                     wait(&pair);
-                    shared.write(2);
+                    shared.write_often(2);
                 });
                 // After it has let the other go on.
                 notify(&pair);
-                shared.write(3);
+                shared.write_often(3);
             });
         }
         "race-after-barrier" => {
             let barrier = Barrier::new(2);
             two_at_once(|number| {
                 barrier.wait();
-                shared.write(number);
+                shared.write_often(number);
             });
         }
         "race-after-once" => {
             let once = OnceLock::new();
             two_at_once(|number| {
                 once.get_or_init(|| 1);
-                shared.write(number);
+                shared.write_often(number);
             });
         }
         "race-after-arc" => {
             two_at_once(|number| {
                 // The last owner of something else.
                 drop(black_box(Arc::new(number)));
-                shared.write(number);
+                shared.write_often(number);
             });
         }
         "race-in-arc" => {
