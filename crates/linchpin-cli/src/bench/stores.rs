@@ -72,9 +72,9 @@ pub(crate) fn run(args: &StoresArgs) -> Result<()> {
                 Value::Object(object) => _ = black_box(object),
             })
         }),
-        (PARKING_LOT, &|operations| repeat(operations, || *black_box(&parking_lot).lock() = black_box((1, 2)))),
+        (PARKING_LOT, &|operations| repeat(operations, || *black_box(&parking_lot).lock() = (1, black_box(2)))),
         (STD, &|operations| {
-            repeat(operations, || *black_box(&std).lock().expect("nobody panics with it") = black_box((1, 2)))
+            repeat(operations, || *black_box(&std).lock().expect("nobody panics with it") = (1, black_box(2)))
         }),
     ];
     let mut results = Results::default();
