@@ -63,6 +63,8 @@ fn an_empty_end_of_a_slice_does_not_pin_what_follows() {
 
 static NECROMANCY: OnceLock<Heap> = OnceLock::new();
 static REVIVED: Mutex<Pinner> = Mutex::new(Pinner::new());
+/// What the heap that is never dropped keeps, where a search for leaks sees it.
+static COUNTED: OnceLock<Arc<()>> = OnceLock::new();
 
 /// Pins itself as it is dropped.
 #[derive(Trace)]
@@ -79,7 +81,7 @@ impl Drop for Necromancer {
 #[test]
 fn a_value_that_is_being_dropped_cannot_be_pinned() {
     let heap = NECROMANCY.get_or_init(|| Heap::builder().processors(2).build().expect("a heap of two processors"));
-    let counted = Arc::new(());
+    let counted = COUNTED.get_or_init(|| Arc::new(()));
     // One stays, so that the span is not given back.
     let kept = heap.mutate(|mu| {
         mu.alloc(Necromancer(counted.clone()));
@@ -91,11 +93,12 @@ fn a_value_that_is_being_dropped_cannot_be_pinned() {
     REVIVED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).unpin();
     heap.collect();
     assert_eq!(heap.stats().dropped_values, 1);
-    assert_eq!(Arc::strong_count(&counted), 2, "dropped once, the other one kept");
+    assert_eq!(Arc::strong_count(counted), 2, "dropped once, the other one kept");
     std::mem::forget(kept);
 }
 
-static KEEPING: OnceLock<(Heap, Root<Arc<()>>, Root<u64>)> = OnceLock::new();
+/// The third is what the first root keeps, where a search for leaks sees it.
+static KEEPING: OnceLock<(Heap, Root<Arc<()>>, Root<u64>, Arc<()>)> = OnceLock::new();
 
 /// Pins two others, by references, as it is dropped.
 #[derive(Trace)]
@@ -103,7 +106,7 @@ struct Keeper(());
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        let (heap, dropped, plain) = KEEPING.get().expect("the test has made the heap");
+        let (heap, dropped, plain, _) = KEEPING.get().expect("the test has made the heap");
         let mut pinner = Pinner::new();
         heap.mutate(|mu| {
             pinner.pin_ref(mu, &*dropped.get(mu));
@@ -118,8 +121,9 @@ impl Drop for Keeper {
 fn what_lives_can_be_pinned_while_others_are_dropped() {
     let (heap, ..) = KEEPING.get_or_init(|| {
         let heap = Heap::builder().processors(2).build().expect("a heap of two processors");
-        let (dropped, plain) = heap.mutate(|mu| (mu.root(mu.alloc(Arc::new(()))), mu.root(mu.alloc(7_u64))));
-        (heap, dropped, plain)
+        let counted = Arc::new(());
+        let (dropped, plain) = heap.mutate(|mu| (mu.root(mu.alloc(counted.clone())), mu.root(mu.alloc(7_u64))));
+        (heap, dropped, plain, counted)
     });
     for cycles in 1..=2 {
         heap.mutate(|mu| _ = mu.alloc(Keeper(())));
