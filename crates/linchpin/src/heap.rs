@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::resume_unwind;
 
 use crate::builder::{Config, HeapBuilder};
+use crate::collector::decision::Decision;
 use crate::collector::pacer::Pace;
 use crate::collector::queue::GreyQueue;
 use crate::collector::workers::Workers;
@@ -71,6 +72,7 @@ pub(crate) struct Core {
     pub(crate) processors: Processors,
     pub(crate) memory: Memory,
     pub(crate) queue: GreyQueue,
+    pub(crate) decision: Decision,
     pub(crate) roots: RootTable,
     pub(crate) pinners: Registry,
     pub(crate) pace: Pace,
@@ -122,6 +124,7 @@ impl Heap {
             processors: Processors::new(processors),
             memory: Memory::new(id, region, poison, slow_sweeps),
             queue: GreyQueue::new(),
+            decision: Decision::default(),
             roots: RootTable::default(),
             pinners: Registry::default(),
             control: Control::default(),

@@ -83,7 +83,8 @@ mod verify;
 pub use builder::HeapBuilder;
 pub use error::{AllocError, BuildError, OutOfMemory, SettingError};
 pub use gc::{
-    Gc, GcCell, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard, Object, Root,
+    Gc, GcCell, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard, Object, Root, Weak,
+    WeakCell, WeakRoot,
 };
 pub use heap::Heap;
 pub use mutator::Mutator;

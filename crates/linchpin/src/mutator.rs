@@ -298,7 +298,7 @@ impl<'gc> Mutator<'gc> {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    fn out_of_memory(&self, bytes: usize) -> ! {
+    pub(crate) fn out_of_memory(&self, bytes: usize) -> ! {
         panic!("linchpin: {}", self.no_room_for(bytes))
     }
 

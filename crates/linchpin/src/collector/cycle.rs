@@ -70,7 +70,8 @@ impl<'a> Cycle<'a> {
     }
 
     /// Ends the mark: handshake 3 is the first closing round; each round collects every barrier buffer, and one that brings
-    /// nothing is the last; unless a marker has passed by a lock before it ([`lock`](crate::gc::lock) tells why).
+    /// nothing is the last; unless a marker has passed by a lock before it ([`lock`](crate::gc::lock) tells why). Then it is
+    /// decided what is dead, and weak pointers to that are cleared.
     pub(crate) fn close(&mut self) {
         loop {
             let before = self.core.queue.pushed();
@@ -78,9 +79,14 @@ impl<'a> Cycle<'a> {
             if self.core.queue.pushed() != before || !self.core.queue.is_empty() {
                 self.trace();
             } else if !self.core.queue.take_passed_by() {
-                break;
+                if self.core.decision.decide(&self.core.queue, before) {
+                    break;
+                }
+                // A weak pointer was upgraded since the round began.
+                self.trace();
             }
         }
+        self.core.decision.clear(&self.core.memory.region, self.black);
     }
 
     pub(crate) fn switch_off(&mut self) {
@@ -95,6 +101,7 @@ impl<'a> Cycle<'a> {
         if late {
             self.core.memory.end_mark(self.number);
         }
+        self.core.decision.end();
         verify::after_mark(self.core);
     }
 

@@ -25,6 +25,8 @@
 //!    when the round began, each buffer was handed over during it, and with nothing grey anywhere no white
 //!    object is reachable from the snapshot, so no barrier can find one any more.
 //!    One more round is needed if a marker has passed by a lock that a mutation had: see [`lock`](crate::gc::lock).
+//!    The end is decided under a lock that the upgrade of a weak pointer takes, too, and before anything else what weak pointers
+//!    lead to is cleared if it is dead: see [`decision`].
 //! 5. The handshake to `Off` takes the runs back and drops cached inner pinners. Then nobody has a barrier active or
 //!    a span unknown to its class, and the sweep begins; it ends before the next cycle starts.
 //!
@@ -32,6 +34,7 @@
 
 pub(crate) mod barrier;
 pub(crate) mod cycle;
+pub(crate) mod decision;
 #[cfg(all(test, not(loom)))]
 mod full_region_tests;
 #[cfg(all(test, not(loom)))]

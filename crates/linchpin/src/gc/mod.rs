@@ -1,10 +1,11 @@
-//! Pointers: [`Gc`], [`GcCell`], [`Root`], and what they may point to; locks around contents that hold pointers.
+//! Pointers: [`Gc`], [`GcCell`], [`Root`], and what they may point to; locks around contents that hold pointers; weak pointers.
 
 mod cell;
 pub(crate) mod lock;
 mod root;
 pub(crate) mod root_table;
 pub(crate) mod slice;
+pub(crate) mod weak;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -17,6 +18,7 @@ use crate::trace::{Trace, Tracer, TypeInfo};
 pub use cell::GcCell;
 pub use lock::{GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard};
 pub use root::Root;
+pub use weak::{Weak, WeakCell, WeakRoot};
 
 /// The brand of a heap access: a lifetime that unifies with no other.
 pub(crate) type Brand<'gc> = PhantomData<fn(&'gc ()) -> &'gc ()>;

@@ -14,6 +14,7 @@
 //! | [`roots`] | root slots against the walk over them |
 //! | [`pins`] | pin counters and flags against the walk over them |
 //! | [`locks`] | locks around contents against the marker |
+//! | [`weak`] | upgrades of weak pointers against the end of a mark |
 //! | [`sweep`] | sweeps against allocation, and against the next cycle |
 //! | [`marking`] | mark bytes and the queue, by two markers; the helpers |
 //! | [`counter`] | a pin counter |
@@ -39,6 +40,7 @@ mod roots;
 mod sabotage;
 mod settle;
 mod sweep;
+mod weak;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

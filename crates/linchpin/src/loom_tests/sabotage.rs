@@ -64,6 +64,12 @@ const REORDERED: &[(&str, &str)] = &[
     ("lock.look", "locks::a_marker_looks_while_nobody_changes_anything"),
     // Who takes a lock shades what is behind it only when it gives it back.
     ("lock.shade", "locks::what_is_taken_out_by_a_writer_is_not_lost"),
+    // The upgrade of a weak pointer in `Mark` does not shade.
+    ("weak.shade", "weak::what_is_upgraded_is_not_lost"),
+    // One in `Close` shades into the processor's buffer, after it has let go of the lock.
+    ("weak.queue", "weak::an_upgrade_and_the_decision_agree"),
+    // The collector decides without the lock.
+    ("weak.decide", "weak::an_upgrade_and_the_decision_agree"),
     // A span that is taken to be swept is counted when the class's lock has been let go of.
     ("sweep.count", "sweep::the_next_cycle_waits_for_every_sweep"),
 ];

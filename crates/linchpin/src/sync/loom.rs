@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use loom::sync as model;
 
+pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use loom::cell::Cell;
 pub(crate) use loom::sync::atomic::Ordering;
 

@@ -1,7 +1,7 @@
 //! The atomics, locks and threads of every build but the model checker's.
 
 pub(crate) use crossbeam_deque::{Injector, Steal};
-pub(crate) use crossbeam_utils::Backoff;
+pub(crate) use crossbeam_utils::{Backoff, CachePadded};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub(crate) use std::cell::{Cell, RefCell};
 pub(crate) use std::sync::OnceLock;

@@ -30,6 +30,8 @@ pub enum FindingKind {
     ///   their memory then, and what is of which type is not known;
     /// * that changes too often to be seen twice.
     UnreportedPointer,
+    /// The table of weak pointers has an entry for an object that is dead, or whose handle is.
+    WeakPointer,
     /// Grey objects were left when the mark had ended.
     GreyLeft,
     /// A mark byte of a colour that nothing has after a sweep, or where no object can be.

@@ -49,6 +49,7 @@ pub(super) fn run(check: &mut Check<'_>, objects: Objects<'_>) {
                 .to_owned();
         check.find(FindingKind::GreyLeft, 0, text);
     }
+    check_handles(check);
     let tracer = Tracer::inspecting(&core.memory.region);
     let mut retrace = Retrace { check, tracer, reached: HashMap::new(), to_trace: Vec::new() };
     core.roots.visit_all(&mut retrace.tracer);
@@ -66,6 +67,22 @@ pub(super) fn run(check: &mut Check<'_>, objects: Objects<'_>) {
         }
     }
     retrace.check.objects += retrace.reached.len() as u64;
+}
+
+/// Checks the table of handles: it has entries of what lives only.
+fn check_handles(check: &mut Check<'_>) {
+    let (core, black) = (check.core, check.black());
+    // Relaxed: the handshakes order the marks of the cycle before this; what has come since is black from its birth.
+    let is_black = |address: usize| core.memory.region.mark(address).load(Ordering::Relaxed) == black;
+    core.decision.handles.for_each(|target, handle| {
+        let what = match (is_black(handle), is_black(target)) {
+            (true, true) => return,
+            (false, _) => "its handle is dead",
+            (true, false) => "it is dead",
+        };
+        let text = format!("The table of weak pointers has an entry for this object, but {what} (handle {handle:#x}).");
+        check.find(FindingKind::WeakPointer, target, text);
+    });
 }
 
 impl Retrace<'_, '_> {
@@ -141,8 +158,9 @@ impl Retrace<'_, '_> {
             let mut reported: Vec<usize> = children.iter().map(|child| child.addr().get()).collect();
             reported.sort_unstable();
             // SAFETY: as above.
-            unsafe { words::inspect(self.check, &mut self.tracer, object, info, &reported) };
-            for child in children {
+            let weak_targets = unsafe { words::inspect(self.check, &mut self.tracer, object, info, &reported) };
+            // Weak pointers to what is dead have been cleared, so these are not to lead to anything white either.
+            for child in children.into_iter().chain(weak_targets) {
                 self.reach(child, From::Object(object.addr().get()));
             }
         }

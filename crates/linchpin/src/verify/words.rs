@@ -39,9 +39,16 @@ pub struct Inspector<'a> {
     /// The pointers that the object's `trace` has reported, sorted.
     reported: &'a [usize],
     suspects: Vec<(NonNull<usize>, usize)>,
+    /// What it leads to by weak pointers.
+    weak_targets: Vec<NonNull<u8>>,
 }
 
 impl Inspector<'_> {
+    /// Takes note of what a weak pointer leads to, which must live as long as it does so.
+    pub(crate) fn weak_target(&mut self, target: NonNull<u8>) {
+        self.weak_targets.push(target);
+    }
+
     /// Whether no mutation runs while it looks.
     pub(crate) fn nothing_moves(&self) -> bool {
         self.check.quiet
@@ -125,7 +132,7 @@ impl Check<'_> {
     }
 }
 
-/// Looks for unreported pointers in an object, whose trace has just reported `reported`.
+/// Looks for unreported pointers in an object, whose trace has just reported `reported`; gives what weak pointers in it lead to.
 ///
 /// # Safety
 /// `object` starts an initialised object of type `info`, which is not freed meanwhile.
@@ -135,13 +142,13 @@ pub(super) unsafe fn inspect(
     object: NonNull<u8>,
     info: &'static TypeInfo,
     reported: &[usize],
-) {
-    let Some(look) = info.inspect else { return };
-    let suspects = {
-        let mut inspector = Inspector { check, reported, suspects: Vec::new() };
+) -> Vec<NonNull<u8>> {
+    let Some(look) = info.inspect else { return Vec::new() };
+    let (suspects, weak_targets) = {
+        let mut inspector = Inspector { check, reported, suspects: Vec::new(), weak_targets: Vec::new() };
         // SAFETY: the caller's promise.
         unsafe { look(object, &mut inspector) };
-        inspector.suspects
+        (inspector.suspects, inspector.weak_targets)
     };
     for (word, address) in suspects {
         // SAFETY: the caller's promise; the word is part of the object, or of what it owns.
@@ -149,6 +156,7 @@ pub(super) unsafe fn inspect(
             report(check, object, info, word.addr().get(), address);
         }
     }
+    weak_targets
 }
 
 /// # Safety

@@ -1,0 +1,104 @@
+//! The decision: the moment in which a mark ends, and with it what every weak pointer leads to.
+//!
+//! An upgrade makes something reachable out of nothing that a mark could see. So it takes part in the protocol:
+//!
+//! | mode | the upgrade of a weak pointer |
+//! | --- | --- |
+//! | `Off`, `Arm` | is a load like any other: what it yields is guarded by the barriers as if it had been loaded from a field |
+//! | `Mark` | shades |
+//! | `Close` | what is black, is a load. What is white, is asked for under one lock: not yet decided, it is shaded into the queue, which keeps the mark from ending; decided, it is dead for good |
+//!
+//! The collector decides under that lock, and only if nothing was shaded since the closing round began. Between the decision and
+//! the handshake to `Off` it clears every weak pointer that leads to something white ([`clear`](Decision::clear)). So a mutation in
+//! `Off` finds no weak pointer to anything dead, and needs no more than a load.
+//!
+//! The model (`linchpin-model`, `steps_weak`) leaves out each of these parts in turn.
+
+use std::ptr::NonNull;
+
+use super::queue::{Grey, GreyQueue};
+use crate::gc::weak::HandleTable;
+use crate::memory::region::Region;
+use crate::mutator::Mutator;
+use crate::processor::phase::Mode;
+use crate::sync::{Mutex, Ordering, reordered};
+
+/// Whether the mark in progress has ended, and what is to be done then.
+#[derive(Default)]
+pub(crate) struct Decision {
+    /// Set from the decision to the handshake to `Off`.
+    decided: Mutex<bool>,
+    pub(crate) handles: HandleTable,
+}
+
+impl Decision {
+    /// Decides, unless anything has been shaded since `pushed` batches had been pushed.
+    pub(crate) fn decide(&self, queue: &GreyQueue, pushed: u64) -> bool {
+        let is_quiet = || queue.pushed() == pushed && queue.is_empty();
+        let too_early = reordered!("weak.decide").then(is_quiet);
+        let mut decided = self.decided.lock();
+        *decided = too_early.unwrap_or_else(is_quiet);
+        *decided
+    }
+
+    /// Clears weak pointers to what is white. After the decision, and before the handshake to `Off`.
+    pub(crate) fn clear(&self, region: &Region, black: u8) {
+        self.handles.clear_dead(region, black);
+    }
+
+    /// Every processor is in `Off`.
+    pub(crate) fn end(&self) {
+        *self.decided.lock() = false;
+    }
+}
+
+impl Mutator<'_> {
+    /// Takes an object that a weak pointer leads to into hand; false if it is decided to be dead.
+    ///
+    /// # Safety
+    /// In this mutation, `object` was loaded from a place that the collector clears when it decides the object to be dead.
+    #[inline(always)]
+    pub(crate) unsafe fn take_in_hand(&self, object: NonNull<u8>) -> bool {
+        // SAFETY: the caller's promise.
+        matches!(self.mode(), Mode::Off | Mode::Arm) || unsafe { self.take_in_hand_marking(object) }
+    }
+
+    /// # Safety
+    /// As `take_in_hand`.
+    #[cold]
+    unsafe fn take_in_hand_marking(&self, object: NonNull<u8>) -> bool {
+        if self.mode() == Mode::Mark {
+            if !reordered!("weak.shade") {
+                // SAFETY: the object is not freed before this mutation has ended.
+                unsafe { self.shade(object) };
+            }
+            return true;
+        }
+        let core = self.core();
+        let mark = core.memory.region.mark(object.addr().get());
+        let black = self.local().colour();
+        // Relaxed: who finds it white by mistake looks again under the lock.
+        if mark.load(Ordering::Relaxed) == black {
+            return true;
+        }
+        let decided = core.decision.decided.lock();
+        // Relaxed: if it is decided, all marks came before the decision, which the lock orders before this; if not, two who
+        // find it white shade it twice, which is harmless.
+        if mark.load(Ordering::Relaxed) == black {
+            return true;
+        }
+        if *decided {
+            return false;
+        }
+        if reordered!("weak.queue") {
+            drop(decided);
+            // SAFETY: the object is not freed before this mutation has ended.
+            unsafe { self.shade(object) };
+            return true;
+        }
+        mark.store(black, Ordering::Relaxed);
+        // Not into this processor's buffer, at which the round may have looked already.
+        core.queue.push(vec![Grey(object)]);
+        true
+    }
+}

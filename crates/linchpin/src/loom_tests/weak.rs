@@ -1,0 +1,141 @@
+//! Weak pointers against the end of a mark: an upgrade gives what lives, and keeps it, or nothing.
+
+use super::{Rooted, Thing, explore, heap, is_allocated, lone, mark_of, spawn, thing};
+use crate::collector::cycle::{Cycle, handshake};
+use crate::collector::workers::Workers;
+use crate::processor::phase::Mode;
+use crate::sync::Arc;
+use crate::{Gc, Heap, Mutator, WeakRoot};
+
+type WeakThing = WeakRoot<Thing<'static>>;
+
+/// A weak root of an object that nothing else leads to.
+fn lost(heap: &Heap, content: u64) -> WeakThing {
+    heap.mutate(|mu| mu.weak_root(thing(mu, content, None)))
+}
+
+/// Upgrades, and stores what it gets behind the root.
+fn keep(mu: &Mutator<'_>, weak: &WeakThing, root: &Rooted) -> bool {
+    let upgraded = weak.upgrade(mu);
+    root.get(mu).next.store(mu, upgraded);
+    upgraded.is_some()
+}
+
+/// Fails unless the object is there if and only if it was kept.
+fn assert_kept(heap: &Heap, weak: &WeakThing, root: &Rooted, kept: bool, content: u64) {
+    heap.mutate(|mu| {
+        let held = root.get(mu).next.load();
+        assert_eq!(held.is_some(), kept);
+        assert_eq!(weak.upgrade(mu).is_some(), kept);
+        if let Some(object) = held {
+            assert!(is_allocated(heap, object), "it is reachable, and was freed");
+            assert_eq!(object.read(), content);
+            assert!(Gc::ptr_eq(object, weak.upgrade(mu).unwrap()));
+        }
+    });
+}
+
+/// From `Mark` on, with the end of the mark coming at any time.
+#[test]
+fn what_is_upgraded_is_not_lost() {
+    explore("what_is_upgraded_is_not_lost", 2, || {
+        let heap = heap(1);
+        let (weak, root) = (Arc::new(lost(&heap, 1)), Arc::new(lone(&heap, 2)));
+        let none = Workers::none();
+        let mut cycle = Cycle::begin(heap.core(), &none);
+        cycle.take_the_snapshot();
+        cycle.mark();
+        let mutator = {
+            let (heap, weak, root) = (Arc::clone(&heap), Arc::clone(&weak), Arc::clone(&root));
+            spawn(move || heap.mutate(|mu| keep(mu, &weak, &root)))
+        };
+        cycle.close();
+        let kept = mutator.join().unwrap();
+        cycle.switch_off();
+        cycle.sweep();
+        assert_kept(&heap, &weak, &root, kept, 1);
+    });
+}
+
+/// The upgrade in `Close` against the decision: the closing round is through.
+#[test]
+fn an_upgrade_and_the_decision_agree() {
+    explore("an_upgrade_and_the_decision_agree", 3, || {
+        let heap = heap(1);
+        let (weak, root) = (Arc::new(lost(&heap, 1)), Arc::new(lone(&heap, 2)));
+        let core = heap.core();
+        let none = Workers::none();
+        let mut cycle = Cycle::begin(core, &none);
+        cycle.take_the_snapshot();
+        cycle.mark();
+        let before = core.queue.pushed();
+        let black = heap.mutate(|mu| mark_of(&heap, root.get(mu)));
+        handshake(core, Mode::Close, black);
+        let mutator = {
+            let (heap, weak, root) = (Arc::clone(&heap), Arc::clone(&weak), Arc::clone(&root));
+            spawn(move || {
+                heap.mutate(|mu| {
+                    assert_eq!(mu.mode(), Mode::Close);
+                    keep(mu, &weak, &root)
+                })
+            })
+        };
+        let decided = core.decision.decide(&core.queue, before);
+        if decided {
+            core.decision.clear(&core.memory.region, black);
+        }
+        let kept = mutator.join().unwrap();
+        assert_ne!(kept, decided);
+        if !decided {
+            cycle.close();
+        }
+        cycle.switch_off();
+        cycle.sweep();
+        assert_kept(&heap, &weak, &root, kept, 1);
+    });
+}
+
+/// Two mutations ask for the handle of an object that has none: they get the same one.
+#[test]
+fn two_who_downgrade_get_one_handle() {
+    explore("two_who_downgrade_get_one_handle", 2, || {
+        let heap = heap(2);
+        let root = Arc::new(lone(&heap, 1));
+        let other = {
+            let (heap, root) = (Arc::clone(&heap), Arc::clone(&root));
+            spawn(move || heap.mutate(|mu| mu.weak_root(root.get(mu))))
+        };
+        let weak = heap.mutate(|mu| mu.weak_root(root.get(mu)));
+        let other = other.join().unwrap();
+        heap.mutate(|mu| {
+            assert!(weak.get(mu) == other.get(mu));
+            assert!(Gc::ptr_eq(other.upgrade(mu).unwrap(), root.get(mu)));
+        });
+    });
+}
+
+/// A handle that nobody has any more is asked for while the mark ends: the old one or a new one, it leads to the object.
+#[test]
+fn a_handle_that_is_asked_for_is_there() {
+    explore("a_handle_that_is_asked_for_is_there", 1, || {
+        let heap = heap(1);
+        let root = Arc::new(lone(&heap, 1));
+        heap.mutate(|mu| _ = mu.downgrade(root.get(mu)));
+        let none = Workers::none();
+        let mut cycle = Cycle::begin(heap.core(), &none);
+        cycle.take_the_snapshot();
+        cycle.mark();
+        let mutator = {
+            let (heap, root) = (Arc::clone(&heap), Arc::clone(&root));
+            spawn(move || heap.mutate(|mu| mu.weak_root(root.get(mu))))
+        };
+        cycle.close();
+        let weak = mutator.join().unwrap();
+        cycle.switch_off();
+        cycle.sweep();
+        heap.mutate(|mu| {
+            assert!(Gc::ptr_eq(weak.upgrade(mu).unwrap(), root.get(mu)));
+            assert!(weak.get(mu) == mu.downgrade(root.get(mu)));
+        });
+    });
+}
