@@ -83,8 +83,8 @@ mod verify;
 pub use builder::HeapBuilder;
 pub use error::{AllocError, BuildError, OutOfMemory, SettingError};
 pub use gc::{
-    Gc, GcCell, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard, Object, Root, Weak,
-    WeakCell, WeakRoot,
+    Gc, GcCell, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard, Interner, Object, Root,
+    Weak, WeakCell, WeakMap, WeakRoot,
 };
 pub use heap::Heap;
 pub use mutator::Mutator;

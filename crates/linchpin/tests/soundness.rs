@@ -97,8 +97,10 @@ fn a_value_that_is_being_dropped_cannot_be_pinned() {
     std::mem::forget(kept);
 }
 
-/// The third is what the first root keeps, where a search for leaks sees it.
-static KEEPING: OnceLock<(Heap, Root<Arc<()>>, Root<u64>, Arc<()>)> = OnceLock::new();
+/// A heap with two roots, and what the first of them keeps, where a search for leaks sees it.
+type Kept = (Heap, Root<Arc<()>>, Root<u64>, Arc<()>);
+
+static KEEPING: OnceLock<Kept> = OnceLock::new();
 
 /// Pins two others, by references, as it is dropped.
 #[derive(Trace)]

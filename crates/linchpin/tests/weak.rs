@@ -372,7 +372,7 @@ fn threads_upgrade_while_cycles_go_on() {
         }
         // At least so many cycles, and until both have been seen.
         let mut cycles = 0;
-        while cycles < 20 || found.load(Ordering::Relaxed) == 0 || gone.load(Ordering::Relaxed) == 0 {
+        while cycles < 6 || found.load(Ordering::Relaxed) == 0 || gone.load(Ordering::Relaxed) == 0 {
             heap.collect();
             churn(&heap, 100);
             cycles += 1;

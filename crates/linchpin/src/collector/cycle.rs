@@ -78,7 +78,7 @@ impl<'a> Cycle<'a> {
             handshake(self.core, Mode::Close, self.black);
             if self.core.queue.pushed() != before || !self.core.queue.is_empty() {
                 self.trace();
-            } else if !self.core.queue.take_passed_by() {
+            } else if !self.core.queue.take_passed_by() && !self.trace_ephemerons() {
                 if self.core.decision.decide(&self.core.queue, before) {
                     break;
                 }
@@ -111,12 +111,19 @@ impl<'a> Cycle<'a> {
         {
             let _sweeping = Sweeping::begin(core.id);
             core.memory.sweep_all(self.number);
+            let panics = core.decision.ephemerons.drop_dead();
+            core.memory.swept.drop_panics.fetch_add(panics, Ordering::Relaxed);
         }
         if reordered!("cycle.switch_off") {
             handshake(core, Mode::Off, self.black);
         }
         verify::after_sweep(core);
         core.pace.end_sweep(core.memory.swept.live_bytes.load(Ordering::Relaxed));
+    }
+
+    /// Traces the values of weak maps whose keys are marked; whether that has marked anything.
+    pub(crate) fn trace_ephemerons(&mut self) -> bool {
+        self.core.decision.ephemerons.trace(&mut self.tracer)
     }
 
     /// Traces until the queue is empty.

@@ -16,12 +16,15 @@
 
 use std::ptr::NonNull;
 
+use super::ephemerons::Ephemerons;
+use super::mark::Tracer;
 use super::queue::{Grey, GreyQueue};
 use crate::gc::weak::HandleTable;
 use crate::memory::region::Region;
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
 use crate::sync::{Mutex, Ordering, reordered};
+use crate::trace::Trace;
 
 /// Whether the mark in progress has ended, and what is to be done then.
 #[derive(Default)]
@@ -29,6 +32,7 @@ pub(crate) struct Decision {
     /// Set from the decision to the handshake to `Off`.
     decided: Mutex<bool>,
     pub(crate) handles: HandleTable,
+    pub(crate) ephemerons: Ephemerons,
 }
 
 impl Decision {
@@ -44,6 +48,7 @@ impl Decision {
     /// Clears weak pointers to what is white. After the decision, and before the handshake to `Off`.
     pub(crate) fn clear(&self, region: &Region, black: u8) {
         self.handles.clear_dead(region, black);
+        self.ephemerons.clear_dead(region, black);
     }
 
     /// Every processor is in `Off`.
@@ -100,5 +105,30 @@ impl Mutator<'_> {
         // Not into this processor's buffer, at which the round may have looked already.
         core.queue.push(vec![Grey(object)]);
         true
+    }
+
+    /// Takes what a value leads to into hand; the value is that of an ephemeron whose key is in hand.
+    #[inline(always)]
+    pub(crate) fn take_contents_in_hand<T: Trace>(&self, value: &T) {
+        if T::NEEDS_TRACE && !matches!(self.mode(), Mode::Off | Mode::Arm) {
+            self.take_contents_in_hand_marking(value);
+        }
+    }
+
+    #[cold]
+    fn take_contents_in_hand_marking<T: Trace>(&self, value: &T) {
+        if self.mode() == Mode::Mark {
+            return self.local().shade_contents(self.core(), value);
+        }
+        let core = self.core();
+        let decided = core.decision.decided.lock();
+        // If it is decided, the key, which lives, has seen to it that all this is black.
+        if !*decided {
+            let mut tracer = Tracer::shading(&core.memory.region, self.local().colour(), Mode::Close);
+            // Whatever it marks puts the decision off, be it only because it may be a key.
+            tracer.keep_all(true);
+            value.trace(&mut tracer);
+            core.queue.push(tracer.take_grey());
+        }
     }
 }

@@ -40,13 +40,26 @@ pub struct Tracer<'a> {
     memory: LockMemory,
     /// It has come to a lock that somebody had.
     passed_by: bool,
+    /// It keeps what it marks to look at it again, though there be nothing to trace in it.
+    keeps_all: bool,
+    /// Weak maps that it was the first to come to, by number.
+    weak_maps: Vec<u64>,
     stack: Vec<Grey>,
     marker: PhantomData<*mut ()>,
 }
 
 impl<'a> Tracer<'a> {
     pub(crate) fn new(region: &'a Region, black: u8) -> Self {
-        Self { region, black, memory: LockMemory::Remembers, passed_by: false, stack: Vec::new(), marker: PhantomData }
+        Self {
+            region,
+            black,
+            memory: LockMemory::Remembers,
+            passed_by: false,
+            keeps_all: false,
+            weak_maps: Vec::new(),
+            stack: Vec::new(),
+            marker: PhantomData,
+        }
     }
 
     /// One for a barrier, which shades what it is told of. That it passes by a lock need not be noted: only a forgotten guard can
@@ -59,6 +72,37 @@ impl<'a> Tracer<'a> {
     /// One that marks nothing, and records every pointer for [`take_reported`](Self::take_reported).
     pub(crate) fn inspecting(region: &'a Region) -> Self {
         Self { memory: LockMemory::Keeps, ..Self::new(region, INSPECTING) }
+    }
+
+    /// From now on, whether it keeps what it marks though there be nothing to trace in it.
+    pub(crate) fn keep_all(&mut self, keeps_all: bool) {
+        self.keeps_all = keeps_all;
+    }
+
+    /// Whether it records only what it is told of.
+    pub(crate) fn is_inspecting(&self) -> bool {
+        self.black == INSPECTING
+    }
+
+    /// Whether the object at an address is marked.
+    pub(crate) fn is_marked(&self, address: usize) -> bool {
+        // Relaxed: as in `visit_start`.
+        self.region.mark(address).load(Ordering::Relaxed) == self.black
+    }
+
+    /// Notes that it has come to a weak map, as the first in this cycle.
+    pub(crate) fn note_weak_map(&mut self, number: u64) {
+        self.weak_maps.push(number);
+    }
+
+    /// The weak maps it has come to since this was last asked.
+    pub(crate) fn take_weak_maps(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.weak_maps)
+    }
+
+    /// One of the objects that are marked, and not traced yet.
+    pub(crate) fn pop(&mut self) -> Option<Grey> {
+        self.stack.pop()
     }
 
     /// What is marked, and not traced yet.
@@ -115,7 +159,7 @@ impl<'a> Tracer<'a> {
                 return self.stack.push(Grey(object));
             }
             mark.store(self.black, Ordering::Relaxed);
-            if needs_trace {
+            if needs_trace || self.keeps_all {
                 self.stack.push(Grey(object));
             }
         }
@@ -128,7 +172,7 @@ impl<'a> Tracer<'a> {
 
     /// Traces one object.
     #[inline(always)]
-    fn scan(&mut self, Grey(object): Grey) {
+    pub(crate) fn scan(&mut self, Grey(object): Grey) {
         let info = self.region.span_of(object).info();
         debug_assert!(info.is_some(), "a grey object lies in a span in use");
         if let Some(trace) = info.and_then(|info| info.trace) {

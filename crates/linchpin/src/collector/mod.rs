@@ -35,6 +35,7 @@
 pub(crate) mod barrier;
 pub(crate) mod cycle;
 pub(crate) mod decision;
+pub(crate) mod ephemerons;
 #[cfg(all(test, not(loom)))]
 mod full_region_tests;
 #[cfg(all(test, not(loom)))]

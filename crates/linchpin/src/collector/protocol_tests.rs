@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::memory::PIN_FLAG_RAISED;
 use crate::processor::phase::{Mode, Status, colour_of_cycle};
-use crate::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Mutator, Pinner, Root, Trace};
+use crate::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Mutator, Pinner, Root, Trace, WeakMap};
 
 /// Enters mutations until one is in `mode`, and runs `work` in that one. Ends because the collector has been asked for a
 /// cycle and waits for nobody but the caller's threads.
@@ -37,11 +37,20 @@ struct Places<'gc> {
     mutex: GcMutex<Vec<Gc<'gc, Arc<()>>>>,
     rw_lock: GcRwLock<Vec<Gc<'gc, Arc<()>>>>,
     once: GcOnce<Gc<'gc, Arc<()>>>,
+    map: WeakMap<'gc, u8, Gc<'gc, Arc<()>>>,
+    key: Gc<'gc, u8>,
 }
 
-impl Places<'_> {
-    fn empty() -> Self {
-        Self { cell: GcCell::null(), mutex: GcMutex::default(), rw_lock: GcRwLock::default(), once: GcOnce::new() }
+impl<'gc> Places<'gc> {
+    fn empty(mu: &Mutator<'gc>) -> Self {
+        Self {
+            cell: GcCell::null(),
+            mutex: GcMutex::default(),
+            rw_lock: GcRwLock::default(),
+            once: GcOnce::new(),
+            map: WeakMap::new(mu),
+            key: mu.alloc(7),
+        }
     }
 }
 
@@ -71,7 +80,7 @@ fn what_arm_puts_into_an_object_born_in_mark_survives(put: Put) {
                 drop(only_root.lock().unwrap().take());
             });
             mutate_in(heap, Mode::Mark, |mu| {
-                *made.lock().unwrap() = Some(mu.root(mu.alloc(Places::empty())));
+                *made.lock().unwrap() = Some(mu.root(mu.alloc(Places::empty(mu))));
             });
             in_mark.send(()).unwrap();
         });
@@ -104,6 +113,20 @@ fn what_arm_stores_into_a_cell_survives() {
 #[test]
 fn what_arm_puts_behind_a_mutex_survives() {
     what_arm_puts_into_an_object_born_in_mark_survives(|mu, places, object| places.mutex.lock(mu).push(object));
+}
+
+#[test]
+fn what_arm_inserts_into_a_weak_map_survives() {
+    what_arm_puts_into_an_object_born_in_mark_survives(|mu, places, object| {
+        assert!(places.map.insert(mu, places.key, object).is_none());
+    });
+}
+
+#[test]
+fn what_arm_makes_for_a_weak_map_survives() {
+    what_arm_puts_into_an_object_born_in_mark_survives(|mu, places, object| {
+        assert!(Gc::ptr_eq(places.map.get_or_insert_with(mu, places.key, || object), object));
+    });
 }
 
 #[test]

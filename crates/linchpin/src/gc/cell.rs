@@ -8,7 +8,7 @@ use super::{Brand, Gc, Object};
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
 use crate::sync::{AtomicPtr, Ordering, ordering};
-use crate::trace::{Trace, Tracer};
+use crate::trace::{Inspector, Trace, Tracer};
 
 /// An atomic pointer field, null or to a `T`, that threads may change at the same time.
 ///
@@ -187,4 +187,7 @@ unsafe impl<'gc, T: ?Sized + Object> Trace for GcCell<'gc, T> {
             tracer.visit(gc);
         }
     }
+
+    /// All that is in it is reported; and by the time it is looked at, it may have changed.
+    fn inspect(&self, _: &mut Inspector<'_>) {}
 }

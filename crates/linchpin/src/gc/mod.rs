@@ -13,12 +13,12 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
-use crate::trace::{Trace, Tracer, TypeInfo};
+use crate::trace::{Inspector, Trace, Tracer, TypeInfo};
 
 pub use cell::GcCell;
 pub use lock::{GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard};
 pub use root::Root;
-pub use weak::{Weak, WeakCell, WeakRoot};
+pub use weak::{Interner, Weak, WeakCell, WeakMap, WeakRoot};
 
 /// The brand of a heap access: a lifetime that unifies with no other.
 pub(crate) type Brand<'gc> = PhantomData<fn(&'gc ()) -> &'gc ()>;
@@ -198,4 +198,7 @@ unsafe impl<'gc, T: ?Sized + Object> Trace for Gc<'gc, T> {
     fn trace(&self, tracer: &mut Tracer<'_>) {
         tracer.visit(*self);
     }
+
+    /// All that is in it is reported.
+    fn inspect(&self, _: &mut Inspector<'_>) {}
 }

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use super::{Handle, Weak};
 use crate::gc::{Gc, GcCell, Object};
 use crate::mutator::Mutator;
-use crate::trace::{Trace, Tracer};
+use crate::trace::{Inspector, Trace, Tracer};
 
 /// An atomic weak pointer field, null or to a `T`, that threads may change at the same time: what [`GcCell`] is for a
 /// [`Gc`].
@@ -132,4 +132,7 @@ unsafe impl<'gc, T: ?Sized + Object> Trace for WeakCell<'gc, T> {
     fn trace(&self, tracer: &mut Tracer<'_>) {
         self.handle.trace(tracer);
     }
+
+    /// All that is in it is reported.
+    fn inspect(&self, _: &mut Inspector<'_>) {}
 }

@@ -11,6 +11,8 @@
 //! What an upgrade owes the collector is told at the head of [`decision`](crate::collector::decision).
 
 mod cell;
+mod interner;
+mod map;
 mod root;
 mod table;
 #[cfg(all(test, not(loom)))]
@@ -28,6 +30,8 @@ use crate::sync::{AtomicPtr, Ordering};
 use crate::trace::{Inspector, Trace, Tracer};
 
 pub use cell::WeakCell;
+pub use interner::Interner;
+pub use map::WeakMap;
 pub use root::WeakRoot;
 pub(crate) use table::HandleTable;
 
@@ -128,6 +132,13 @@ impl<'gc, T: ?Sized + Object> Weak<'gc, T> {
         lives.then(|| unsafe { Gc::from_start(target) })
     }
 
+    /// Whether the object is known to be dead: then [`upgrade`](Self::upgrade) gives nothing to anybody. It may be so without being
+    /// known yet.
+    #[must_use]
+    pub fn is_cleared(self) -> bool {
+        self.handle.target().is_none()
+    }
+
     /// Makes an owned handle that is free to leave the mutation.
     pub fn root(self, mu: &Mutator<'gc>) -> WeakRoot<T::Branded<'static>> {
         WeakRoot::new(mu, self)
@@ -214,4 +225,7 @@ unsafe impl<'gc, T: ?Sized + Object> Trace for Weak<'gc, T> {
     fn trace(&self, tracer: &mut Tracer<'_>) {
         tracer.visit(self.handle);
     }
+
+    /// All that is in it is reported.
+    fn inspect(&self, _: &mut Inspector<'_>) {}
 }

@@ -122,7 +122,7 @@ impl HandleTable {
 }
 
 /// Addresses of objects are multiples of 16, and often near one another: spread over all bits.
-fn spread(address: usize) -> u64 {
+pub(super) fn spread(address: usize) -> u64 {
     // The golden ratio as a fraction of 2^64 (Knuth, The Art of Computer Programming, volume 3, section 6.4).
     let product = (address as u64 >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     product ^ product >> 32

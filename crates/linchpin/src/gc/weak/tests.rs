@@ -7,7 +7,7 @@ use crate::collector::cycle::{Cycle, handshake};
 use crate::collector::workers::Workers;
 use crate::heap::Core;
 use crate::processor::phase::{Mode, colour_of_cycle};
-use crate::{Gc, GcCell, Heap, Mutator, Root, Trace, WeakRoot};
+use crate::{Gc, GcCell, GcMutex, Heap, Mutator, Root, Trace, WeakMap, WeakRoot};
 
 fn heap() -> Heap {
     Heap::builder().processors(1).build().unwrap()
@@ -230,4 +230,224 @@ fn the_table_shrinks_with_what_it_has() {
     assert_eq!(handles(), 0, "nobody has a weak pointer");
     assert!(heap.core().decision.handles.room() < room / 4);
     drop(strong);
+}
+
+/// A map that is the only way to a value whose drop is seen by its count.
+#[derive(Trace)]
+struct Maps<'gc> {
+    map: WeakMap<'gc, u64, Gc<'gc, Node<'gc>>>,
+    kept: GcCell<'gc, Node<'gc>>,
+}
+
+/// A map in which `key` has a value that leads to `value`.
+fn maps(heap: &Heap, value: &Arc<()>) -> (Root<Maps<'static>>, Root<u64>) {
+    heap.mutate(|mu| {
+        let key = mu.alloc(7_u64);
+        let maps = mu.alloc(Maps { map: WeakMap::new(mu), kept: GcCell::null() });
+        assert!(maps.map.insert(mu, key, node(mu, value)).is_none());
+        (mu.root(maps), mu.root(key))
+    })
+}
+
+/// Moves the value out of the map, with the key in hand, and makes the map its key's no more.
+fn move_out(
+    mu: &Mutator<'_>,
+    maps: &Root<Maps<'static>>,
+    key: &Root<u64>,
+    by: fn(&Mutator<'_>, &Root<Maps<'static>>, &Root<u64>),
+) {
+    by(mu, maps, key);
+    assert!(maps.get(mu).map.is_empty() && maps.get(mu).kept.load().is_some());
+}
+
+fn by_remove(mu: &Mutator<'_>, maps: &Root<Maps<'static>>, key: &Root<u64>) {
+    let maps = maps.get(mu);
+    maps.kept.store(mu, maps.map.remove(mu, key.get(mu)));
+}
+
+fn by_get_and_clear(mu: &Mutator<'_>, maps: &Root<Maps<'static>>, key: &Root<u64>) {
+    let maps = maps.get(mu);
+    maps.kept.store(mu, maps.map.get(mu, key.get(mu)));
+    maps.map.clear(mu);
+}
+
+fn by_entries_and_remove(mu: &Mutator<'_>, maps: &Root<Maps<'static>>, key: &Root<u64>) {
+    let maps = maps.get(mu);
+    maps.kept.store(mu, maps.map.entries(mu)[0].1);
+    maps.map.remove(mu, key.get(mu));
+}
+
+/// What the only entry of a map leads to is moved elsewhere, in `Mark`, and in `Close` before the decision.
+#[test]
+fn what_is_moved_out_of_a_map_is_kept() {
+    for (mode, by) in [Mode::Mark, Mode::Close].into_iter().flat_map(|mode| {
+        [by_remove, by_get_and_clear, by_entries_and_remove]
+            .map(|by: fn(&Mutator<'_>, &Root<Maps<'static>>, &Root<u64>)| (mode, by))
+    }) {
+        let (heap, value, none) = (heap(), Arc::new(()), Workers::none());
+        let core = heap.core();
+        let (maps, key) = maps(&heap, &value);
+        let mut cycle = Cycle::begin(core, &none);
+        cycle.take_the_snapshot();
+        cycle.mark();
+        let before = core.queue.pushed();
+        if mode == Mode::Close {
+            handshake(core, Mode::Close, black(core));
+        }
+        heap.mutate(|mu| {
+            assert_eq!(mu.mode(), mode);
+            move_out(mu, &maps, &key, by);
+        });
+        if mode == Mode::Close {
+            assert!(!core.decision.decide(&core.queue, before), "decided, though something was shaded");
+        }
+        finish_all(cycle);
+        heap.verify().unwrap();
+        assert_eq!(Arc::strong_count(&value), 2, "the value was dropped while a field leads to it");
+    }
+}
+
+/// In `Arm`, the same; and what is put into a map there.
+#[test]
+fn a_map_is_changed_in_arm() {
+    for moves_out in [true, false] {
+        let (heap, value, none) = (heap(), Arc::new(()), Workers::none());
+        let core = heap.core();
+        let (maps, key) = maps(&heap, &value);
+        handshake(core, Mode::Arm, black(core));
+        heap.mutate(|mu| {
+            assert_eq!(mu.mode(), Mode::Arm);
+            let maps = maps.get(mu);
+            let moved = maps.map.remove(mu, key.get(mu)).unwrap();
+            if moves_out {
+                assert!(
+                    core.memory.region.mark(moved.start().addr().get()).load(std::sync::atomic::Ordering::Relaxed)
+                        == black(core)
+                );
+            }
+            maps.map.insert(mu, key.get(mu), moved);
+        });
+        let mut cycle = Cycle::begin(core, &none);
+        cycle.take_the_snapshot();
+        cycle.mark();
+        finish_all(cycle);
+        assert_eq!(Arc::strong_count(&value), 2);
+    }
+}
+
+/// A key that was upgraded after the pass over ephemerons: there is another one, which finds its value.
+#[test]
+fn a_key_that_is_upgraded_late_keeps_its_value() {
+    let (heap, value, none) = (heap(), Arc::new(()), Workers::none());
+    let core = heap.core();
+    let (maps, key) = maps(&heap, &value);
+    let weak = heap.mutate(|mu| mu.weak_root(key.get(mu)));
+    drop(key);
+    let mut cycle = Cycle::begin(core, &none);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    let before = core.queue.pushed();
+    handshake(core, Mode::Close, black(core));
+    assert!(!cycle.trace_ephemerons(), "the key is not marked");
+    let key = heap.mutate(|mu| weak.upgrade(mu).map(|key| mu.root(key))).expect("it is not decided yet");
+    assert!(!core.decision.decide(&core.queue, before));
+    finish_all(cycle);
+    heap.verify().unwrap();
+    assert_eq!(Arc::strong_count(&value), 2);
+    heap.mutate(|mu| assert!(maps.get(mu).map.contains_key(key.get(mu))));
+    drop(key);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
+/// A lock in a value that somebody has, as the pass comes to it: what is behind it is shaded, and there is one more round.
+#[test]
+fn a_lock_in_a_value_is_passed_by() {
+    #[derive(Trace)]
+    struct Locked<'gc> {
+        map: WeakMap<'gc, u64, Arc<u8>>,
+        node: GcMutex<Option<Gc<'gc, Node<'gc>>>>,
+    }
+    #[derive(Trace)]
+    struct Outer<'gc> {
+        map: WeakMap<'gc, u64, Gc<'gc, Locked<'gc>>>,
+    }
+    let (heap, value, none) = (heap(), Arc::new(()), Workers::none());
+    let core = heap.core();
+    let (outer, key): (Root<Outer<'static>>, _) = heap.mutate(|mu| {
+        let key = mu.alloc(7_u64);
+        let outer = mu.alloc(Outer { map: WeakMap::new(mu) });
+        let locked = mu.alloc(Locked { map: WeakMap::new(mu), node: GcMutex::new(Some(node(mu, &value))) });
+        locked.map.insert(mu, key, Arc::new(3));
+        outer.map.insert(mu, key, locked);
+        (mu.root(outer), mu.root(key))
+    });
+    let mut cycle = Cycle::begin(core, &none);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    // Takes the value in hand, and what is behind the lock with it.
+    let taken = heap.mutate(|mu| {
+        let locked = outer.get(mu).map.get(mu, key.get(mu)).unwrap();
+        let taken = locked.node.lock(mu).take().unwrap();
+        mu.root(taken)
+    });
+    finish_all(cycle);
+    heap.verify().unwrap();
+    assert_kept(&heap, &taken, &value);
+    heap.mutate(|mu| {
+        let locked = outer.get(mu).map.get(mu, key.get(mu)).unwrap();
+        assert_eq!(locked.map.get(mu, key.get(mu)).as_deref(), Some(&3));
+    });
+}
+
+/// A value in which there is nothing to trace may be a key: that it was looked up puts the decision off all the same.
+#[test]
+fn a_value_that_is_a_key_is_kept_with_its_own() {
+    #[derive(Trace)]
+    struct Two<'gc> {
+        first: WeakMap<'gc, u64, Gc<'gc, u64>>,
+        second: WeakMap<'gc, u64, Gc<'gc, Node<'gc>>>,
+        kept: GcCell<'gc, u64>,
+    }
+    let (heap, value, none) = (heap(), Arc::new(()), Workers::none());
+    let core = heap.core();
+    let (maps, key): (Root<Two<'static>>, Root<u64>) = heap.mutate(|mu| {
+        let [key, middle] = [1, 2].map(|number| mu.alloc(number));
+        let maps = mu.alloc(Two { first: WeakMap::new(mu), second: WeakMap::new(mu), kept: GcCell::null() });
+        maps.first.insert(mu, key, middle);
+        maps.second.insert(mu, middle, node(mu, &value));
+        (mu.root(maps), mu.root(key))
+    });
+    let mut cycle = Cycle::begin(core, &none);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    let before = core.queue.pushed();
+    handshake(core, Mode::Close, black(core));
+    heap.mutate(|mu| {
+        let maps = maps.get(mu);
+        maps.kept.store(mu, maps.first.get(mu, key.get(mu)));
+        maps.first.clear(mu);
+    });
+    assert!(!core.decision.decide(&core.queue, before), "decided, though something was marked");
+    finish_all(cycle);
+    heap.verify().unwrap();
+    assert_eq!(Arc::strong_count(&value), 2);
+    heap.mutate(|mu| assert!(maps.get(mu).second.contains_key(maps.get(mu).kept.load().unwrap())));
+}
+
+/// Maps that are gone leave no record.
+#[test]
+fn a_map_that_is_dropped_is_forgotten() {
+    let heap = heap();
+    let root: Root<WeakMap<'static, u64, u64>> = heap.mutate(|mu| {
+        for _ in 0..100 {
+            mu.alloc(WeakMap::<u64, u64>::new(mu));
+        }
+        mu.root(mu.alloc(WeakMap::<u64, u64>::new(mu)))
+    });
+    assert_eq!(heap.core().decision.ephemerons.len(), 101);
+    heap.collect();
+    heap.collect();
+    assert_eq!(heap.core().decision.ephemerons.len(), 1);
+    drop(root);
 }

@@ -1,0 +1,431 @@
+//! Weak maps and interning, from outside.
+
+#![cfg(not(loom))]
+
+mod common;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use common::{Counted, Ledger, Stop, churn};
+use linchpin::{Gc, GcCell, Heap, Interner, Mutator, Root, Trace, Weak, WeakMap, WeakRoot};
+
+/// An object that is a key, and may lead to another.
+#[derive(Trace)]
+struct Key<'gc> {
+    number: usize,
+    next: GcCell<'gc, Key<'gc>>,
+}
+
+/// A value that leads to a key.
+#[derive(Trace)]
+struct Value<'gc> {
+    counted: Counted,
+    to: Option<Gc<'gc, Key<'gc>>>,
+}
+
+type Map<'gc> = WeakMap<'gc, Key<'gc>, Gc<'gc, Value<'gc>>>;
+
+fn map(heap: &Heap) -> Root<Map<'static>> {
+    heap.mutate(|mu| mu.root(mu.alloc(Map::new(mu))))
+}
+
+fn key<'gc>(mu: &Mutator<'gc>, number: usize) -> Gc<'gc, Key<'gc>> {
+    mu.alloc(Key { number, next: GcCell::null() })
+}
+
+fn value<'gc>(mu: &Mutator<'gc>, counted: Counted, to: Option<Gc<'gc, Key<'gc>>>) -> Gc<'gc, Value<'gc>> {
+    mu.alloc(Value { counted, to })
+}
+
+#[test]
+fn a_value_lives_as_long_as_its_key() {
+    let heap = Heap::new();
+    let ledger = Ledger::new(2);
+    let map = map(&heap);
+    let keys: [Root<Key<'static>>; 2] = heap.mutate(|mu| {
+        [0, 1].map(|number| {
+            let key = key(mu, number);
+            assert!(map.get(mu).insert(mu, key, value(mu, ledger.counted(number), None)).is_none());
+            mu.root(key)
+        })
+    });
+    heap.collect();
+    ledger.assert_none();
+    let [first, second] = keys;
+    drop(first);
+    heap.collect();
+    assert_eq!([0, 1].map(|entry| ledger.drops_of(entry)), [1, 0]);
+    heap.mutate(|mu| {
+        assert_eq!(map.get(mu).len(), 1);
+        assert_eq!(map.get(mu).get(mu, second.get(mu)).unwrap().counted.entry(), 1);
+        assert_eq!(map.get(mu).entries(mu).len(), 1);
+    });
+    // Without the map, nothing keeps the value.
+    drop(map);
+    heap.collect();
+    ledger.assert_each_once();
+    heap.mutate(|mu| assert_eq!(second.get(mu).number, 1));
+}
+
+#[test]
+fn a_value_does_not_keep_its_own_key() {
+    let heap = Heap::new();
+    let ledger = Ledger::new(1);
+    let map = map(&heap);
+    heap.mutate(|mu| {
+        let key = key(mu, 0);
+        map.get(mu).insert(mu, key, value(mu, ledger.counted(0), Some(key)));
+    });
+    heap.collect();
+    ledger.assert_each_once();
+    heap.mutate(|mu| assert!(map.get(mu).is_empty()));
+}
+
+/// From each value to the next key, in the worst order there is; alive as a whole, and dead as a whole.
+#[test]
+fn a_chain_of_values_and_keys_lives_by_its_first_key() {
+    const LENGTH: usize = 20_000;
+    let heap = Heap::new();
+    let ledger = Ledger::new(LENGTH);
+    let map = map(&heap);
+    let first: Root<Key<'static>> = heap.mutate(|mu| {
+        let keys: Vec<_> = (0..=LENGTH).map(|number| key(mu, number)).collect();
+        for (entry, pair) in keys.windows(2).enumerate() {
+            map.get(mu).insert(mu, pair[0], value(mu, ledger.counted(entry), Some(pair[1])));
+        }
+        mu.root(keys[0])
+    });
+    for _ in 0..2 {
+        heap.collect();
+        ledger.assert_none();
+        heap.mutate(|mu| {
+            let mut key = first.get(mu);
+            for number in 0..LENGTH {
+                assert_eq!(key.number, number);
+                key = map.get(mu).get(mu, key).expect("its key is alive").to.expect("a value leads to the next key");
+            }
+            assert!(map.get(mu).get(mu, key).is_none());
+        });
+    }
+    drop(first);
+    heap.collect();
+    ledger.assert_each_once();
+    heap.mutate(|mu| assert!(map.get(mu).is_empty()));
+}
+
+/// Maps that are found only in the values of others.
+#[test]
+fn a_map_in_a_value_is_looked_at() {
+    #[derive(Trace)]
+    struct Nested<'gc> {
+        inner: WeakMap<'gc, Key<'gc>, Gc<'gc, Nested<'gc>>>,
+        counted: Counted,
+    }
+    const DEPTH: usize = 100;
+    let heap = Heap::new();
+    let ledger = Ledger::new(DEPTH);
+    let (map, key): (Root<Nested<'static>>, Root<Key<'static>>) = heap.mutate(|mu| {
+        let key = key(mu, 0);
+        let mut map = mu.alloc(Nested { inner: WeakMap::new(mu), counted: ledger.counted(0) });
+        for entry in 1..DEPTH {
+            let outer = mu.alloc(Nested { inner: WeakMap::new(mu), counted: ledger.counted(entry) });
+            outer.inner.insert(mu, key, map);
+            map = outer;
+        }
+        (mu.root(map), mu.root(key))
+    });
+    heap.collect();
+    ledger.assert_none();
+    heap.mutate(|mu| {
+        let (mut map, mut depth) = (map.get(mu), 1);
+        while let Some(inner) = map.inner.get(mu, key.get(mu)) {
+            (map, depth) = (inner, depth + 1);
+        }
+        assert_eq!((depth, map.counted.entry()), (DEPTH, 0));
+    });
+    drop(key);
+    heap.collect();
+    assert_eq!(ledger.total(), DEPTH as u64 - 1);
+    drop(map);
+    heap.collect();
+    ledger.assert_each_once();
+}
+
+/// The key is the object: equal ones are others. Its value may be of any type.
+#[test]
+fn keys_are_told_by_address() {
+    let heap = Heap::new();
+    heap.mutate(|mu| {
+        let map = mu.alloc(WeakMap::<str, String>::new(mu));
+        let [one, other] = [(); 2].map(|()| mu.alloc_str("same"));
+        assert_eq!(map.insert(mu, one, "one".to_owned()), None);
+        assert_eq!(map.insert(mu, other, "other".to_owned()), None);
+        assert_eq!(map.insert(mu, one, "another".to_owned()), Some("one".to_owned()));
+        assert_eq!(map.get(mu, one).as_deref(), Some("another"));
+        assert_eq!(map.get_or_insert_with(mu, other, || unreachable!("there is one")), "other");
+        assert_eq!(map.remove(mu, other).as_deref(), Some("other"));
+        assert!(!map.contains_key(other) && map.remove(mu, other).is_none());
+        assert_eq!(map.get_or_insert_with(mu, other, || "new".to_owned()), "new");
+        assert_eq!(map.len(), 2);
+        map.clear(mu);
+        assert!(map.is_empty() && map.entries(mu).is_empty());
+    });
+}
+
+/// Values with a `Drop` are dropped once: when the key is dead, the entry is removed, or the map dies. A panic in one concerns
+/// that one alone.
+#[test]
+fn values_are_dropped_once() {
+    struct Bomb(Counted);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            // Not those that go with the map: two panics in the drop of one object end the process.
+            assert!(self.0.entry() >= 20 || self.0.entry() % 2 == 1, "a value that panics when it is dropped");
+        }
+    }
+    // SAFETY: it holds no pointers.
+    unsafe impl Trace for Bomb {
+        type Branded<'b> = Self;
+        const NEEDS_TRACE: bool = false;
+        fn trace(&self, _: &mut linchpin::Tracer<'_>) {}
+    }
+    let heap = Heap::new();
+    let ledger = Ledger::new(40);
+    let map: Root<WeakMap<'static, u64, Bomb>> = heap.mutate(|mu| mu.root(mu.alloc(WeakMap::<u64, Bomb>::new(mu))));
+    let kept: Vec<Root<u64>> = heap.mutate(|mu| {
+        (0..40)
+            .map(|entry| {
+                let key = mu.alloc(entry as u64);
+                map.get(mu).insert(mu, key, Bomb(ledger.counted(entry)));
+                mu.root(key)
+            })
+            .collect()
+    });
+    let mut kept = kept.into_iter();
+    drop(kept.by_ref().take(20).collect::<Vec<_>>());
+    heap.collect();
+    assert_eq!((ledger.total(), heap.stats().drop_panics), (20, 10));
+    let odd = kept.by_ref().nth(1).expect("entry 21");
+    heap.mutate(|mu| drop(map.get(mu).remove(mu, odd.get(mu))));
+    assert_eq!((ledger.drops_of(21), ledger.total()), (1, 21));
+    drop(map);
+    heap.collect();
+    ledger.assert_each_once();
+}
+
+/// Values own roots and pins of what they would lead to: no ephemerons, but nothing is lost.
+#[test]
+fn a_map_goes_with_its_heap() {
+    let ledger = Ledger::new(3);
+    let heap = Heap::new();
+    let (map, kept): (Root<Map<'static>>, Root<Key<'static>>) = heap.mutate(|mu| {
+        let map = mu.alloc(Map::new(mu));
+        let keys = [0, 1, 2].map(|number| key(mu, number));
+        for (entry, key) in keys.into_iter().enumerate() {
+            map.insert(mu, key, value(mu, ledger.counted(entry), None));
+        }
+        (mu.root(map), mu.root(keys[2]))
+    });
+    drop(heap);
+    assert_eq!([0, 1, 2].map(|entry| ledger.drops_of(entry)), [1, 1, 0]);
+    drop(kept);
+    ledger.assert_each_once();
+    drop(map);
+}
+
+/// Threads insert, look up and remove, while keys die and cycles go on: what is found is the key's.
+#[test]
+fn threads_share_a_map() {
+    const SLOTS: usize = 1 << 13;
+    #[derive(Trace)]
+    struct Shared<'gc> {
+        map: Map<'gc>,
+        keys: Vec<GcCell<'gc, Key<'gc>>>,
+    }
+    let heap = Heap::builder().processors(3).build().expect("a heap of three processors");
+    let ledger = Ledger::new(1 << 20);
+    let shared: Root<Shared<'static>> = heap.mutate(|mu| {
+        let keys = (0..SLOTS).map(|_| GcCell::null()).collect();
+        mu.root(mu.alloc(Shared { map: Map::new(mu), keys }))
+    });
+    let (next, found) = (AtomicU64::new(0), AtomicU64::new(0));
+    let stop = Stop::default();
+    thread::scope(|scope| {
+        let stopper = stop.on_drop();
+        for thread in 0..2_u64 {
+            let (heap, shared, stop, next, found, ledger) = (&heap, &shared, &stop, &next, &found, &ledger);
+            scope.spawn(move || {
+                let mut number = thread;
+                stop.until(|| {
+                    heap.mutate(|mu| {
+                        let shared = shared.get(mu).as_ref();
+                        for _ in 0..50 {
+                            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                            let slot = (number >> 20) as usize % SLOTS;
+                            let held = shared.keys[slot].load();
+                            match (number >> 60, held) {
+                                (0..6, _) => {
+                                    let entry = next.fetch_add(1, Ordering::Relaxed) as usize;
+                                    if entry >= 1 << 20 {
+                                        return;
+                                    }
+                                    let key = key(mu, entry);
+                                    let value = value(mu, ledger.counted(entry), held);
+                                    assert!(shared.map.insert(mu, key, value).is_none());
+                                    shared.keys[slot].store(mu, key);
+                                }
+                                (6, _) => shared.keys[slot].clear(mu),
+                                (7, Some(key)) => drop(shared.map.remove(mu, key)),
+                                (_, Some(key)) => {
+                                    // Along the values, whose keys nothing else leads to.
+                                    let mut key = key;
+                                    for _ in 0..8 {
+                                        let Some(value) = shared.map.get(mu, key) else { break };
+                                        assert_eq!(value.counted.entry(), key.number);
+                                        assert_eq!(ledger.drops_of(key.number), 0);
+                                        found.fetch_add(1, Ordering::Relaxed);
+                                        let Some(to) = value.to else { break };
+                                        key = to;
+                                    }
+                                    shared.keys[slot].store(mu, key);
+                                }
+                                _ => {}
+                            }
+                        }
+                    });
+                });
+            });
+        }
+        let mut cycles = 0;
+        while cycles < 6 || found.load(Ordering::Relaxed) == 0 {
+            heap.collect();
+            churn(&heap, 100);
+            cycles += 1;
+        }
+        drop(stopper);
+    });
+    heap.verify().unwrap();
+    drop(shared);
+    heap.collect();
+    heap.collect();
+    let made = next.into_inner().min(1 << 20);
+    assert_eq!(ledger.total(), made, "everything was dropped, once");
+}
+
+#[test]
+fn what_is_equal_is_one_object() {
+    let heap = Heap::new();
+    let symbols: Root<Interner<'static, str>> = heap.mutate(|mu| mu.root(mu.alloc(Interner::<str>::new())));
+    let kept: Root<str> = heap.mutate(|mu| {
+        let symbols = symbols.get(mu);
+        let (one, other) = (symbols.intern(mu, "one"), symbols.intern(mu, "other"));
+        assert!(Gc::ptr_eq(one, symbols.intern(mu, &String::from("one"))));
+        assert!(!Gc::ptr_eq(one, other) && (&*one, &*other) == ("one", "other"));
+        assert!(Gc::ptr_eq(other, symbols.get(mu, "other").unwrap()) && symbols.get(mu, "neither").is_none());
+        assert_eq!(symbols.len(mu), 2);
+        mu.root(one)
+    });
+    heap.collect();
+    heap.mutate(|mu| {
+        let symbols = symbols.get(mu);
+        assert!(Gc::ptr_eq(kept.get(mu), symbols.intern(mu, "one")));
+        assert!(symbols.get(mu, "other").is_none(), "nothing led to it");
+        assert_eq!(&*symbols.intern(mu, "other"), "other");
+    });
+}
+
+#[test]
+fn slices_and_values_are_interned() {
+    #[derive(Trace, PartialEq, Eq, Hash)]
+    enum Shape<'gc> {
+        Empty,
+        With(Gc<'gc, str>, u32),
+    }
+    let heap = Heap::new();
+    heap.mutate(|mu| {
+        let shapes = mu.alloc(Interner::new());
+        let with = |slot| Shape::With(mu.alloc_str("field"), slot);
+        let one = shapes.intern_value(mu, with(1));
+        assert!(Gc::ptr_eq(one, shapes.intern_value(mu, with(1))));
+        assert!(!Gc::ptr_eq(one, shapes.intern_value(mu, with(2))));
+        assert!(!Gc::ptr_eq(one, shapes.intern_value(mu, Shape::Empty)));
+        assert_eq!(shapes.len(mu), 3);
+        let slices = mu.alloc(Interner::<[u16]>::new());
+        let one = slices.intern_slice(mu, &[1, 2]);
+        assert!(Gc::ptr_eq(one, slices.intern_slice(mu, &[1, 2])));
+        assert!(slices.intern_slice(mu, &[]).is_empty());
+    });
+}
+
+/// The table is rid of what is dead as it grows.
+#[test]
+fn an_interner_does_not_grow_with_what_is_dead() {
+    let heap = Heap::new();
+    let symbols: Root<Interner<'static, str>> = heap.mutate(|mu| mu.root(mu.alloc(Interner::<str>::new())));
+    for round in 0..50 {
+        heap.mutate(|mu| {
+            for number in 0..1000 {
+                symbols.get(mu).intern(mu, &format!("{round} {number}"));
+            }
+        });
+        heap.collect();
+        heap.mutate(|mu| assert!(symbols.get(mu).len(mu) < 5000, "{}", symbols.get(mu).len(mu)));
+    }
+}
+
+/// Two threads that intern the same texts get the same objects, as cycles go on.
+#[test]
+fn threads_intern_the_same() {
+    #[derive(Trace)]
+    struct Shared<'gc> {
+        symbols: Interner<'gc, str>,
+        slots: Vec<GcCell<'gc, str>>,
+    }
+    const TEXTS: usize = 200;
+    let heap = Heap::builder().processors(3).build().expect("a heap of three processors");
+    let shared: Root<Shared<'static>> = heap.mutate(|mu| {
+        let slots = (0..TEXTS).map(|_| GcCell::null()).collect();
+        mu.root(mu.alloc(Shared { symbols: Interner::new(), slots }))
+    });
+    let stop = Stop::default();
+    thread::scope(|scope| {
+        let stopper = stop.on_drop();
+        for thread in 0..2_usize {
+            let (heap, shared, stop) = (&heap, &shared, &stop);
+            scope.spawn(move || {
+                let mut number = thread;
+                stop.until(|| {
+                    heap.mutate(|mu| {
+                        let shared = shared.get(mu).as_ref();
+                        for _ in 0..50 {
+                            number += 7;
+                            let text = format!("text {}", number % TEXTS);
+                            let object = shared.symbols.intern(mu, &text);
+                            assert_eq!(&*object, text);
+                            let slot = &shared.slots[number % TEXTS];
+                            if number.is_multiple_of(3) {
+                                slot.clear(mu);
+                            } else if let Err(held) = slot.compare_exchange(mu, None, Some(object)) {
+                                // While both are in hand or kept, they are one.
+                                assert!(held.is_some_and(|held| Gc::ptr_eq(held, object)));
+                            }
+                        }
+                    });
+                });
+            });
+        }
+        for _ in 0..20 {
+            heap.collect();
+            churn(&heap, 100);
+        }
+        drop(stopper);
+    });
+    heap.verify().unwrap();
+    let weak: WeakRoot<str> = heap.mutate(|mu| {
+        let one: Weak<'_, str> = mu.downgrade(shared.get(mu).symbols.intern(mu, "last"));
+        one.root(mu)
+    });
+    heap.collect();
+    heap.mutate(|mu| assert!(weak.upgrade(mu).is_none()));
+}
