@@ -1,9 +1,12 @@
 //! The heap: making one, mutating it, asking it for cycles and figures.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::panic::resume_unwind;
 
 use crate::builder::{Config, HeapBuilder};
+use crate::cleanup::Cleanups;
 use crate::collector::decision::Decision;
 use crate::collector::pacer::Pace;
 use crate::collector::queue::GreyQueue;
@@ -77,6 +80,7 @@ pub(crate) struct Core {
     pub(crate) pinners: Registry,
     pub(crate) pace: Pace,
     pub(crate) control: Control,
+    pub(crate) cleanups: Cleanups,
     pub(crate) debug: Arc<Debugging>,
     /// The `Heap` is gone, and the collector's thread with it.
     ended: AtomicBool,
@@ -128,6 +132,7 @@ impl Heap {
             roots: RootTable::default(),
             pinners: Registry::default(),
             control: Control::default(),
+            cleanups: Cleanups::default(),
             debug,
             ended: AtomicBool::new(false),
             settling: Settling::default(),
@@ -186,6 +191,10 @@ impl Heap {
             "linchpin: Heap::collect was called in a forked child, where the heap's threads do not exist; make a heap of its \
              own there, or exec"
         );
+        // Acquire: as in `settle_if_ended`. Only a cleanup has the heap then.
+        if self.core.ended.load(Ordering::Acquire) {
+            return self.core.settle_if_ended();
+        }
         self.core.control.collect(&self.core);
     }
 
@@ -294,10 +303,15 @@ impl Core {
     pub(crate) fn settle_if_ended(&self) {
         // Acquire: pairs with the release in `end`; no cycle of the collector's thread is on any more.
         if self.ended.load(Ordering::Acquire) {
-            self.settling.settle(|| {
-                cycle::run(self, &Workers::none());
-                self.control.count_last_cycle();
-            });
+            loop {
+                self.settling.settle(|| {
+                    cycle::run(self, &Workers::none());
+                    self.control.count_last_cycle();
+                });
+                if !self.cleanups.run_queued(self) {
+                    break;
+                }
+            }
         }
     }
 
@@ -385,12 +399,41 @@ impl Drop for Heap {
             std::mem::forget(Arc::clone(&self.core));
             return;
         }
+        // The thread of cleanups first: one may be waiting for a cycle. But the collector's thread, if that is what drops the heap,
+        // must go on to end it.
+        if !this_thread::is_collector_of(self.core.id) {
+            self.core.cleanups.stop(&self.core);
+        }
         if self.core.control.stop(&self.core)
             && let Err(payload) = self.core.end()
             && !thread::panicking()
         {
             resume_unwind(payload);
         }
+    }
+}
+
+/// A heap lent to a cleanup: it does not end when this goes away.
+pub(crate) struct Lent(ManuallyDrop<Heap>);
+
+impl Lent {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self(ManuallyDrop::new(Heap { core }))
+    }
+}
+
+impl Deref for Lent {
+    type Target = Heap;
+
+    fn deref(&self) -> &Heap {
+        &self.0
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // SAFETY: the heap, of which this is all there is, is not dropped itself, nor used any more.
+        unsafe { std::ptr::drop_in_place(&raw mut self.0.core) }
     }
 }
 

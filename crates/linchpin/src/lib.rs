@@ -47,6 +47,7 @@
 //! | `collector` | the cycle, marking, background threads, the growth rule |
 //! | `pin` | the pinner, its cache and leak reports |
 //! | `gc` | pointers, pointer fields, roots, slices, locks around what holds pointers |
+//! | `cleanup` | what is to be done when an object has been collected |
 //! | `trace` | what the collector knows of types |
 //! | `verify` | a heap that checks and disturbs itself, when asked to |
 //! | `process` | which process this is, of those that fork made |
@@ -61,6 +62,7 @@
 extern crate self as linchpin;
 
 mod builder;
+mod cleanup;
 mod collector;
 mod error;
 mod gc;
@@ -81,6 +83,7 @@ mod trace;
 mod verify;
 
 pub use builder::HeapBuilder;
+pub use cleanup::Cleanup;
 pub use error::{AllocError, BuildError, OutOfMemory, SettingError};
 pub use gc::{
     Gc, GcCell, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard, Interner, Object, Root,

@@ -47,6 +47,10 @@ pub struct HeapStats {
     pub verifications: u64,
     /// Objects checked in them and in [`Heap::verify`](crate::Heap::verify), each as often as it was.
     pub verified_objects: u64,
+    /// Cleanups ([`Mutator::on_collect`](crate::Mutator::on_collect)) that have run, those that panicked included.
+    pub cleanups_run: u64,
+    /// Cleanups that panicked.
+    pub cleanup_panics: u64,
     /// How often a thread found no free processor and had to wait.
     pub waits: u64,
 }
@@ -59,6 +63,7 @@ impl HeapStats {
         }
         let swept = &core.memory.swept;
         let (pinners_created, pinners_freed) = core.pinners.figures();
+        let (cleanups_run, cleanup_panics) = core.cleanups.figures();
         let processors = core.processors.limit();
         let spans_in_use = core.memory.units_in_use();
         Self {
@@ -80,6 +85,8 @@ impl HeapStats {
             mark_workers: core.control.markers(processors),
             verifications: core.debug.verifications.load(Ordering::Relaxed),
             verified_objects: core.debug.objects.load(Ordering::Relaxed),
+            cleanups_run,
+            cleanup_panics,
             waits: core.processors.waiting.waits(),
         }
     }

@@ -87,6 +87,7 @@ impl<'a> Cycle<'a> {
             }
         }
         self.core.decision.clear(&self.core.memory.region, self.black);
+        self.core.cleanups.take_dead(&self.core.memory.region, self.black);
     }
 
     pub(crate) fn switch_off(&mut self) {
@@ -114,6 +115,7 @@ impl<'a> Cycle<'a> {
             let panics = core.decision.ephemerons.drop_dead();
             core.memory.swept.drop_panics.fetch_add(panics, Ordering::Relaxed);
         }
+        core.cleanups.queue_due();
         if reordered!("cycle.switch_off") {
             handshake(core, Mode::Off, self.black);
         }

@@ -106,7 +106,8 @@ impl Control {
             refused.panic();
         }
         self.asked.notify_one();
-        while state.ended < target {
+        // If the heap ends meanwhile, which a cleanup that waits here may see, its last cycle is the one.
+        while state.ended < target && !state.stop {
             self.ended.wait(&mut state);
         }
     }
@@ -139,7 +140,7 @@ impl Control {
             Err(error) => {
                 // The next allocation or `collect` tries again. Relaxed: as in `ask_for_growth`.
                 self.growth_asked.store(false, Ordering::Relaxed);
-                Err(NoThread(error))
+                Err(NoThread { whose: "of the collector", error })
             }
         }
     }
@@ -152,11 +153,13 @@ impl Control {
             state.stop = true;
             if this_thread::is_collector_of(core.id) {
                 state.end_heap_on_exit = true;
+                self.ended.notify_all();
                 return false;
             }
             state.thread.take()
         };
         self.asked.notify_one();
+        self.ended.notify_all();
         if let Some(thread) = thread {
             // The collector aborts rather than unwinds, so there is no panic to pass on.
             let _ = thread.join();
@@ -194,18 +197,21 @@ impl Control {
     }
 }
 
-/// The collector's thread could not be started.
+/// A thread could not be started: the collector's, or the one for cleanups.
 #[must_use]
-pub(crate) struct NoThread(std::io::Error);
+pub(crate) struct NoThread {
+    pub(crate) whose: &'static str,
+    pub(crate) error: std::io::Error,
+}
 
 impl NoThread {
     /// Without a collector the heap would grow without end, and there is nobody to return an error to. Called without a lock:
     /// the program's panic hook may use the heap.
     #[cold]
     pub(crate) fn panic(self) -> ! {
-        let Self(error) = self;
+        let Self { whose, error } = self;
         panic!(
-            "linchpin: the thread of the collector could not be started ({error}); raise the limit of threads \
+            "linchpin: the thread {whose} could not be started ({error}); raise the limit of threads \
              (ulimit -u) or of address space (ulimit -v), or free memory"
         )
     }
@@ -227,9 +233,12 @@ fn serve(core: Arc<Core>) {
     }
     drop(workers);
     let end_heap = std::mem::take(&mut core.control.state.lock().end_heap_on_exit);
-    if end_heap && let Err(payload) = core.end() {
-        // Nobody waits for this thread; the panic hook has told, and so have we.
-        discard(payload);
+    if end_heap {
+        core.cleanups.stop(&core);
+        if let Err(payload) = core.end() {
+            // Nobody waits for this thread; the panic hook has told, and so have we.
+            discard(payload);
+        }
     }
     this_thread::set_collector_of(0);
 }

@@ -26,6 +26,8 @@ struct ThreadState {
     last_processor: Cell<*const Processor>,
     /// The heap whose collector this thread is.
     collector_of: Cell<u64>,
+    /// The heap whose cleanups this thread runs.
+    cleaner_of: Cell<u64>,
     /// The heap whose sweep drops values on this thread (0: none), and the innermost mutation at that time.
     sweeping: Cell<u64>,
     sweeping_within: Cell<*const Frame>,
@@ -37,6 +39,7 @@ const_thread_local! {
         last_heap: Cell::new(0),
         last_processor: Cell::new(ptr::null()),
         collector_of: Cell::new(0),
+        cleaner_of: Cell::new(0),
         sweeping: Cell::new(0),
         sweeping_within: Cell::new(ptr::null()),
     };
@@ -122,6 +125,16 @@ pub(crate) fn set_collector_of(id: u64) {
 /// Whether this thread is the collector of the heap `id`.
 pub(crate) fn is_collector_of(id: u64) -> bool {
     THREAD.with(|thread| thread.collector_of.get() == id)
+}
+
+/// Declares this thread that of the cleanups of the heap `id`, or (0) of none.
+pub(crate) fn set_cleaner_of(id: u64) {
+    THREAD.with(|thread| thread.cleaner_of.set(id));
+}
+
+/// Whether this thread is that of the cleanups of the heap `id`.
+pub(crate) fn is_cleaner_of(id: u64) -> bool {
+    THREAD.with(|thread| thread.cleaner_of.get() == id)
 }
 
 /// While it lives, values dropped on this thread count as dropped by a sweep.
