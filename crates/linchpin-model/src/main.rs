@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, Verdict};
+use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, LATE, Verdict};
 use linchpin_model::{Config, Fault, Outcome, search_on};
 
 /// A search beyond this many states gives up, which counts as a finding.
@@ -96,6 +96,7 @@ fn table() -> bool {
         Config::HELPERS,
         Config::ONE_SPAN,
         Config::LOCKS,
+        Config { processors: 1, forgotten_guards: true, ..Config::INNER_LOCKS },
         Config { full_buffers: true, ..Config::SMALL },
     ] {
         report(&mut figures, &config, &format!("the protocol: {config}"), false);
@@ -107,7 +108,8 @@ fn table() -> bool {
         }
         report(&mut figures, &verdict.config.with(verdict.faults), &name, verdict.breaks);
     }
-    let alone = Fault::ALL.iter().filter(|&&fault| BREAKING.iter().any(|verdict| verdict.faults == [fault])).count();
+    let breaks = |fault: Fault| BREAKING.iter().chain(LATE).any(|verdict| verdict.breaks && verdict.faults == [fault]);
+    let alone = Fault::ALL.iter().filter(|&&fault| breaks(fault)).count();
     let with_another = Fault::ALL.len() - alone;
     figures.print(&format!(
         " ({} faults: {alone} break the protocol, {with_another} are harmless alone)",
@@ -135,6 +137,7 @@ fn full() -> bool {
         Config { grey_at_end_counts: true, helpers: true, full_buffers: true, ..Config::LOCKS },
         Config { grey_at_end_counts: true, pins: 1, ..Config::LOCKS },
         Config { grey_at_end_counts: true, objects: 3, processors: 1, ..Config::LOCKS },
+        Config { grey_at_end_counts: true, ..Config::INNER_LOCKS },
         Config { objects: 3, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK_FIELDS },
@@ -144,12 +147,21 @@ fn full() -> bool {
     for config in [Config { pins: 1, ..two_rounds }, Config { objects: 2, processors: 3, ..two_rounds }] {
         report(&mut figures, &config, &format!("shading after the swap: {config}"), false);
     }
+    for verdict in LATE {
+        let config = verdict.config.with(verdict.faults);
+        report(&mut figures, &config, &format!("{:?}: {config}", verdict.faults), verdict.breaks);
+    }
     // In two objects these leave something grey; here that leads to something white.
-    for verdict in BREAKING.iter().filter(|verdict| verdict.config.grey_at_end_counts) {
+    for verdict in BREAKING.iter().filter(|verdict| has_white_behind_grey(verdict)) {
         let config = with_white_behind_grey(verdict).with(verdict.faults);
         report(&mut figures, &config, &format!("{:?}: {config}", verdict.faults), true);
     }
     figures.print("")
+}
+
+/// Whether a variant leaves something grey, and three objects are not too many to search.
+fn has_white_behind_grey(verdict: &Verdict) -> bool {
+    verdict.config.grey_at_end_counts && !verdict.config.has_inner_locks()
 }
 
 /// For a variant that leaves something grey: a configuration in which that has something white behind it.
@@ -168,9 +180,9 @@ fn trace(names: &[&str]) -> bool {
         }
         return false;
     }
-    let verdict = BREAKING.iter().chain(BREAKING_PAIRS).find(|verdict| verdict.faults == faults);
+    let verdict = BREAKING.iter().chain(BREAKING_PAIRS).chain(LATE).find(|verdict| verdict.faults == faults);
     let config = match verdict {
-        Some(verdict) if verdict.config.grey_at_end_counts => with_white_behind_grey(verdict),
+        Some(verdict) if has_white_behind_grey(verdict) => with_white_behind_grey(verdict),
         Some(verdict) => verdict.config,
         None => Config { pins: 1, ..Config::LARGE },
     };

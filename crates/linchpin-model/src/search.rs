@@ -78,7 +78,7 @@ pub fn search(config: &Config, most_states: usize) -> Outcome {
 pub fn search_on(threads: usize, config: &Config, most_states: usize) -> Outcome {
     assert!(config.is_possible(), "{config}");
     let mut found = Found::new();
-    found.add(first_state().key(config), 0);
+    found.add(first_state(config).key(config), 0);
     let mut steps = 0;
     let mut index = 0;
     while index < found.keys.len() && found.keys.len() <= most_states {
@@ -145,11 +145,17 @@ fn explore(config: &Config, found: &Found, states: Range<usize>) -> Explored {
     explored
 }
 
-/// An empty heap between cycles.
-fn first_state() -> State {
+/// An empty heap between cycles, or one with two objects.
+fn first_state(config: &Config) -> State {
     let mut state = State::default();
     for processor in &mut state.processors {
         processor.answered = true;
+    }
+    if config.begins_with_two {
+        // As one mutation leaves them that allocates the second, then the first, and makes a root.
+        state.colour[..2].fill(Colour::Black);
+        state.field[0] = Some(1);
+        state.root = Some(0);
     }
     state
 }
@@ -176,7 +182,7 @@ fn list(config: &Config, state: &State, successors: &mut Vec<Successor>) {
 
 /// Walks a path of keys again with the same names from end to end, and breaks the promise at its end.
 fn replay(config: &Config, path: &[u128]) -> Counterexample {
-    let mut state = first_state();
+    let mut state = first_state(config);
     let mut steps = Vec::new();
     let mut successors = Vec::new();
     for &next in &path[1..] {

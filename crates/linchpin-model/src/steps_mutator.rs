@@ -6,6 +6,7 @@
 
 use crate::config::{Config, Violation};
 use crate::fault::Fault::*;
+use crate::memory::Memory;
 use crate::object::{Colour, Object, Objects};
 use crate::processor::{Mode, Processor, Then};
 use crate::report::{MutatorStep, Step};
@@ -87,9 +88,12 @@ impl Mutation<'_> {
                     me.running = false;
                     me.hand = Objects::NONE;
                     me.weak = Objects::NONE;
+                    me.in_hand = Memory::Never;
                 });
             }
-            if self.config.locks {
+            if self.config.has_inner_locks() {
+                self.use_inner_locks();
+            } else if self.config.locks {
                 self.use_locks();
             } else {
                 self.store();
@@ -179,14 +183,21 @@ impl Mutation<'_> {
             self.upgrade_undecided(object);
             return;
         }
+        if let Then::AwaitLock(object) = then {
+            self.take_awaited_lock(object);
+            return;
+        }
         self.add_sound(MutatorStep::Finish(then), |next, me| {
             me.then = Then::Anything;
             match then {
-                Then::Anything | Then::ShadeUpgraded(_) => {}
+                Then::Anything | Then::ShadeUpgraded(_) | Then::AwaitLock(_) => {}
                 Then::HandOver => hand_over(next, me),
                 Then::Initialise(object, value) => next.field[object as usize] = value,
                 Then::DropRoot | Then::Unpin(_) => remove(next, then),
-                Then::GiveLockBack(object) => me.locks.remove(object),
+                Then::GiveLockBack(object) => {
+                    me.locks.remove(object);
+                    me.shared.remove(object);
+                }
                 Then::MakeRoot(object) => next.root = next.root.or(Some(object)),
                 Then::RaiseFlag(object) if flags => {
                     raise_flag(config, next, me, object);
@@ -257,9 +268,17 @@ impl Mutation<'_> {
             if in_fresh_span && self.state.sweeping == Some(object) {
                 continue;
             }
-            for value in null_or(me.hand) {
-                self.add_sound(MutatorStep::Allocate { object, value, colour, noted }, |next, me| {
+            let in_hand = std::iter::once(Memory::Never).chain((me.in_hand != Memory::Never).then_some(me.in_hand));
+            for (lock, value) in in_hand.flat_map(|lock| null_or(me.hand).map(move |value| (lock, value))) {
+                if lock == Memory::Forgotten && value.is_some() {
+                    continue;
+                }
+                let around = (lock != Memory::Never).then_some(lock);
+                self.add_sound(MutatorStep::Allocate { object, value, colour, noted, around }, |next, me| {
                     bear(self.config, next, me, Newborn { object, value, colour, noted });
+                    if around.is_some() {
+                        next.inner[object as usize] = std::mem::take(&mut me.in_hand);
+                    }
                     if in_fresh_span && !next.stage.is_marking() {
                         next.to_visit.remove(object);
                     }
@@ -275,7 +294,8 @@ impl Mutation<'_> {
         if me.holds_span {
             for object in me.run.each() {
                 for value in null_or(me.hand) {
-                    self.add(MutatorStep::Allocate { object, value, colour, noted }, |next, index| {
+                    let around = None;
+                    self.add(MutatorStep::Allocate { object, value, colour, noted, around }, |next, index| {
                         if next.colour_of(object) != Colour::Free {
                             return Some(Violation::HandedOutTwice(object));
                         }
@@ -447,7 +467,7 @@ fn bear(config: &Config, next: &mut State, me: &mut Processor, newborn: Newborn)
 }
 
 /// Null, and each object of a set.
-fn null_or(set: Objects) -> impl Iterator<Item = Option<Object>> {
+pub(crate) fn null_or(set: Objects) -> impl Iterator<Item = Option<Object>> {
     std::iter::once(None).chain(set.each().map(Some))
 }
 

@@ -113,6 +113,24 @@
 //! | a marker has it remember | `gc/lock/mod.rs` | `LockTracedByMarkerForgotten` |
 //! | if it passes by, there is one more round | `collector/cycle.rs` | `PassingByNotCounted` |
 //! | what a forgotten guard had is out of reach | `gc/lock/mutex.rs` | `ForgottenContentsInUse` |
+//!
+//! **Locks behind locks**
+//!
+//! | part | source | variants |
+//! | --- | --- | --- |
+//! | who takes the outer one in `Mark` looks behind the inner one | `gc/lock/mutex.rs` | `InnerLockLeftOutInMark` |
+//! | which remembers that | `gc/lock/mod.rs` | `InnerLockShadedInMarkForgotten` |
+//! | and remembers a marker | `gc/lock/mod.rs` | `InnerLockTracedByMarkerForgotten` |
+//! | a shade in `Arm` has it forget this cycle | `collector/mark.rs` | `InnerLockTracedInArmRemembered` |
+//! | | | `InnerLockOfThisCycleKeptInArm` |
+//! | and the one before | `collector/mark.rs` | `InnerLockOfLastCycleKeptInArm` |
+//! | when the outer one is taken, and given back | `gc/lock/mod.rs` | `InnerLockKeptWhenTakenInArm` |
+//! | | | `InnerLockKeptWhenGivenBackInArm` |
+//! | who shares the outer one has the barrier of the inner one | `gc/lock/mod.rs` | `InnerLockTakenInMarkNotShaded` |
+//! | | | `InnerLockTakenInArmNotShaded`, `InnerLockGivenBackInArmNotShaded` |
+//! | one more round where a marker passes by the inner one | `gc/lock/mutex.rs` | `InnerPassingByNotCounted` |
+//! | or by an outer one, because somebody waits to write | `gc/lock/rw_lock.rs` | `PassingByForWaitingNotCounted` |
+//! | what a forgotten guard had is out of reach | `gc/lock/mutex.rs` | `InnerForgottenContentsInUse` |
 
 use crate::config::{Config, Promise};
 use crate::fault::Fault::{self, *};
@@ -152,6 +170,10 @@ const fn one_of_each(config: Config) -> Config {
 }
 
 const NO_GREY: Config = Config { grey_at_end_counts: true, ..Config::SMALL };
+
+const TWO_SHARED: Config = Config { begins_with_two: true, ..Config::SHARED_LOCKS };
+
+const THREE_MOVED: Config = Config { objects: 3, begins_with_two: true, ..Config::MOVED_LOCKS };
 
 /// The faults that break the protocol by themselves.
 pub const BREAKING: &[Verdict] = &[
@@ -229,6 +251,30 @@ pub const BREAKING: &[Verdict] = &[
     breaks(Config::LOCKS, &[LockTracedByMarkerForgotten]),
     breaks(Config { locks: true, ..NO_GREY }, &[PassingByNotCounted]),
     breaks(Config::LOCKS, &[ForgottenContentsInUse]),
+    breaks(one_processor(Config::MOVED_LOCKS), &[InnerLockLeftOutInMark]),
+    breaks(one_processor(Config::MOVED_LOCKS), &[InnerLockShadedInMarkForgotten]),
+    breaks(one_processor(Config::MOVED_LOCKS), &[InnerLockTracedByMarkerForgotten]),
+    breaks(Config { begins_with_two: true, ..Config::MOVED_LOCKS }, &[InnerLockTracedInArmRemembered]),
+    breaks(one_processor(Config::SHARED_LOCKS), &[InnerLockTakenInMarkNotShaded]),
+    breaks(TWO_SHARED, &[InnerLockTakenInArmNotShaded]),
+    breaks(TWO_SHARED, &[InnerLockGivenBackInArmNotShaded]),
+    breaks(Config { grey_at_end_counts: true, ..TWO_SHARED }, &[InnerPassingByNotCounted]),
+    breaks(Config { grey_at_end_counts: true, ..TWO_SHARED }, &[PassingByForWaitingNotCounted]),
+    breaks(one_processor(Config { forgotten_guards: true, ..Config::SHARED_LOCKS }), &[InnerForgottenContentsInUse]),
+];
+
+/// Faults that take long to search: the tests leave them to the large configurations.
+///
+/// * What a lock remembers of the cycle before does harm in the next one.
+/// * Where a lock that was taken out in `Arm` becomes part of a new object, what is behind it is a third one, beside the object that it
+///   was taken from.
+/// * A lock that is in hand in `Arm` is new, or was made to forget when it was taken out. So what is behind an outer lock that is given
+///   back has nothing left to forget: a part that can be left out.
+pub const LATE: &[Verdict] = &[
+    breaks(Config::MOVED_LOCKS, &[InnerLockOfLastCycleKeptInArm]),
+    breaks(THREE_MOVED, &[InnerLockOfThisCycleKeptInArm]),
+    breaks(THREE_MOVED, &[InnerLockKeptWhenTakenInArm]),
+    holds(Config::MOVED_LOCKS, &[InnerLockKeptWhenGivenBackInArm]),
 ];
 
 /// Parts that can be left out, because another part does the same: each by itself is harmless.

@@ -1,7 +1,7 @@
 //! The protocol keeps its promises, and each fault is found.
 
 use linchpin_model::config::{Promise, Promises};
-use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, TOGETHER, Verdict};
+use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, LATE, TOGETHER, Verdict};
 use linchpin_model::{Config, Fault, search, search_on};
 
 /// More than any search here takes.
@@ -122,6 +122,13 @@ fn further_parts_keep_their_promises() {
     assert_clean(Config { full_buffers: true, ..Config::SMALL });
 }
 
+#[test]
+fn locks_behind_locks_keep_their_promises() {
+    let all = Config { grey_at_end_counts: true, forgotten_guards: true, ..Config::INNER_LOCKS };
+    assert_clean(Config { processors: 1, ..all });
+    assert_clean(Config { objects: 1, ..all });
+}
+
 /// What each table says is what its verdicts say, and no fault stands in both.
 #[test]
 fn the_tables_do_not_contradict_each_other() {
@@ -139,7 +146,7 @@ fn the_tables_do_not_contradict_each_other() {
 #[test]
 fn every_fault_has_a_verdict() {
     for &fault in Fault::ALL {
-        let mut verdicts = BREAKING.iter().chain(HARMLESS);
+        let mut verdicts = BREAKING.iter().chain(HARMLESS).chain(LATE);
         assert!(verdicts.any(|verdict| verdict.faults == [fault]), "{fault} has none");
     }
 }
