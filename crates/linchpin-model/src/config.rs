@@ -46,6 +46,8 @@ pub struct Config {
     pub grey_at_end_counts: bool,
     /// Whether the search begins with two objects, of which the first, in the root, leads to the second; else with an empty heap.
     pub begins_with_two: bool,
+    /// Whether the root stays as it is.
+    pub fixed_root: bool,
     /// Promises that are not checked.
     pub ignored: Promises,
     /// What is wrong.
@@ -73,6 +75,7 @@ impl Config {
         two_quiet_rounds: false,
         grey_at_end_counts: false,
         begins_with_two: false,
+        fixed_root: false,
         ignored: Promises::NONE,
         faults: Faults::NONE,
     };
@@ -186,6 +189,7 @@ impl fmt::Display for Config {
         f.write_str(if self.locks && !self.forgotten_guards { ", no guard forgotten" } else { "" })?;
         f.write_str(if self.one_span { ", one span" } else { "" })?;
         f.write_str(if self.begins_with_two { ", two to begin with" } else { "" })?;
+        f.write_str(if self.fixed_root { ", fixed root" } else { "" })?;
         f.write_str(if self.two_quiet_rounds { ", two quiet rounds" } else { "" })
     }
 }

@@ -208,7 +208,7 @@ faults! {
     InnerLockGivenBackInArmNotShaded,
     /// A marker that passes by an inner lock does not see to it that there is one more round.
     InnerPassingByNotCounted,
-    /// Nor does one that passes by an outer lock that readers have, because somebody waits to write.
+    /// A marker that passes by a lock which a writer waits for does not see to it that there is one more round.
     PassingByForWaitingNotCounted,
     /// The contents of an inner lock whose guard was forgotten can be had past the lock.
     InnerForgottenContentsInUse,

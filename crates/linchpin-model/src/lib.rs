@@ -60,8 +60,8 @@
 //! * **Waiting.** Nothing here has to happen, so nothing can be late: neither a full region, nor a `Drop` that
 //!   allocates in it, nor a thread that waits for a processor. That a cycle comes to its end is for the tests of the
 //!   library.
-//! * **More locks than two behind each other**, and more than one behind one. Of three, the middle one is inner to the first, and
-//!   outer to the last.
+//! * **More locks than two behind each other**, more than one behind one, and more in hand than one that is not new. Of three behind
+//!   each other the middle one is inner to the first, and outer to the last.
 //! * **`GcOnce`** with a lock in the value. That it is shaded before anybody sees it is for a test of the library. Without a lock in it,
 //!   it is a field that is stored to once, with nothing to remove.
 //! * **A marker's look** behind a lock, or two, is one step: meanwhile others wait, or take no notice, which nobody can tell from
@@ -81,7 +81,7 @@
 //!
 //! # Parts
 //!
-//! [`state`], [`object`] and [`processor`] are what there is; `steps_mutator`, `steps_weak`, `steps_lock`,
+//! [`state`], [`object`] and [`processor`] are what there is; `steps_mutator`, `steps_birth`, `steps_weak`, `steps_lock`,
 //! `steps_inner_lock` and `steps_collector` are what can happen; [`search()`] explores it; [`report`] puts it into words. [`Fault`] lists ways to break it, [`verdict`] what
 //! becomes of each.
 
@@ -93,6 +93,7 @@ pub mod processor;
 pub mod report;
 pub mod search;
 pub mod state;
+mod steps_birth;
 mod steps_collector;
 mod steps_inner_lock;
 mod steps_lock;

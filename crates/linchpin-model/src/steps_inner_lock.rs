@@ -7,7 +7,8 @@
 //!
 //! * Who shares an outer lock without having the inner one only keeps others waiting, which nobody can tell from their coming
 //!   later. So both are taken, and given back, in one step. To read through both is to look ([`steps_lock`](super::steps_lock)).
-//! * But a marker does tell one thing: while somebody waits until nobody shares a lock any more, it passes by.
+//! * But a marker does tell one thing: it passes by a lock that a writer is about to have, who waited for readers. Here it does so as
+//!   soon as the writer waits. Who waits, and is not passed by, has not begun to wait here.
 //! * Contents that a mutation owns, behind a lock it has or in hand, it may change at any time, and nobody sees them. So they are
 //!   in its hand, like all it has ever loaded, and what is behind the lock is chosen when others can see it again.
 //! * In `Off` it makes no difference for how long a mutation has a lock. So whatever it does there with what is behind one is a

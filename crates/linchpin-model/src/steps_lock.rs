@@ -90,7 +90,7 @@ impl State {
 
     /// Whether a marker that comes to an object passes by its lock; if not, the lock remembers it.
     pub(crate) fn passes_by(&mut self, object: Object, remembers: bool, config: &Config) -> bool {
-        // Who shares it, to have the inner one, keeps no marker from it; but who waits until nobody shares it does.
+        // Who shares it, to have the inner one, keeps no marker from it; but who waits until nobody shares it may.
         let taken = self.processors.iter().fold(self.forgotten, |set, each| set.and(each.locks.without(each.shared)));
         let is_awaited = self.processors.iter().any(|each| each.then == Then::AwaitLock(object));
         self.passed_by |= taken.has(object) || (is_awaited && !config.has(PassingByForWaitingNotCounted));
