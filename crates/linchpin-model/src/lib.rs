@@ -103,4 +103,4 @@ pub mod verdict;
 
 pub use config::{Config, Violation};
 pub use fault::{Fault, Faults};
-pub use search::{Counterexample, Outcome, search, search_on};
+pub use search::{Counterexample, Outcome, search, search_on, walk};

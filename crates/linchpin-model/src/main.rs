@@ -9,8 +9,8 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, LATE, Verdict};
-use linchpin_model::{Config, Fault, Outcome, search_on};
+use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, Verdict, WALKS};
+use linchpin_model::{Config, Counterexample, Fault, Outcome, search_on, walk};
 
 /// A search beyond this many states gives up, which counts as a finding.
 const MOST_STATES: usize = 400_000_000;
@@ -108,11 +108,22 @@ fn table() -> bool {
         }
         report(&mut figures, &verdict.config.with(verdict.faults), &name, verdict.breaks);
     }
-    let breaks = |fault: Fault| BREAKING.iter().chain(LATE).any(|verdict| verdict.breaks && verdict.faults == [fault]);
+    let mut walked = 0;
+    for (verdict, steps) in WALKS {
+        let violation = walk(&verdict.config.with(verdict.faults), steps);
+        println!("{:?}: {}\n    walked {} steps", verdict.faults, verdict.config, steps.len());
+        if violation.is_none() {
+            println!("    NOT AS EXPECTED");
+            figures.unexpected += 1;
+        }
+        walked += usize::from(violation.is_some());
+    }
+    let verdicts = || BREAKING.iter().chain(WALKS.iter().map(|(verdict, _)| verdict));
+    let breaks = |fault: Fault| verdicts().any(|verdict| verdict.faults == [fault]);
     let alone = Fault::ALL.iter().filter(|&&fault| breaks(fault)).count();
     let with_another = Fault::ALL.len() - alone;
     figures.print(&format!(
-        " ({} faults: {alone} break the protocol, {with_another} are harmless alone)",
+        " ({} faults: {alone} break the protocol, {walked} of them step by step, {with_another} are harmless alone)",
         Fault::ALL.len()
     ))
 }
@@ -138,6 +149,7 @@ fn full() -> bool {
         Config { grey_at_end_counts: true, pins: 1, ..Config::LOCKS },
         Config { grey_at_end_counts: true, objects: 3, processors: 1, ..Config::LOCKS },
         Config { grey_at_end_counts: true, ..Config::INNER_LOCKS },
+        Config::MOVED_LOCKS.with(&[Fault::InnerLockKeptWhenGivenBackInArm]),
         Config { objects: 3, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK_FIELDS },
@@ -146,10 +158,6 @@ fn full() -> bool {
     }
     for config in [Config { pins: 1, ..two_rounds }, Config { objects: 2, processors: 3, ..two_rounds }] {
         report(&mut figures, &config, &format!("shading after the swap: {config}"), false);
-    }
-    for verdict in LATE {
-        let config = verdict.config.with(verdict.faults);
-        report(&mut figures, &config, &format!("{:?}: {config}", verdict.faults), verdict.breaks);
     }
     // In two objects these leave something grey; here that leads to something white.
     for verdict in BREAKING.iter().filter(|verdict| has_white_behind_grey(verdict)) {
@@ -180,12 +188,18 @@ fn trace(names: &[&str]) -> bool {
         }
         return false;
     }
-    let verdict = BREAKING.iter().chain(BREAKING_PAIRS).chain(LATE).find(|verdict| verdict.faults == faults);
+    let verdict = BREAKING.iter().chain(BREAKING_PAIRS).find(|verdict| verdict.faults == faults);
     let config = match verdict {
         Some(verdict) if has_white_behind_grey(verdict) => with_white_behind_grey(verdict),
         Some(verdict) => verdict.config,
         None => Config { pins: 1, ..Config::LARGE },
     };
+    if let Some((verdict, steps)) = WALKS.iter().find(|(verdict, _)| verdict.faults == faults)
+        && let Some(violation) = walk(&verdict.config.with(&faults), steps)
+    {
+        println!("{}\n({}; written down)", Counterexample { steps: steps.to_vec(), violation }, verdict.config);
+        return true;
+    }
     let outcome = search_on(threads(), &config.with(&faults), MOST_STATES);
     match outcome.counterexample {
         Some(counterexample) => println!("{counterexample}\n({config}; {} states)", outcome.states),

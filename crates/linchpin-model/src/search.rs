@@ -180,6 +180,27 @@ fn list(config: &Config, state: &State, successors: &mut Vec<Successor>) {
     }
 }
 
+/// Takes steps that are written down, from the first state on; gives the promise that the last one breaks.
+///
+/// # Panics
+/// If a step is not possible where it is to be taken, or one before the last breaks a promise.
+#[must_use]
+pub fn walk(config: &Config, steps: &[Step]) -> Option<Violation> {
+    assert!(config.is_possible(), "{config}");
+    let mut state = first_state(config);
+    let mut violation = None;
+    let mut successors = Vec::new();
+    for (number, &step) in steps.iter().enumerate() {
+        assert_eq!(violation, None, "before step {}: {step}", number + 1);
+        successors.clear();
+        list(config, &state, &mut successors);
+        let taken = successors.iter().find(|successor| successor.step == step);
+        let taken = taken.unwrap_or_else(|| panic!("step {} is not possible: {step}", number + 1));
+        (state, violation) = (taken.state, taken.violation);
+    }
+    violation
+}
+
 /// Walks a path of keys again with the same names from end to end, and breaks the promise at its end.
 fn replay(config: &Config, path: &[u128]) -> Counterexample {
     let mut state = first_state(config);

@@ -134,6 +134,11 @@
 
 use crate::config::{Config, Promise};
 use crate::fault::Fault::{self, *};
+use crate::memory::Memory;
+use crate::object::{Colour, Object};
+use crate::processor::{Mode, Then};
+use crate::report::{CollectorStep, MutatorStep, Step};
+use crate::state::Stage;
 
 /// A variant of the protocol, and what becomes of it.
 #[derive(Clone, Copy, Debug)]
@@ -177,8 +182,6 @@ const fn with_two(config: Config) -> Config {
 }
 
 const NO_GREY_SHARED: Config = Config { grey_at_end_counts: true, ..with_two(Config::SHARED_LOCKS) };
-
-const THREE_MOVED: Config = Config { objects: 3, ..with_two(Config::MOVED_LOCKS) };
 
 /// The faults that break the protocol by themselves.
 pub const BREAKING: &[Verdict] = &[
@@ -269,18 +272,6 @@ pub const BREAKING: &[Verdict] = &[
     breaks(one_processor(Config { forgotten_guards: true, ..Config::SHARED_LOCKS }), &[InnerForgottenContentsInUse]),
 ];
 
-/// Faults that take long to search: the tests leave them to the large configurations.
-///
-/// * Where a lock that was taken out in `Arm` becomes part of a new object, what is behind it is a third one, beside the object that it
-///   was taken from.
-/// * A lock that is in hand in `Arm` is new, or was made to forget when it was taken out. So what is behind an outer lock that is given
-///   back has nothing left to forget: a part that can be left out.
-pub const LATE: &[Verdict] = &[
-    breaks(THREE_MOVED, &[InnerLockOfThisCycleKeptInArm]),
-    breaks(THREE_MOVED, &[InnerLockKeptWhenTakenInArm]),
-    holds(Config::MOVED_LOCKS, &[InnerLockKeptWhenGivenBackInArm]),
-];
-
 /// Parts that can be left out, because another part does the same: each by itself is harmless.
 ///
 /// * Roots and pins are walked when all have answered handshake 2. What a mutation in `Arm` has made is there to be
@@ -291,6 +282,8 @@ pub const LATE: &[Verdict] = &[
 ///   white as one born in `Off`, and need not be noted: another way, not a part that is missing, so nothing breaks with it.
 /// * Marking begins when no mutation is in `Arm` any more, and has initialised what it has allocated. So newborns may
 ///   be handed over at once, as long as handshake 2 is awaited.
+/// * A lock that is in hand in `Arm` is new, or was made to forget when it was taken out. So what is behind an outer lock that is given
+///   back has nothing left to forget.
 pub const HARMLESS: &[Verdict] = &[
     holds(Config::SMALL, &[AllocateWhiteInArm]),
     holds(Config::SMALL, &[HandshakeTwoNotAwaited]),
@@ -299,6 +292,7 @@ pub const HARMLESS: &[Verdict] = &[
     holds(Config::SMALL, &[RootsWalkedBeforeHandshakeTwo]),
     holds(Config::PINS, &[PinsWalkedBeforeHandshakeTwo]),
     holds(Config::SMALL, &[NewbornsHandedOverAtOnce]),
+    holds(with_two(Config::MOVED_LOCKS), &[InnerLockKeptWhenGivenBackInArm]),
     holds(Config::SMALL, &[AllocateWhiteInArm, HandshakeTwoNotAwaited]),
     holds(Config::PINS, &[AllocateWhiteInArm, RootMadeInArmNotShaded, PinMadeInArmNotShaded]),
 ];
@@ -311,6 +305,64 @@ pub const BREAKING_PAIRS: &[Verdict] = &[
     breaks(one_object(Config::PINS), &[PinMadeInArmNotShaded, HandshakeTwoNotAwaited]),
     breaks(Config::SMALL, &[NewbornsHandedOverAtOnce, HandshakeTwoNotAwaited]),
 ];
+
+/// Faults that break the protocol by themselves, but with three objects only, and locks behind locks: too much to search. So each
+/// has its way written down, step by step; the last step breaks a promise.
+pub const WALKS: &[(Verdict, &[Step])] = &[
+    (breaks(THREE_MOVED, &[InnerLockOfThisCycleKeptInArm]), NEWBORN_AROUND_OLD_LOCK),
+    (breaks(THREE_MOVED, &[InnerLockKeptWhenTakenInArm]), NEWBORN_AROUND_OLD_LOCK),
+];
+
+const THREE_MOVED: Config = Config { objects: 3, ..with_two(Config::MOVED_LOCKS) };
+
+/// The root's object leads to another one, which the first processor has in hand in `Arm`, while the second one removes it, still in
+/// `Off`, and then, in `Mark`, has the lock it was behind remember a trace. The first one takes out that lock, puts the other object
+/// there, and makes a new object of it.
+const NEWBORN_AROUND_OLD_LOCK: &[Step] = &{
+    use CollectorStep::*;
+    use MutatorStep::*;
+    const ROOTED: Object = 0;
+    const LOST: Object = 1;
+    const NEWBORN: Object = 2;
+    let born = Allocate {
+        object: NEWBORN,
+        value: Some(LOST),
+        colour: Colour::Black,
+        noted: true,
+        around: Some(Memory::ThisCycle),
+    };
+    [
+        Step::Mutator(1, Begin(Mode::Off)),
+        Step::Collector(Flip),
+        Step::Mutator(0, Answer(Mode::Arm)),
+        Step::Mutator(0, Begin(Mode::Arm)),
+        Step::Mutator(1, ChangeContents(ROOTED, None)),
+        Step::Mutator(1, End),
+        Step::Mutator(1, Answer(Mode::Arm)),
+        Step::Collector(Goes(Stage::AwaitMark)),
+        Step::Mutator(1, Answer(Mode::Mark)),
+        Step::Mutator(1, Begin(Mode::Mark)),
+        Step::Mutator(1, TakeLock(ROOTED, true)),
+        Step::Mutator(1, PutBehindLock(ROOTED, None, false)),
+        Step::Mutator(1, End),
+        Step::Mutator(0, TakeLock(ROOTED, true)),
+        Step::Mutator(0, SwapInnerLock(ROOTED, Memory::ThisCycle)),
+        Step::Mutator(0, born),
+        Step::Mutator(0, PutBehindLock(ROOTED, Some(NEWBORN), true)),
+        Step::Mutator(0, Finish(Then::GiveLockBack(ROOTED))),
+        Step::Mutator(0, End),
+        Step::Mutator(0, Answer(Mode::Mark)),
+        Step::Collector(Goes(Stage::MarkRoot)),
+        Step::Collector(MarkRoot(Some(ROOTED))),
+        Step::Collector(ListPins),
+        Step::Collector(Trace(NEWBORN, Some(LOST))),
+        Step::Collector(Trace(ROOTED, Some(NEWBORN))),
+        Step::Collector(Goes(Stage::AwaitClose)),
+        Step::Mutator(0, Answer(Mode::Close)),
+        Step::Mutator(1, Answer(Mode::Close)),
+        Step::Collector(EndMark),
+    ]
+};
 
 /// Promises that see the same loss, and a variant that shows it: checked for none of them it seems to hold, and each of
 /// them finds it alone. So each is checked for a reason, and can fail.
