@@ -148,7 +148,7 @@ fn full() -> bool {
         Config { grey_at_end_counts: true, helpers: true, full_buffers: true, ..Config::LOCKS },
         Config { grey_at_end_counts: true, pins: 1, ..Config::LOCKS },
         Config { grey_at_end_counts: true, objects: 3, processors: 1, ..Config::LOCKS },
-        Config { grey_at_end_counts: true, ..Config::INNER_LOCKS },
+        Config { grey_at_end_counts: true, forgotten_guards: true, ..Config::INNER_LOCKS },
         Config::MOVED_LOCKS.with(&[Fault::InnerLockKeptWhenGivenBackInArm]),
         Config { objects: 3, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK },
