@@ -32,12 +32,22 @@ pub struct Config {
     pub helpers: bool,
     /// Whether the field of each object is behind a lock, and has no barrier of its own.
     pub locks: bool,
+    /// Whether that lock is the outer one of two, and who has it may take the inner one out, and put it elsewhere.
+    pub moved_locks: bool,
+    /// Whether that lock is the outer one of two, and who shares it may take the inner one.
+    pub shared_locks: bool,
+    /// Whether guards of locks can be forgotten.
+    pub forgotten_guards: bool,
     /// Whether all slots lie in one span, which a processor must hold to allocate; else each has a span of its own.
     pub one_span: bool,
     /// Whether a mark ends only after two closing rounds in a row that brought nothing.
     pub two_quiet_rounds: bool,
     /// Whether a grey object at the end of a mark breaks a promise by itself, whatever it leads to.
     pub grey_at_end_counts: bool,
+    /// Whether the search begins with two objects, of which the first, in the root, leads to the second; else with an empty heap.
+    pub begins_with_two: bool,
+    /// Whether the root stays as it is.
+    pub fixed_root: bool,
     /// Promises that are not checked.
     pub ignored: Promises,
     /// What is wrong.
@@ -58,9 +68,14 @@ impl Config {
         resize: false,
         helpers: false,
         locks: false,
+        moved_locks: false,
+        shared_locks: false,
+        forgotten_guards: false,
         one_span: false,
         two_quiet_rounds: false,
         grey_at_end_counts: false,
+        begins_with_two: false,
+        fixed_root: false,
         ignored: Promises::NONE,
         faults: Faults::NONE,
     };
@@ -90,7 +105,16 @@ impl Config {
     pub const HELPERS: Self = Self { helpers: true, ..Self::SMALL };
 
     /// With locks.
-    pub const LOCKS: Self = Self { locks: true, ..Self::SMALL };
+    pub const LOCKS: Self = Self { locks: true, forgotten_guards: true, ..Self::SMALL };
+
+    /// With locks behind locks, which are moved.
+    pub const MOVED_LOCKS: Self = Self { moved_locks: true, forgotten_guards: false, ..Self::LOCKS };
+
+    /// With locks behind locks, which are shared.
+    pub const SHARED_LOCKS: Self = Self { shared_locks: true, forgotten_guards: false, ..Self::LOCKS };
+
+    /// With locks behind locks, which are moved and shared.
+    pub const INNER_LOCKS: Self = Self { shared_locks: true, ..Self::MOVED_LOCKS };
 
     /// With a span of several slots.
     pub const ONE_SPAN: Self = Self { one_span: true, ..Self::SMALL };
@@ -100,10 +124,12 @@ impl Config {
     pub fn is_possible(&self) -> bool {
         let several = self.is_weak() || self.one_span || self.locks;
         (1..=MOST_OBJECTS).contains(&self.objects)
+            && (self.objects > 1 || !self.begins_with_two)
             && (1..=MOST_PROCESSORS).contains(&self.processors)
             && !(self.processors == MOST_PROCESSORS && several)
             && !(self.one_span && (self.is_weak() || self.pin_flags))
             && !(self.locks && (self.is_weak() || self.one_span))
+            && (self.locks || !self.has_inner_locks())
             && !(self.resize && (self.is_weak() || self.processors == 1 || self.spare))
     }
 
@@ -118,6 +144,12 @@ impl Config {
             Fault::NoFurtherRound,
         ];
         self.is_weak() || differing.iter().any(|&fault| self.has(fault))
+    }
+
+    /// Whether there are locks behind locks.
+    #[must_use]
+    pub fn has_inner_locks(&self) -> bool {
+        self.moved_locks || self.shared_locks
     }
 
     /// Whether there are weak pointers.
@@ -151,7 +183,13 @@ impl fmt::Display for Config {
         f.write_str(if self.resize { ", resized" } else { "" })?;
         f.write_str(if self.helpers { ", helpers" } else { "" })?;
         f.write_str(if self.locks { ", locks" } else { "" })?;
+        f.write_str(if self.has_inner_locks() { " behind locks" } else { "" })?;
+        f.write_str(if self.moved_locks { ", moved" } else { "" })?;
+        f.write_str(if self.shared_locks { ", shared" } else { "" })?;
+        f.write_str(if self.locks && !self.forgotten_guards { ", no guard forgotten" } else { "" })?;
         f.write_str(if self.one_span { ", one span" } else { "" })?;
+        f.write_str(if self.begins_with_two { ", two to begin with" } else { "" })?;
+        f.write_str(if self.fixed_root { ", fixed root" } else { "" })?;
         f.write_str(if self.two_quiet_rounds { ", two quiet rounds" } else { "" })
     }
 }

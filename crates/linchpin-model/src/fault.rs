@@ -184,6 +184,34 @@ faults! {
     LockTracedByMarkerForgotten,
     /// The contents of a lock whose guard was forgotten can be had past the lock.
     ForgottenContentsInUse,
+    /// A shade in `Arm` has the inner locks it comes to remember that, as one in `Mark` does.
+    InnerLockTracedInArmRemembered,
+    /// A shade in `Arm` leaves an inner lock that remembers this cycle as it is.
+    InnerLockOfThisCycleKeptInArm,
+    /// A shade in `Arm` leaves an inner lock that remembers the cycle before as it is.
+    InnerLockOfLastCycleKeptInArm,
+    /// Who takes an outer lock in `Arm` leaves what the inner one remembers as it is.
+    InnerLockKeptWhenTakenInArm,
+    /// Who gives an outer lock back in `Arm` leaves what the inner one remembers as it is.
+    InnerLockKeptWhenGivenBackInArm,
+    /// Who takes an outer lock in `Mark` shades what is behind the inner one, which does not remember it.
+    InnerLockShadedInMarkForgotten,
+    /// Who takes an outer lock in `Mark` does not look behind the inner one.
+    InnerLockLeftOutInMark,
+    /// A marker looks behind an inner lock, which does not remember it.
+    InnerLockTracedByMarkerForgotten,
+    /// Who takes an inner lock in `Mark` or `Close`, sharing the outer one, does not shade the contents.
+    InnerLockTakenInMarkNotShaded,
+    /// Who takes an inner lock in `Arm`, sharing the outer one, does not shade the contents.
+    InnerLockTakenInArmNotShaded,
+    /// Who gives an inner lock back in `Arm`, sharing the outer one, does not shade the contents.
+    InnerLockGivenBackInArmNotShaded,
+    /// A marker that passes by an inner lock does not see to it that there is one more round.
+    InnerPassingByNotCounted,
+    /// A marker that passes by a lock which a writer waits for does not see to it that there is one more round.
+    PassingByForWaitingNotCounted,
+    /// The contents of an inner lock whose guard was forgotten can be had past the lock.
+    InnerForgottenContentsInUse,
 }
 
 impl fmt::Display for Fault {

@@ -38,6 +38,7 @@
 //! | spans | each slot is one; or one has all slots, and belongs to a processor with a run in it, or to the sweeper |
 //! | weak pointers | a root and a field in each object; upgraded, copied, cleared after the end of the mark |
 //! | `GcMutex`, `GcRwLock` | the field of each object is behind one: taken, given back, its guard forgotten |
+//! | locks behind locks | behind that one is another: taken by who shares the outer one, or taken out, changed, put elsewhere |
 //!
 //! Everything the code does in one step here is one access to shared memory that matters, or several that nobody can
 //! tell from one. What a state need not tell apart is written at [`State::key`](state::State::key),
@@ -59,10 +60,12 @@
 //! * **Waiting.** Nothing here has to happen, so nothing can be late: neither a full region, nor a `Drop` that
 //!   allocates in it, nor a thread that waits for a processor. That a cycle comes to its end is for the tests of the
 //!   library.
-//! * **Locks behind locks**, which can be taken out, changed past their own lock and put elsewhere. What they remember needs a rule of
-//!   its own; it was found by reading, and is played through by the library's tests only. `GcOnce`, with a lock in the
-//!   value, belongs here, too; without one it is a field that is stored to once, with nothing to remove.
-//! * **A marker's look** behind a lock is one step: meanwhile others wait, which nobody can tell from coming later.
+//! * **More locks than two behind each other**, more than one behind one, and more in hand than one that is not new. Of three behind
+//!   each other the middle one is inner to the first, and outer to the last.
+//! * **`GcOnce`** with a lock in the value. That it is shaded before anybody sees it is for a test of the library. Without a lock in it,
+//!   it is a field that is stored to once, with nothing to remove.
+//! * **A marker's look** behind a lock, or two, is one step: meanwhile others wait, or take no notice, which nobody can tell from
+//!   coming later or before.
 //! * **Dropping values.** It runs the program's code in `Off` on the collector's thread, as a mutation could. What that
 //!   must not do, to pin what is being dropped, is a variant.
 //! * **More of the same.** Objects have one field, heaps one root, and three is the most there are of anything.
@@ -78,18 +81,21 @@
 //!
 //! # Parts
 //!
-//! [`state`], [`object`] and [`processor`] are what there is; `steps_mutator`, `steps_weak`, `steps_lock` and
-//! `steps_collector` are what can happen; [`search()`] explores it; [`report`] puts it into words. [`Fault`] lists ways to break it, [`verdict`] what
+//! [`state`], [`object`] and [`processor`] are what there is; `steps_mutator`, `steps_birth`, `steps_weak`, `steps_lock`,
+//! `steps_inner_lock` and `steps_collector` are what can happen; [`search()`] explores it; [`report`] puts it into words. [`Fault`] lists ways to break it, [`verdict`] what
 //! becomes of each.
 
 pub mod config;
 pub mod fault;
+pub mod memory;
 pub mod object;
 pub mod processor;
 pub mod report;
 pub mod search;
 pub mod state;
+mod steps_birth;
 mod steps_collector;
+mod steps_inner_lock;
 mod steps_lock;
 mod steps_mutator;
 mod steps_weak;
@@ -97,4 +103,4 @@ pub mod verdict;
 
 pub use config::{Config, Violation};
 pub use fault::{Fault, Faults};
-pub use search::{Counterexample, Outcome, search, search_on};
+pub use search::{Counterexample, Outcome, search, search_on, walk};

@@ -9,8 +9,8 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, Verdict};
-use linchpin_model::{Config, Fault, Outcome, search_on};
+use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, Verdict, WALKS};
+use linchpin_model::{Config, Counterexample, Fault, Outcome, search_on, walk};
 
 /// A search beyond this many states gives up, which counts as a finding.
 const MOST_STATES: usize = 400_000_000;
@@ -96,6 +96,7 @@ fn table() -> bool {
         Config::HELPERS,
         Config::ONE_SPAN,
         Config::LOCKS,
+        Config { processors: 1, forgotten_guards: true, ..Config::INNER_LOCKS },
         Config { full_buffers: true, ..Config::SMALL },
     ] {
         report(&mut figures, &config, &format!("the protocol: {config}"), false);
@@ -107,10 +108,22 @@ fn table() -> bool {
         }
         report(&mut figures, &verdict.config.with(verdict.faults), &name, verdict.breaks);
     }
-    let alone = Fault::ALL.iter().filter(|&&fault| BREAKING.iter().any(|verdict| verdict.faults == [fault])).count();
+    let mut walked = 0;
+    for (verdict, steps) in WALKS {
+        let violation = walk(&verdict.config.with(verdict.faults), steps);
+        println!("{:?}: {}\n    walked {} steps", verdict.faults, verdict.config, steps.len());
+        if violation.is_none() {
+            println!("    NOT AS EXPECTED");
+            figures.unexpected += 1;
+        }
+        walked += usize::from(violation.is_some());
+    }
+    let verdicts = || BREAKING.iter().chain(WALKS.iter().map(|(verdict, _)| verdict));
+    let breaks = |fault: Fault| verdicts().any(|verdict| verdict.faults == [fault]);
+    let alone = Fault::ALL.iter().filter(|&&fault| breaks(fault)).count();
     let with_another = Fault::ALL.len() - alone;
     figures.print(&format!(
-        " ({} faults: {alone} break the protocol, {with_another} are harmless alone)",
+        " ({} faults: {alone} break the protocol, {walked} of them step by step, {with_another} are harmless alone)",
         Fault::ALL.len()
     ))
 }
@@ -135,6 +148,8 @@ fn full() -> bool {
         Config { grey_at_end_counts: true, helpers: true, full_buffers: true, ..Config::LOCKS },
         Config { grey_at_end_counts: true, pins: 1, ..Config::LOCKS },
         Config { grey_at_end_counts: true, objects: 3, processors: 1, ..Config::LOCKS },
+        Config { grey_at_end_counts: true, forgotten_guards: true, ..Config::INNER_LOCKS },
+        Config::MOVED_LOCKS.with(&[Fault::InnerLockKeptWhenGivenBackInArm]),
         Config { objects: 3, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK_FIELDS },
@@ -145,11 +160,16 @@ fn full() -> bool {
         report(&mut figures, &config, &format!("shading after the swap: {config}"), false);
     }
     // In two objects these leave something grey; here that leads to something white.
-    for verdict in BREAKING.iter().filter(|verdict| verdict.config.grey_at_end_counts) {
+    for verdict in BREAKING.iter().filter(|verdict| has_white_behind_grey(verdict)) {
         let config = with_white_behind_grey(verdict).with(verdict.faults);
         report(&mut figures, &config, &format!("{:?}: {config}", verdict.faults), true);
     }
     figures.print("")
+}
+
+/// Whether a variant leaves something grey, and three objects are not too many to search.
+fn has_white_behind_grey(verdict: &Verdict) -> bool {
+    verdict.config.grey_at_end_counts && !verdict.config.has_inner_locks()
 }
 
 /// For a variant that leaves something grey: a configuration in which that has something white behind it.
@@ -170,10 +190,16 @@ fn trace(names: &[&str]) -> bool {
     }
     let verdict = BREAKING.iter().chain(BREAKING_PAIRS).find(|verdict| verdict.faults == faults);
     let config = match verdict {
-        Some(verdict) if verdict.config.grey_at_end_counts => with_white_behind_grey(verdict),
+        Some(verdict) if has_white_behind_grey(verdict) => with_white_behind_grey(verdict),
         Some(verdict) => verdict.config,
         None => Config { pins: 1, ..Config::LARGE },
     };
+    if let Some((verdict, steps)) = WALKS.iter().find(|(verdict, _)| verdict.faults == faults)
+        && let Some(violation) = walk(&verdict.config.with(&faults), steps)
+    {
+        println!("{}\n({}; written down)", Counterexample { steps: steps.to_vec(), violation }, verdict.config);
+        return true;
+    }
     let outcome = search_on(threads(), &config.with(&faults), MOST_STATES);
     match outcome.counterexample {
         Some(counterexample) => println!("{counterexample}\n({config}; {} states)", outcome.states),

@@ -1,5 +1,6 @@
 //! A processor: its mode, what its mutation has in hand, and what it owes the collector.
 
+use crate::memory::Memory;
 use crate::object::{Names, Object, Objects, pointer_from_bits, pointer_to_bits, renamed_set};
 
 /// The mode of a processor.
@@ -48,6 +49,8 @@ pub enum Then {
     Initialise(Object, Option<Object>),
     /// Give the lock of an object back.
     GiveLockBack(Object),
+    /// Take the outer lock of an object, as soon as nobody else has it.
+    AwaitLock(Object),
     /// Put a pointer into the field of an object, if what is there is what was shaded; else shade first what is there.
     Overwrite(Object, Option<Object>),
 }
@@ -67,6 +70,7 @@ impl Then {
             Self::Initialise(object, value) => 32 + 4 * u32::from(object) + pointer_to_bits(value),
             Self::HandOver => 44,
             Self::GiveLockBack(object) => 45 + u32::from(object),
+            Self::AwaitLock(object) => 48 + u32::from(object),
         }
     }
 
@@ -84,7 +88,8 @@ impl Then {
             20..32 => Self::Overwrite(((bits - 20) / 4) as Object, pointer_from_bits((bits - 20) % 4)),
             32..44 => Self::Initialise(((bits - 32) / 4) as Object, pointer_from_bits((bits - 32) % 4)),
             44 => Self::HandOver,
-            _ => Self::GiveLockBack(object(45)),
+            45..48 => Self::GiveLockBack(object(45)),
+            _ => Self::AwaitLock(object(48)),
         }
     }
 
@@ -98,6 +103,7 @@ impl Then {
             Self::Unpin(object) => Self::Unpin(new(object)),
             Self::SetRoot(object) => Self::SetRoot(new(object)),
             Self::GiveLockBack(object) => Self::GiveLockBack(new(object)),
+            Self::AwaitLock(object) => Self::AwaitLock(new(object)),
             Self::ShadeUpgraded(object) => Self::ShadeUpgraded(new(object)),
             Self::Overwrite(object, value) => Self::Overwrite(new(object), value.map(new)),
             Self::Initialise(object, value) => Self::Initialise(new(object), value.map(new)),
@@ -134,8 +140,12 @@ pub struct Processor {
     pub holds_span: bool,
     /// The slots of its run: free when it was found, and its own since.
     pub run: Objects,
-    /// Objects whose locks the mutation has.
+    /// Objects whose locks the mutation has, so that nobody else can look at the field.
     pub locks: Objects,
+    /// Those of them of which it shares the outer lock, and has the inner one.
+    pub shared: Objects,
+    /// What the lock remembers that the mutation has in hand, which is behind no other.
+    pub in_hand: Memory,
 }
 
 /// The bits a processor takes in a packed state. With three there is no room for the last parts, which are empty then.
@@ -171,10 +181,14 @@ impl Processor {
             | set(self.run) << 26
             | u64::from(self.holds_span) << 29
             | set(self.locks) << 30
+            // There are no weak pointers and no runs then.
+            | set(self.shared) << 23
+            | u64::from(self.in_hand.to_bits()) << 26
     }
 
-    pub(crate) fn from_bits(bits: u64) -> Self {
+    pub(crate) fn from_bits(bits: u64, inner_locks: bool) -> Self {
         let set = |shift: u32| Objects((bits >> shift & 7) as u8);
+        let set_if = |applies: bool, shift: u32| if applies { set(shift) } else { Objects::NONE };
         Self {
             running: bits & 1 != 0,
             answered: bits & 2 != 0,
@@ -185,10 +199,12 @@ impl Processor {
             to_shade: set(13),
             then: Then::from_bits((bits >> 16) as u32 & 63),
             retired: bits >> 22 & 1 != 0,
-            weak: set(23),
-            run: set(26),
+            weak: set_if(!inner_locks, 23),
+            run: set_if(!inner_locks, 26),
             holds_span: bits >> 29 & 1 != 0,
             locks: set(30),
+            shared: set_if(inner_locks, 23),
+            in_hand: Memory::from_bits(set_if(inner_locks, 26).0.into()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::memory::Memory;
 use crate::object::{Colour, Named, Object, Objects};
 use crate::processor::{Mode, Then};
 use crate::state::Stage;
@@ -31,7 +32,7 @@ pub enum MutatorStep {
     Finish(Then),
     Replace { then: Then, old: Option<Object>, shade_first: bool },
     FindsOther(Option<Object>),
-    Allocate { object: Object, value: Option<Object>, colour: Colour, noted: bool },
+    Allocate { object: Object, value: Option<Object>, colour: Colour, noted: bool, around: Option<Memory> },
     MakeRoot(Object),
     DropRoot(Object),
     Pin(Object),
@@ -46,6 +47,13 @@ pub enum MutatorStep {
     ChangeContents(Object, Option<Object>),
     GiveLockBack(Object, bool),
     ForgetGuard(Object),
+    AwaitLock(Object),
+    TakeInnerLock(Object, bool),
+    PutBehindLock(Object, Option<Object>, bool),
+    SwapInnerLock(Object, Memory),
+    LockInHand(Option<Object>),
+    DropInHand,
+    ForgetInnerGuard(Object, Option<Object>),
 }
 
 /// A step of the collector.
@@ -97,7 +105,7 @@ impl fmt::Display for MutatorStep {
             }
             Self::GiveSpanBack => f.write_str("gives the span back"),
             Self::Shade { object, was } => write!(f, "need not shade {}, which is {was:?}", name(object)),
-            Self::Finish(Then::Anything | Then::ShadeUpgraded(_)) => f.write_str("goes on"),
+            Self::Finish(Then::Anything | Then::ShadeUpgraded(_) | Then::AwaitLock(_)) => f.write_str("goes on"),
             Self::Finish(Then::HandOver) => f.write_str("hands over what it has shaded"),
             Self::Finish(Then::Initialise(object, value)) => {
                 write!(f, "initialises the field of {} with {}", name(object), Named(value))
@@ -123,8 +131,11 @@ impl fmt::Display for MutatorStep {
                     _ => Ok(()),
                 }
             }
-            Self::Allocate { object, value, colour, noted } => {
+            Self::Allocate { object, value, colour, noted, around } => {
                 write!(f, "allocates {} with {} in its field, {colour:?}", name(object), Named(value))?;
+                if let Some(memory) = around {
+                    write!(f, ", of the lock it has in hand, which remembers: {memory:?}")?;
+                }
                 f.write_str(if noted { ", noted for tracing" } else { "" })
             }
             Self::MakeRoot(object) => write!(f, "makes a root for {}", name(object)),
@@ -150,6 +161,29 @@ impl fmt::Display for MutatorStep {
             }
             Self::GiveLockBack(object, true) => write!(f, "is to shade what is behind the lock of {}", name(object)),
             Self::GiveLockBack(object, false) => write!(f, "gives the lock of {} back", name(object)),
+            Self::AwaitLock(object) => write!(f, "waits for the outer lock of {}", name(object)),
+            Self::TakeInnerLock(object, shade) => {
+                write!(f, "shares the outer lock of {}, takes the inner one", name(object))?;
+                f.write_str(if shade { ", is to shade the contents" } else { "" })
+            }
+            Self::PutBehindLock(object, value, true) => {
+                write!(f, "puts {} behind the lock of {}, and is to shade it", Named(value), name(object))
+            }
+            Self::PutBehindLock(object, value, false) => {
+                write!(f, "puts {} behind the lock of {}, which it gives back", Named(value), name(object))
+            }
+            Self::SwapInnerLock(object, memory) => {
+                let name = name(object);
+                write!(
+                    f,
+                    "takes the inner lock of {name} out, which remembers: {memory:?}, and puts there the one in hand"
+                )
+            }
+            Self::LockInHand(value) => {
+                write!(f, "takes the lock in hand for a moment, with {} behind it", Named(value))
+            }
+            Self::DropInHand => f.write_str("drops the lock in hand, and makes a new one"),
+            Self::ForgetInnerGuard(object, _) => write!(f, "forgets the guard of the inner lock of {}", name(object)),
             Self::ForgetGuard(object) => write!(f, "forgets the guard of the lock of {}", name(object)),
             Self::SetWeak(None, value) => write!(f, "makes the weak root lead to {}", name(value)),
             Self::SetWeak(Some(object), value) => {

@@ -78,7 +78,7 @@ pub fn search(config: &Config, most_states: usize) -> Outcome {
 pub fn search_on(threads: usize, config: &Config, most_states: usize) -> Outcome {
     assert!(config.is_possible(), "{config}");
     let mut found = Found::new();
-    found.add(first_state().key(config), 0);
+    found.add(first_state(config).key(config), 0);
     let mut steps = 0;
     let mut index = 0;
     while index < found.keys.len() && found.keys.len() <= most_states {
@@ -145,11 +145,17 @@ fn explore(config: &Config, found: &Found, states: Range<usize>) -> Explored {
     explored
 }
 
-/// An empty heap between cycles.
-fn first_state() -> State {
+/// An empty heap between cycles, or one with two objects.
+fn first_state(config: &Config) -> State {
     let mut state = State::default();
     for processor in &mut state.processors {
         processor.answered = true;
+    }
+    if config.begins_with_two {
+        // As one mutation leaves them that allocates the second, then the first, and makes a root.
+        state.colour[..2].fill(Colour::Black);
+        state.field[0] = Some(1);
+        state.root = Some(0);
     }
     state
 }
@@ -174,9 +180,30 @@ fn list(config: &Config, state: &State, successors: &mut Vec<Successor>) {
     }
 }
 
+/// Takes steps that are written down, from the first state on; gives the promise that the last one breaks.
+///
+/// # Panics
+/// If a step is not possible where it is to be taken, or one before the last breaks a promise.
+#[must_use]
+pub fn walk(config: &Config, steps: &[Step]) -> Option<Violation> {
+    assert!(config.is_possible(), "{config}");
+    let mut state = first_state(config);
+    let mut violation = None;
+    let mut successors = Vec::new();
+    for (number, &step) in steps.iter().enumerate() {
+        assert_eq!(violation, None, "before step {}: {step}", number + 1);
+        successors.clear();
+        list(config, &state, &mut successors);
+        let taken = successors.iter().find(|successor| successor.step == step);
+        let taken = taken.unwrap_or_else(|| panic!("step {} is not possible: {step}", number + 1));
+        (state, violation) = (taken.state, taken.violation);
+    }
+    violation
+}
+
 /// Walks a path of keys again with the same names from end to end, and breaks the promise at its end.
 fn replay(config: &Config, path: &[u128]) -> Counterexample {
-    let mut state = first_state();
+    let mut state = first_state(config);
     let mut steps = Vec::new();
     let mut successors = Vec::new();
     for &next in &path[1..] {

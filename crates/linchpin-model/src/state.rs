@@ -6,6 +6,7 @@
 
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::memory::Memory;
 use crate::object::{
     Colour, MOST_OBJECTS, Names, Object, Objects, RENAMINGS, pointer_from_bits, pointer_to_bits, renamed_set,
 };
@@ -110,6 +111,8 @@ pub struct State {
     /// Objects whose lock remembers that its contents were traced in this cycle, and those whose lock remembers the cycle
     /// before; or, as there are two colours, the one before that.
     pub lock_traced: [Objects; 2],
+    /// What the inner lock of each object remembers.
+    pub inner: [Memory; MOST_OBJECTS],
     /// Objects whose lock nobody will ever give back.
     pub forgotten: Objects,
     /// Since the last round a marker has passed by a lock that somebody had.
@@ -131,6 +134,9 @@ impl State {
             if !readable.has(object as Object) {
                 plain.field[object] = None;
                 plain.weak[object] = None;
+                if config.has_inner_locks() {
+                    plain.renew_lock(object as Object);
+                }
             }
         }
         for processor in &mut plain.processors {
@@ -191,7 +197,10 @@ impl State {
         for (object, &name) in names.iter().enumerate() {
             let place = u32::from(name) * 4;
             heap |= u64::from(self.colour[object] as u32 | pointer(self.field[object]) << 2) << place;
-            heap |= u64::from(pointer(self.weak[object])) << (34 + u32::from(name) * 2);
+            // With inner locks there are no weak pointers.
+            debug_assert!(self.weak[object].is_none() || self.inner[object] == Memory::Never);
+            let more = pointer(self.weak[object]) | self.inner[object].to_bits();
+            heap |= u64::from(more) << (34 + u32::from(name) * 2);
         }
         heap |= u64::from(pointer(self.root)) << 12
             | set(self.pinned) << 14
@@ -224,7 +233,7 @@ impl State {
         let mut state = Self::default();
         let bits = bits_of_each(config.processors);
         for processor in state.processors[..config.processors].iter_mut().rev() {
-            *processor = Processor::from_bits(packed as u64 & ((1 << bits) - 1));
+            *processor = Processor::from_bits(packed as u64 & ((1 << bits) - 1), config.has_inner_locks());
             packed >>= bits;
         }
         let heap = packed as u64;
@@ -234,7 +243,12 @@ impl State {
             let place = object as u32 * 4;
             state.colour[object] = Colour::from_bits(bits(place, 3));
             state.field[object] = pointer_from_bits(bits(place + 2, 3));
-            state.weak[object] = pointer_from_bits(bits(34 + object as u32 * 2, 3));
+            let more = bits(34 + object as u32 * 2, 3);
+            if config.has_inner_locks() {
+                state.inner[object] = Memory::from_bits(more);
+            } else {
+                state.weak[object] = pointer_from_bits(more);
+            }
         }
         state.root = pointer_from_bits(bits(12, 3));
         state.pinned = set(14);

@@ -4,6 +4,7 @@
 
 use crate::config::{Config, Violation};
 use crate::fault::Fault::*;
+use crate::memory::Memory;
 use crate::object::{Colour, MOST_OBJECTS, Object, Objects};
 use crate::processor::{Mode, Processor};
 use crate::report::{CollectorStep, Step};
@@ -208,6 +209,10 @@ fn flip(config: &Config, next: &mut State) -> Option<Violation> {
     }
     if !config.has(LockRemembersForEver) {
         next.lock_traced.swap(0, 1);
+        next.inner.iter_mut().for_each(Memory::grow_old);
+        for processor in &mut next.processors {
+            processor.in_hand.grow_old();
+        }
     }
     next.to_visit = match config.pins {
         0 => Objects::NONE,
@@ -320,7 +325,10 @@ fn trace(config: &Config, next: &mut State, object: Object) -> Option<Violation>
     if config.has(WeakFieldsFoundByTracing) {
         next.traced.add(object);
     }
-    if config.locks && next.passes_by(object, !config.has(LockTracedByMarkerForgotten)) {
+    if config.locks && next.passes_by(object, !config.has(LockTracedByMarkerForgotten), config) {
+        return None;
+    }
+    if config.has_inner_locks() && next.passes_by_inner(config, object) {
         return None;
     }
     let violation = next.field[object as usize].and_then(|child| visit(next, child));

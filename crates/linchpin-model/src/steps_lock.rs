@@ -6,7 +6,9 @@
 //! whenever no other mutation has it ([`State::load_everything`](crate::state::State::load_everything)). A guard can be
 //! forgotten: then the lock is taken for ever, and the contents are out of reach.
 
+use crate::config::Config;
 use crate::fault::Fault::*;
+use crate::memory::Memory;
 use crate::object::Object;
 use crate::processor::{Mode, Then};
 use crate::report::MutatorStep;
@@ -29,6 +31,9 @@ impl Mutation<'_> {
                 }
             }
             self.give_lock_back(object);
+            if !self.config.forgotten_guards {
+                continue;
+            }
             let in_use = self.config.has(ForgottenContentsInUse);
             self.add_sound(MutatorStep::ForgetGuard(object), |next, me| {
                 me.locks.remove(object);
@@ -84,10 +89,12 @@ impl State {
     }
 
     /// Whether a marker that comes to an object passes by its lock; if not, the lock remembers it.
-    pub(crate) fn passes_by(&mut self, object: Object, remembers: bool) -> bool {
-        let taken = self.processors.iter().fold(self.forgotten, |set, each| set.and(each.locks));
-        self.passed_by |= taken.has(object);
-        if taken.has(object) || self.lock_traced[0].has(object) {
+    pub(crate) fn passes_by(&mut self, object: Object, remembers: bool, config: &Config) -> bool {
+        // Who shares it, to have the inner one, keeps no marker from it; but who waits until nobody shares it may.
+        let taken = self.processors.iter().fold(self.forgotten, |set, each| set.and(each.locks.without(each.shared)));
+        let is_awaited = self.processors.iter().any(|each| each.then == Then::AwaitLock(object));
+        self.passed_by |= taken.has(object) || (is_awaited && !config.has(PassingByForWaitingNotCounted));
+        if taken.has(object) || is_awaited || self.lock_traced[0].has(object) {
             return true;
         }
         if remembers {
@@ -101,5 +108,6 @@ impl State {
         for set in self.lock_traced.iter_mut().chain([&mut self.forgotten]) {
             set.remove(object);
         }
+        self.inner[object as usize] = Memory::Never;
     }
 }

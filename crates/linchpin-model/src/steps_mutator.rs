@@ -6,6 +6,7 @@
 
 use crate::config::{Config, Violation};
 use crate::fault::Fault::*;
+use crate::memory::Memory;
 use crate::object::{Colour, Object, Objects};
 use crate::processor::{Mode, Processor, Then};
 use crate::report::{MutatorStep, Step};
@@ -87,15 +88,20 @@ impl Mutation<'_> {
                     me.running = false;
                     me.hand = Objects::NONE;
                     me.weak = Objects::NONE;
+                    me.in_hand = Memory::Never;
                 });
             }
-            if self.config.locks {
+            if self.config.has_inner_locks() {
+                self.use_inner_locks();
+            } else if self.config.locks {
                 self.use_locks();
             } else {
                 self.store();
             }
             self.allocate();
-            self.use_root();
+            if !self.config.fixed_root {
+                self.use_root();
+            }
             self.use_pins();
             self.use_weak();
         }
@@ -179,14 +185,21 @@ impl Mutation<'_> {
             self.upgrade_undecided(object);
             return;
         }
+        if let Then::AwaitLock(object) = then {
+            self.take_awaited_lock(object);
+            return;
+        }
         self.add_sound(MutatorStep::Finish(then), |next, me| {
             me.then = Then::Anything;
             match then {
-                Then::Anything | Then::ShadeUpgraded(_) => {}
+                Then::Anything | Then::ShadeUpgraded(_) | Then::AwaitLock(_) => {}
                 Then::HandOver => hand_over(next, me),
                 Then::Initialise(object, value) => next.field[object as usize] = value,
                 Then::DropRoot | Then::Unpin(_) => remove(next, then),
-                Then::GiveLockBack(object) => me.locks.remove(object),
+                Then::GiveLockBack(object) => {
+                    me.locks.remove(object);
+                    me.shared.remove(object);
+                }
                 Then::MakeRoot(object) => next.root = next.root.or(Some(object)),
                 Then::RaiseFlag(object) if flags => {
                     raise_flag(config, next, me, object);
@@ -231,82 +244,6 @@ impl Mutation<'_> {
                 owe(me, deletion, old);
             }
         });
-    }
-
-    fn allocate(&mut self) {
-        let me = *self.me();
-        let white = match me.mode {
-            // The colour of the last cycle, which is white from the flip on.
-            Mode::Off if self.state.stage.is_marking() => !self.config.has(AllocateBlackBeforeArm),
-            Mode::Off => self.state.stage != Stage::Rest && self.config.has(AllocateWhiteAfterMark),
-            Mode::Arm => self.config.has(AllocateWhiteInArm),
-            Mode::Mark => self.config.has(AllocateWhiteInMark),
-            Mode::Close => self.config.has(AllocateWhiteInClose),
-        };
-        let colour = if white { Colour::White } else { Colour::Black };
-        let noted = me.mode == Mode::Arm && !white && !self.config.has(NewbornsNotTracedInArm);
-        if self.config.one_span {
-            self.allocate_in_span(colour, noted);
-            return;
-        }
-        // From the end of the mark on, a processor in `Off` takes slots of swept spans and fresh ones. A fresh span
-        // has nothing to sweep.
-        let in_fresh_span = me.mode == Mode::Off && !self.config.has(RunsKeptOverOff);
-        for object in self.state.coloured(Colour::Free).each().filter(|&object| (object as usize) < self.config.objects)
-        {
-            if in_fresh_span && self.state.sweeping == Some(object) {
-                continue;
-            }
-            for value in null_or(me.hand) {
-                self.add_sound(MutatorStep::Allocate { object, value, colour, noted }, |next, me| {
-                    bear(self.config, next, me, Newborn { object, value, colour, noted });
-                    if in_fresh_span && !next.stage.is_marking() {
-                        next.to_visit.remove(object);
-                    }
-                });
-            }
-        }
-    }
-
-    /// Takes the span that all slots are in, finds a run in it, and allocates in that without a further look.
-    fn allocate_in_span(&mut self, colour: Colour, noted: bool) {
-        let me = *self.me();
-        let free = Objects::first(self.config.objects).both(self.state.coloured(Colour::Free));
-        if me.holds_span {
-            for object in me.run.each() {
-                for value in null_or(me.hand) {
-                    self.add(MutatorStep::Allocate { object, value, colour, noted }, |next, index| {
-                        if next.colour_of(object) != Colour::Free {
-                            return Some(Violation::HandedOutTwice(object));
-                        }
-                        let mut me = next.processors[index];
-                        me.run.remove(object);
-                        bear(self.config, next, &mut me, Newborn { object, value, colour, noted });
-                        next.processors[index] = me;
-                        None
-                    });
-                }
-            }
-            if me.run.is_empty() {
-                self.add_sound(MutatorStep::GiveSpanBack, |_, me| me.holds_span = false);
-            }
-            return;
-        }
-        let is_swept_now = self.state.stage == Stage::Sweep && !self.state.to_visit.is_empty();
-        let is_held = self.state.processors.iter().any(|each| each.holds_span);
-        let is_fresh = free == Objects::first(self.config.objects);
-        let is_stale = self.state.stale && me.mode == Mode::Off && !is_fresh;
-        let is_taken = (is_swept_now && !self.config.has(SpanTakenWhileSwept))
-            || (is_held && !self.config.has(SpanTakenTwice))
-            || (is_stale && !is_swept_now && !self.config.has(StaleSpanTakenInOff));
-        if !is_taken && !free.is_empty() {
-            self.add_sound(MutatorStep::TakeSpan(free), |next, me| {
-                me.holds_span = true;
-                me.run = free;
-                // An empty span is a fresh one, or one that was swept and closed.
-                next.stale &= !(is_fresh && me.mode == Mode::Off);
-            });
-        }
     }
 
     /// Takes the spare to drop the root or to unpin something, outside any mutation.
@@ -421,33 +358,8 @@ fn remove(next: &mut State, then: Then) {
     }
 }
 
-/// An object that is allocated.
-struct Newborn {
-    object: Object,
-    value: Option<Object>,
-    colour: Colour,
-    noted: bool,
-}
-
-/// Puts a new object into its slot.
-fn bear(config: &Config, next: &mut State, me: &mut Processor, newborn: Newborn) {
-    let Newborn { object, value, colour, noted } = newborn;
-    next.colour[object as usize] = colour;
-    next.field[object as usize] = value;
-    next.weak[object as usize] = None;
-    next.renew_lock(object);
-    me.hand.add(object);
-    if noted && config.has(NewbornsHandedOverAtOnce) {
-        next.field[object as usize] = None;
-        next.queue.add(object);
-        me.then = Then::Initialise(object, value);
-    } else if noted {
-        me.born.add(object);
-    }
-}
-
 /// Null, and each object of a set.
-fn null_or(set: Objects) -> impl Iterator<Item = Option<Object>> {
+pub(crate) fn null_or(set: Objects) -> impl Iterator<Item = Option<Object>> {
     std::iter::once(None).chain(set.each().map(Some))
 }
 

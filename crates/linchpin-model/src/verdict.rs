@@ -113,9 +113,32 @@
 //! | a marker has it remember | `gc/lock/mod.rs` | `LockTracedByMarkerForgotten` |
 //! | if it passes by, there is one more round | `collector/cycle.rs` | `PassingByNotCounted` |
 //! | what a forgotten guard had is out of reach | `gc/lock/mutex.rs` | `ForgottenContentsInUse` |
+//!
+//! **Locks behind locks**
+//!
+//! | part | source | variants |
+//! | --- | --- | --- |
+//! | who takes the outer one in `Mark` looks behind the inner one | `gc/lock/mutex.rs` | `InnerLockLeftOutInMark` |
+//! | which remembers that | `gc/lock/mod.rs` | `InnerLockShadedInMarkForgotten` |
+//! | and remembers a marker | `gc/lock/mod.rs` | `InnerLockTracedByMarkerForgotten` |
+//! | a shade in `Arm` has it forget this cycle | `collector/mark.rs` | `InnerLockTracedInArmRemembered` |
+//! | | | `InnerLockOfThisCycleKeptInArm` |
+//! | and the one before | `collector/mark.rs` | `InnerLockOfLastCycleKeptInArm` |
+//! | when the outer one is taken, and given back | `gc/lock/mod.rs` | `InnerLockKeptWhenTakenInArm` |
+//! | | | `InnerLockKeptWhenGivenBackInArm` |
+//! | who shares the outer one has the barrier of the inner one | `gc/lock/mod.rs` | `InnerLockTakenInMarkNotShaded` |
+//! | | | `InnerLockTakenInArmNotShaded`, `InnerLockGivenBackInArmNotShaded` |
+//! | one more round where a marker passes by the inner one | `gc/lock/mutex.rs` | `InnerPassingByNotCounted` |
+//! | or by an outer one that a writer is about to have | `gc/lock/rw_lock.rs` | `PassingByForWaitingNotCounted` |
+//! | what a forgotten guard had is out of reach | `gc/lock/mutex.rs` | `InnerForgottenContentsInUse` |
 
 use crate::config::{Config, Promise};
 use crate::fault::Fault::{self, *};
+use crate::memory::Memory;
+use crate::object::{Colour, Object};
+use crate::processor::{Mode, Then};
+use crate::report::{CollectorStep, MutatorStep, Step};
+use crate::state::Stage;
 
 /// A variant of the protocol, and what becomes of it.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +175,13 @@ const fn one_of_each(config: Config) -> Config {
 }
 
 const NO_GREY: Config = Config { grey_at_end_counts: true, ..Config::SMALL };
+
+/// With two objects to begin with, of which the first stays in the root: less to search where there is much.
+const fn with_two(config: Config) -> Config {
+    Config { begins_with_two: true, fixed_root: true, ..config }
+}
+
+const NO_GREY_SHARED: Config = Config { grey_at_end_counts: true, ..with_two(Config::SHARED_LOCKS) };
 
 /// The faults that break the protocol by themselves.
 pub const BREAKING: &[Verdict] = &[
@@ -229,6 +259,17 @@ pub const BREAKING: &[Verdict] = &[
     breaks(Config::LOCKS, &[LockTracedByMarkerForgotten]),
     breaks(Config { locks: true, ..NO_GREY }, &[PassingByNotCounted]),
     breaks(Config::LOCKS, &[ForgottenContentsInUse]),
+    breaks(one_processor(Config::MOVED_LOCKS), &[InnerLockLeftOutInMark]),
+    breaks(one_processor(Config::MOVED_LOCKS), &[InnerLockShadedInMarkForgotten]),
+    breaks(one_processor(Config::MOVED_LOCKS), &[InnerLockTracedByMarkerForgotten]),
+    breaks(with_two(Config::MOVED_LOCKS), &[InnerLockTracedInArmRemembered]),
+    breaks(with_two(Config::MOVED_LOCKS), &[InnerLockOfLastCycleKeptInArm]),
+    breaks(one_processor(Config::SHARED_LOCKS), &[InnerLockTakenInMarkNotShaded]),
+    breaks(with_two(Config::SHARED_LOCKS), &[InnerLockTakenInArmNotShaded]),
+    breaks(with_two(Config::SHARED_LOCKS), &[InnerLockGivenBackInArmNotShaded]),
+    breaks(Config { fixed_root: false, ..NO_GREY_SHARED }, &[InnerPassingByNotCounted]),
+    breaks(NO_GREY_SHARED, &[PassingByForWaitingNotCounted]),
+    breaks(one_processor(Config { forgotten_guards: true, ..Config::SHARED_LOCKS }), &[InnerForgottenContentsInUse]),
 ];
 
 /// Parts that can be left out, because another part does the same: each by itself is harmless.
@@ -241,6 +282,8 @@ pub const BREAKING: &[Verdict] = &[
 ///   white as one born in `Off`, and need not be noted: another way, not a part that is missing, so nothing breaks with it.
 /// * Marking begins when no mutation is in `Arm` any more, and has initialised what it has allocated. So newborns may
 ///   be handed over at once, as long as handshake 2 is awaited.
+/// * A lock that is in hand in `Arm` is new, or was made to forget when it was taken out. So what is behind an outer lock that is given
+///   back has nothing left to forget.
 pub const HARMLESS: &[Verdict] = &[
     holds(Config::SMALL, &[AllocateWhiteInArm]),
     holds(Config::SMALL, &[HandshakeTwoNotAwaited]),
@@ -249,6 +292,7 @@ pub const HARMLESS: &[Verdict] = &[
     holds(Config::SMALL, &[RootsWalkedBeforeHandshakeTwo]),
     holds(Config::PINS, &[PinsWalkedBeforeHandshakeTwo]),
     holds(Config::SMALL, &[NewbornsHandedOverAtOnce]),
+    holds(with_two(Config::MOVED_LOCKS), &[InnerLockKeptWhenGivenBackInArm]),
     holds(Config::SMALL, &[AllocateWhiteInArm, HandshakeTwoNotAwaited]),
     holds(Config::PINS, &[AllocateWhiteInArm, RootMadeInArmNotShaded, PinMadeInArmNotShaded]),
 ];
@@ -261,6 +305,64 @@ pub const BREAKING_PAIRS: &[Verdict] = &[
     breaks(one_object(Config::PINS), &[PinMadeInArmNotShaded, HandshakeTwoNotAwaited]),
     breaks(Config::SMALL, &[NewbornsHandedOverAtOnce, HandshakeTwoNotAwaited]),
 ];
+
+/// Faults that break the protocol by themselves, but with three objects only, and locks behind locks: too much to search. So each
+/// has its way written down, step by step; the last step breaks a promise.
+pub const WALKS: &[(Verdict, &[Step])] = &[
+    (breaks(THREE_MOVED, &[InnerLockOfThisCycleKeptInArm]), NEWBORN_AROUND_OLD_LOCK),
+    (breaks(THREE_MOVED, &[InnerLockKeptWhenTakenInArm]), NEWBORN_AROUND_OLD_LOCK),
+];
+
+const THREE_MOVED: Config = Config { objects: 3, ..with_two(Config::MOVED_LOCKS) };
+
+/// The root's object leads to another one, which the first processor has in hand in `Arm`, while the second one removes it, still in
+/// `Off`, and then, in `Mark`, has the lock it was behind remember a trace. The first one takes out that lock, puts the other object
+/// there, and makes a new object of it.
+const NEWBORN_AROUND_OLD_LOCK: &[Step] = &{
+    use CollectorStep::*;
+    use MutatorStep::*;
+    const ROOTED: Object = 0;
+    const LOST: Object = 1;
+    const NEWBORN: Object = 2;
+    let born = Allocate {
+        object: NEWBORN,
+        value: Some(LOST),
+        colour: Colour::Black,
+        noted: true,
+        around: Some(Memory::ThisCycle),
+    };
+    [
+        Step::Mutator(1, Begin(Mode::Off)),
+        Step::Collector(Flip),
+        Step::Mutator(0, Answer(Mode::Arm)),
+        Step::Mutator(0, Begin(Mode::Arm)),
+        Step::Mutator(1, ChangeContents(ROOTED, None)),
+        Step::Mutator(1, End),
+        Step::Mutator(1, Answer(Mode::Arm)),
+        Step::Collector(Goes(Stage::AwaitMark)),
+        Step::Mutator(1, Answer(Mode::Mark)),
+        Step::Mutator(1, Begin(Mode::Mark)),
+        Step::Mutator(1, TakeLock(ROOTED, true)),
+        Step::Mutator(1, PutBehindLock(ROOTED, None, false)),
+        Step::Mutator(1, End),
+        Step::Mutator(0, TakeLock(ROOTED, true)),
+        Step::Mutator(0, SwapInnerLock(ROOTED, Memory::ThisCycle)),
+        Step::Mutator(0, born),
+        Step::Mutator(0, PutBehindLock(ROOTED, Some(NEWBORN), true)),
+        Step::Mutator(0, Finish(Then::GiveLockBack(ROOTED))),
+        Step::Mutator(0, End),
+        Step::Mutator(0, Answer(Mode::Mark)),
+        Step::Collector(Goes(Stage::MarkRoot)),
+        Step::Collector(MarkRoot(Some(ROOTED))),
+        Step::Collector(ListPins),
+        Step::Collector(Trace(NEWBORN, Some(LOST))),
+        Step::Collector(Trace(ROOTED, Some(NEWBORN))),
+        Step::Collector(Goes(Stage::AwaitClose)),
+        Step::Mutator(0, Answer(Mode::Close)),
+        Step::Mutator(1, Answer(Mode::Close)),
+        Step::Collector(EndMark),
+    ]
+};
 
 /// Promises that see the same loss, and a variant that shows it: checked for none of them it seems to hold, and each of
 /// them finds it alone. So each is checked for a reason, and can fail.

@@ -1,8 +1,8 @@
 //! The protocol keeps its promises, and each fault is found.
 
-use linchpin_model::config::{Promise, Promises};
-use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, TOGETHER, Verdict};
-use linchpin_model::{Config, Fault, search, search_on};
+use linchpin_model::config::{Promise, Promises, Violation};
+use linchpin_model::verdict::{BREAKING, BREAKING_PAIRS, HARMLESS, TOGETHER, Verdict, WALKS};
+use linchpin_model::{Config, Fault, search, search_on, walk};
 
 /// More than any search here takes.
 const LIMIT: usize = 10_000_000;
@@ -122,6 +122,27 @@ fn further_parts_keep_their_promises() {
     assert_clean(Config { full_buffers: true, ..Config::SMALL });
 }
 
+/// What is too much to search for is written down step by step, and breaks the promise of all: with the fault only.
+#[test]
+fn what_is_walked_breaks_the_protocol() {
+    for (verdict, steps) in WALKS {
+        assert!(verdict.breaks);
+        let violation = walk(&verdict.config.with(verdict.faults), steps).map(Violation::promise);
+        assert_eq!(violation, Some(Promise::NothingWhiteAtEnd), "{:?}", verdict.faults);
+        let without = std::panic::catch_unwind(|| walk(&verdict.config, steps));
+        let refusal = without.expect_err("each walk takes out a lock, which is made to forget");
+        let refusal = refusal.downcast_ref::<String>().expect("it says which");
+        assert!(refusal.contains("takes the inner lock of A out"), "{refusal}");
+    }
+}
+
+#[test]
+fn locks_behind_locks_keep_their_promises() {
+    let all = Config { grey_at_end_counts: true, forgotten_guards: true, ..Config::INNER_LOCKS };
+    assert_clean(Config { processors: 1, ..all });
+    assert_clean(Config { objects: 1, ..all });
+}
+
 /// What each table says is what its verdicts say, and no fault stands in both.
 #[test]
 fn the_tables_do_not_contradict_each_other() {
@@ -139,7 +160,7 @@ fn the_tables_do_not_contradict_each_other() {
 #[test]
 fn every_fault_has_a_verdict() {
     for &fault in Fault::ALL {
-        let mut verdicts = BREAKING.iter().chain(HARMLESS);
+        let mut verdicts = BREAKING.iter().chain(HARMLESS).chain(WALKS.iter().map(|(verdict, _)| verdict));
         assert!(verdicts.any(|verdict| verdict.faults == [fault]), "{fault} has none");
     }
 }

@@ -44,8 +44,9 @@
 //! next one, if it remembers the cycle before and goes to what is not traced in this one. So a shade in `Arm` has each lock it comes to
 //! forget.
 //!
-//! The model (`linchpin-model`, `steps_lock`) leaves out each of these parts in turn, but for what concerns locks behind locks; an
-//! independent review found that, and the tests beside this play it through.
+//! The model (`linchpin-model`, `steps_lock` and `steps_inner_lock`) leaves out each of these parts in turn. It has two locks behind each
+//! other, no more, and no [`GcOnce`]: that what is written once is shaded first was found by reading, as the rules for locks behind
+//! locks were before the model had them. The tests beside this play that through.
 
 mod mutex;
 mod once;
