@@ -1,8 +1,11 @@
 //! Describing a heap before it is made.
 
+use std::time::Duration;
+
 use crate::collector::mark_helpers;
 use crate::error::BuildError;
 use crate::heap::Heap;
+use crate::long_mutations::{LongMutation, LongMutations};
 use crate::memory::region::{MAX_REGION, Region};
 use crate::pin::leak::{self, PinLeak};
 use crate::processor::acquire::check_count;
@@ -47,6 +50,7 @@ pub struct HeapBuilder {
     leak_hook: Option<LeakHook>,
     debug: DebugSettings,
     finding_hook: Option<FindingHook>,
+    long_mutations: LongMutations,
 }
 
 impl HeapBuilder {
@@ -59,6 +63,7 @@ impl HeapBuilder {
             leak_hook: None,
             debug: DebugSettings::new(),
             finding_hook: None,
+            long_mutations: LongMutations::default(),
         }
     }
 
@@ -126,6 +131,34 @@ impl HeapBuilder {
         self
     }
 
+    /// When a mutation delays a cycle for longer than this, a report is printed that names the caller of
+    /// [`mutate`](Heap::mutate); once for each mutation and time the cycle waits for it. By default nothing is printed.
+    ///
+    /// The longest such delay is in [`HeapStats::longest_delay`](crate::HeapStats::longest_delay) in any case.
+    pub fn long_mutation_limit(mut self, limit: Duration) -> Self {
+        self.long_mutations.limit = Some(limit);
+        self
+    }
+
+    /// Who is told of long mutations instead; asks for [`long_mutation_limit`](Self::long_mutation_limit).
+    ///
+    /// The hook is called on the collector's thread, in the middle of a cycle: it must not use the heap. If it panics, that
+    /// goes no further.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let heap = linchpin::Heap::builder()
+    ///     .long_mutation_limit(Duration::from_millis(10))
+    ///     .on_long_mutation(|long| eprintln!("{} took its time", long.caller))
+    ///     .build()?;
+    /// # Ok::<(), linchpin::BuildError>(())
+    /// ```
+    pub fn on_long_mutation(mut self, hook: impl Fn(&LongMutation) + Send + Sync + 'static) -> Self {
+        self.long_mutations.hook = Some(Arc::new(hook));
+        self
+    }
+
     /// Makes the heap.
     ///
     /// # Errors
@@ -154,7 +187,7 @@ impl HeapBuilder {
             debug,
         };
         debug_assert!(mark_helpers(processors) < processors);
-        Ok(Heap::from_parts(config, processors, region, self.finding_hook))
+        Ok(Heap::from_parts(config, processors, region, self.finding_hook, self.long_mutations))
     }
 }
 
@@ -180,6 +213,7 @@ impl std::fmt::Debug for HeapBuilder {
             .field("leak_hook", &self.leak_hook.as_ref().map(|_| ".."))
             .field("debug", &self.debug)
             .field("finding_hook", &self.finding_hook.as_ref().map(|_| ".."))
+            .field("long_mutation_limit", &self.long_mutations.limit)
             .finish()
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
 
 use crate::builder::{Config, HeapBuilder};
 use crate::cleanup::Cleanups;
@@ -14,6 +14,7 @@ use crate::collector::workers::Workers;
 use crate::collector::{Control, cycle};
 use crate::error::BuildError;
 use crate::gc::root_table::RootTable;
+use crate::long_mutations::LongMutations;
 use crate::memory::region::Region;
 use crate::memory::sweep::Memory;
 use crate::mutator::Mutator;
@@ -81,6 +82,7 @@ pub(crate) struct Core {
     pub(crate) pace: Pace,
     pub(crate) control: Control,
     pub(crate) cleanups: Cleanups,
+    pub(crate) long_mutations: LongMutations,
     pub(crate) debug: Arc<Debugging>,
     /// The `Heap` is gone, and the collector's thread with it.
     ended: AtomicBool,
@@ -112,6 +114,7 @@ impl Heap {
         processors: usize,
         region: Region,
         finding_hook: Option<FindingHook>,
+        long_mutations: LongMutations,
     ) -> Self {
         // Relaxed: that it is one atomic makes each number another; it orders nothing.
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
@@ -133,6 +136,7 @@ impl Heap {
             pinners: Registry::default(),
             control: Control::default(),
             cleanups: Cleanups::default(),
+            long_mutations,
             debug,
             ended: AtomicBool::new(false),
             settling: Settling::default(),
@@ -160,9 +164,13 @@ impl Heap {
     /// assert_eq!(length, 5);
     /// ```
     #[inline]
+    #[track_caller]
     pub fn mutate<R>(&self, f: impl for<'gc> FnOnce(&Mutator<'gc>) -> R) -> R {
         let core = &*self.core;
         let entered = core.processors.enter(core);
+        if !entered.nested {
+            entered.processor.note_caller(Location::caller());
+        }
         let mutator = Mutator::new(core, entered.processor);
         // SAFETY: `mutator` is not moved any more, and the guard below leaves the frame before it goes away.
         unsafe { mutator.frame().enter() };

@@ -47,6 +47,7 @@
 //! | `collector` | the cycle, marking, background threads, the growth rule |
 //! | `pin` | the pinner, its cache and leak reports |
 //! | `gc` | pointers, pointer fields, roots, slices, locks around what holds pointers |
+//! | `long_mutations` | computations in steps, and reports of mutations that delay a cycle |
 //! | `cleanup` | what is to be done when an object has been collected |
 //! | `trace` | what the collector knows of types |
 //! | `verify` | a heap that checks and disturbs itself, when asked to |
@@ -67,6 +68,7 @@ mod collector;
 mod error;
 mod gc;
 mod heap;
+mod long_mutations;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod memory;
@@ -90,6 +92,7 @@ pub use gc::{
     Weak, WeakCell, WeakMap, WeakRoot,
 };
 pub use heap::Heap;
+pub use long_mutations::LongMutation;
 pub use mutator::Mutator;
 pub use opaque::Opaque;
 pub use pin::Pinner;

@@ -1,5 +1,7 @@
 //! Figures of a heap.
 
+use std::time::Duration;
+
 use crate::heap::Core;
 use crate::memory::SPAN_BYTES;
 use crate::processor::phase::Status;
@@ -51,6 +53,10 @@ pub struct HeapStats {
     pub cleanups_run: u64,
     /// Cleanups that panicked.
     pub cleanup_panics: u64,
+    /// Mutations that delayed a cycle for longer than [`HeapBuilder::long_mutation_limit`](crate::HeapBuilder::long_mutation_limit).
+    pub long_mutations: u64,
+    /// The longest that a cycle has waited for mutations to end, at a time.
+    pub longest_delay: Duration,
     /// How often a thread found no free processor and had to wait.
     pub waits: u64,
 }
@@ -63,6 +69,7 @@ impl HeapStats {
         }
         let swept = &core.memory.swept;
         let (pinners_created, pinners_freed) = core.pinners.figures();
+        let (long_mutations, longest_delay) = core.long_mutations.figures();
         let (cleanups_run, cleanup_panics) = core.cleanups.figures();
         let processors = core.processors.limit();
         let spans_in_use = core.memory.units_in_use();
@@ -87,6 +94,8 @@ impl HeapStats {
             verified_objects: core.debug.objects.load(Ordering::Relaxed),
             cleanups_run,
             cleanup_panics,
+            long_mutations,
+            longest_delay,
             waits: core.processors.waiting.waits(),
         }
     }

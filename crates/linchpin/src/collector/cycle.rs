@@ -6,6 +6,7 @@ use super::AbortOnUnwind;
 use super::mark::{Marking, Tracer};
 use super::workers::Workers;
 use crate::heap::Core;
+use crate::long_mutations::Wait;
 use crate::memory::{PIN_FLAG_RAISED, PIN_FLAG_TOUCHED};
 use crate::processor::phase::{Mode, Status, colour_of_cycle};
 use crate::processor::thread::Sweeping;
@@ -142,7 +143,7 @@ impl<'a> Cycle<'a> {
 pub(crate) fn handshake(core: &Core, mode: Mode, colour: u8) {
     core.delay_handshake();
     let phase = core.processors.change_phase(|phase| phase.next(mode, colour));
-    let mut attempt = 0_u32;
+    let (mut attempt, mut wait) = (0_u32, None::<Wait<'_>>);
     loop {
         let mut all_answered = true;
         for processor in core.processors.all() {
@@ -167,8 +168,10 @@ pub(crate) fn handshake(core: &Core, mode: Mode, colour: u8) {
         if all_answered {
             return;
         }
-        // A mutation is in the way. Where threads share a core, to sleep, however shortly, is better than to yield: who
-        // yields waits for the others' whole time slices (measured: 4 ms a handshake), while who wakes up goes first.
+        // A mutation is in the way.
+        wait.get_or_insert_with(|| Wait::begin(core, phase)).look();
+        // Where threads share a core, to sleep, however shortly, is better than to yield: who yields waits for the others' whole
+        // time slices (measured: 4 ms a handshake), while who wakes up goes first.
         if attempt < 4 {
             spin_briefly();
         } else {

@@ -73,6 +73,13 @@ impl Processors {
         Phase::from_bits(self.phase.load(Ordering::Acquire))
     }
 
+    /// Whether processors are to be in another phase than this.
+    #[inline(always)]
+    pub(crate) fn has_moved_on(&self, from: Phase) -> bool {
+        // Relaxed: a hint, to end a mutation sooner.
+        self.phase.load(Ordering::Relaxed) != from.to_bits()
+    }
+
     /// Asks for a new phase, made of the old one; returns it.
     pub(crate) fn change_phase(&self, next: impl FnOnce(Phase) -> Phase) -> Phase {
         let _guard = self.phase_lock.lock();

@@ -20,6 +20,7 @@ mod tests;
 pub(crate) mod thread;
 pub(crate) mod waiting;
 
+use std::panic::Location;
 use std::ptr::NonNull;
 
 use crate::collector::AbortOnUnwind;
@@ -28,7 +29,7 @@ use crate::collector::queue::Grey;
 use crate::heap::Core;
 use crate::pin::counter::Bias;
 use crate::pin::inner::{Inner, InnerBox};
-use crate::sync::{AtomicU64, Cell, Ordering, RefCell, ordering, reordered};
+use crate::sync::{AtomicU64, Cell, Ordering, RefCell, StaticAtomicPtr, ordering, reordered};
 use crate::trace::Trace;
 use phase::{Mode, Phase, State, Status};
 use runs::{Allocated, HeldSpan, Runs};
@@ -44,6 +45,8 @@ pub(crate) struct Processor {
     index: usize,
     /// What `publish_allocated` last found: bytes and objects.
     published: [AtomicU64; 2],
+    /// Where the mutation began that has it, or had it last. (One of the standard library's under loom, too: it orders nothing.)
+    caller: StaticAtomicPtr<Location<'static>>,
     local: Local,
 }
 
@@ -84,6 +87,7 @@ impl Processor {
             state: AtomicU64::new(State::new(phase, Status::Idle).to_bits()),
             index,
             published: [AtomicU64::new(0), AtomicU64::new(0)],
+            caller: StaticAtomicPtr::new(std::ptr::null_mut()),
             local: Local {
                 phase: Cell::new(phase),
                 mode: Cell::new(phase.mode()),
@@ -157,6 +161,19 @@ impl Processor {
             }
             crate::sync::thread::yield_now();
         }
+    }
+
+    /// Notes where a mutation begins that has it from now on.
+    #[inline(always)]
+    pub(crate) fn note_caller(&self, caller: &'static Location<'static>) {
+        // Relaxed: for a report, by which nothing else is passed on.
+        self.caller.store(std::ptr::from_ref(caller).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// Where the mutation began that has it, or had it last.
+    pub(crate) fn caller(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: what is there is null, or was a reference of that lifetime (`note_caller`).
+        unsafe { self.caller.load(Ordering::Relaxed).as_ref() }
     }
 
     /// What only the holder may touch.
@@ -352,6 +369,11 @@ impl Local {
     pub(crate) fn drop_pinner_cache(&self) {
         // SAFETY: what lies in the cache is an inner pinner that belongs to nobody else.
         drop(self.pinner_cache.take().map(|inner| unsafe { InnerBox::from_raw(inner) }));
+    }
+
+    #[inline(always)]
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
     }
 
     #[inline(always)]
