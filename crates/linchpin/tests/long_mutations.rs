@@ -96,10 +96,11 @@ fn a_waiting_thread_gets_the_processor() {
                 scope.spawn(|| heap.mutate(|mu| machine.get(mu).steps.store(7, Ordering::Relaxed)))
             });
             assert!(!mu.is_pinned(state));
-            match other.is_finished() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(thread::yield_now()),
+            if other.is_finished() {
+                return ControlFlow::Break(());
             }
+            thread::yield_now();
+            ControlFlow::Continue(())
         });
         heap.mutate(|mu| assert_eq!(machine.get(mu).steps.load(Ordering::Relaxed), 7));
     });
