@@ -117,7 +117,10 @@ impl Mutator<'_> {
 
     #[cold]
     fn take_contents_in_hand_marking<T: Trace>(&self, value: &T) {
-        if self.mode() == Mode::Mark {
+        if reordered!("weak.contents") {
+            return;
+        }
+        if self.mode() == Mode::Mark || reordered!("weak.contents_queue") {
             return self.local().shade_contents(self.core(), value);
         }
         let core = self.core();

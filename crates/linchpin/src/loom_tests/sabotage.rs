@@ -68,6 +68,10 @@ const REORDERED: &[(&str, &str)] = &[
     ("weak.shade", "weak::what_is_upgraded_is_not_lost"),
     // One in `Close` shades into the processor's buffer, after it has let go of the lock.
     ("weak.queue", "weak::an_upgrade_and_the_decision_agree"),
+    // What is looked up in a weak map is not shaded.
+    ("weak.contents", "weak::what_is_taken_out_of_a_map_is_not_lost"),
+    // The same in `Close`, after letting go of the lock, into the processor's buffer.
+    ("weak.contents_queue", "weak::a_map_and_the_decision_agree"),
     // The collector decides without the lock.
     ("weak.decide", "weak::an_upgrade_and_the_decision_agree"),
     // A span that is taken to be swept is counted when the class's lock has been let go of.

@@ -5,7 +5,7 @@ use crate::collector::cycle::{Cycle, handshake};
 use crate::collector::workers::Workers;
 use crate::processor::phase::Mode;
 use crate::sync::Arc;
-use crate::{Gc, Heap, Mutator, WeakRoot};
+use crate::{Gc, Heap, Mutator, Root, Trace, Tracer, WeakMap, WeakRoot};
 
 type WeakThing = WeakRoot<Thing<'static>>;
 
@@ -137,5 +137,105 @@ fn a_handle_that_is_asked_for_is_there() {
             assert!(Gc::ptr_eq(weak.upgrade(mu).unwrap(), root.get(mu)));
             assert!(weak.get(mu) == mu.downgrade(root.get(mu)));
         });
+    });
+}
+
+/// An object with a weak map, of the one size there is.
+#[repr(align(16384))]
+struct Holder<'gc> {
+    map: WeakMap<'gc, Thing<'gc>, Gc<'gc, Thing<'gc>>>,
+}
+
+// SAFETY: all that it holds is reported.
+unsafe impl Trace for Holder<'_> {
+    type Branded<'b> = Holder<'b>;
+    const NEEDS_TRACE: bool = true;
+    fn trace(&self, tracer: &mut Tracer<'_>) {
+        self.map.trace(tracer);
+    }
+}
+
+/// The key of the only entry of a map, whose value nothing else leads to; the map; and a place elsewhere.
+struct Entry {
+    key: Rooted,
+    map: Root<Holder<'static>>,
+    place: Rooted,
+}
+
+fn entry(heap: &Heap, content: u64) -> Arc<Entry> {
+    let key = lone(heap, 2);
+    let map = heap.mutate(|mu| {
+        let map = mu.alloc(Holder { map: WeakMap::new(mu) });
+        map.map.insert(mu, key.get(mu), thing(mu, content, None));
+        mu.root(map)
+    });
+    Arc::new(Entry { key, map, place: lone(heap, 3) })
+}
+
+/// Moves the value to the other place.
+fn move_value(mu: &Mutator<'_>, entry: &Entry) {
+    let moved = entry.map.get(mu).map.remove(mu, entry.key.get(mu));
+    entry.place.get(mu).next.store(mu, moved.expect("the key is alive"));
+}
+
+fn assert_moved(heap: &Heap, entry: &Entry, content: u64) {
+    heap.mutate(|mu| {
+        let object = entry.place.get(mu).next.load().expect("it was stored there");
+        assert!(is_allocated(heap, object), "it is reachable, and was freed");
+        assert_eq!(object.read(), content);
+    });
+}
+
+/// A mutation takes the value out of a weak map, from `Mark` on, while the collector passes over the entries and decides.
+#[test]
+fn what_is_taken_out_of_a_map_is_not_lost() {
+    explore("what_is_taken_out_of_a_map_is_not_lost", 2, || {
+        let heap = heap(1);
+        let entry = entry(&heap, 1);
+        let none = Workers::none();
+        let mut cycle = Cycle::begin(heap.core(), &none);
+        cycle.take_the_snapshot();
+        cycle.mark();
+        let mutator = {
+            let (heap, entry) = (Arc::clone(&heap), Arc::clone(&entry));
+            spawn(move || heap.mutate(|mu| move_value(mu, &entry)))
+        };
+        cycle.close();
+        mutator.join().unwrap();
+        cycle.switch_off();
+        cycle.sweep();
+        assert_moved(&heap, &entry, 1);
+    });
+}
+
+/// The same in `Close`, against the pass and the decision: the closing round is through.
+#[test]
+fn a_map_and_the_decision_agree() {
+    explore("a_map_and_the_decision_agree", 3, || {
+        let heap = heap(1);
+        let entry = entry(&heap, 1);
+        let core = heap.core();
+        let none = Workers::none();
+        let mut cycle = Cycle::begin(core, &none);
+        cycle.take_the_snapshot();
+        cycle.mark();
+        let before = core.queue.pushed();
+        let black = heap.mutate(|mu| mark_of(&heap, entry.key.get(mu)));
+        handshake(core, Mode::Close, black);
+        let mutator = {
+            let (heap, entry) = (Arc::clone(&heap), Arc::clone(&entry));
+            spawn(move || heap.mutate(|mu| move_value(mu, &entry)))
+        };
+        let traced = cycle.trace_ephemerons();
+        let decided = !traced && core.decision.decide(&core.queue, before);
+        if decided {
+            core.decision.clear(&core.memory.region, black);
+        }
+        mutator.join().unwrap();
+        assert!(!decided, "the value was white, and is in use");
+        cycle.close();
+        cycle.switch_off();
+        cycle.sweep();
+        assert_moved(&heap, &entry, 1);
     });
 }
