@@ -5,11 +5,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// Roots and pinners that a program has names for.
+/// Roots, weak roots and pinners that a program has names for, each.
 pub(crate) const NAMES: usize = 5;
-/// Objects that a mutation has names for.
+/// Objects, and weak pointers, that a mutation has names for, each.
 pub(crate) const LOCALS: usize = 6;
-/// Cells that all threads share.
+/// Cells, and weak cells, that all threads share, each.
 pub(crate) const SHARED_CELLS: usize = 8;
 
 /// Stands for one of the things there are, whatever their number.
@@ -43,6 +43,7 @@ pub(crate) enum Kind {
     Node {
         link: Option<Pick>,
         load: Option<Pick>,
+        weak: Option<Pick>,
     },
     Cells {
         length: usize,
@@ -85,11 +86,13 @@ pub(crate) enum By {
     ReferenceToPart,
 }
 
-/// What may be done to roots and pinners anywhere.
+/// What may be done to roots, weak roots and pinners anywhere.
 #[derive(Debug, Clone)]
 pub(crate) enum Handle {
     CloneRoot { from: Pick, to: Pick },
     DropRoot(Pick),
+    CloneWeakRoot { from: Pick, to: Pick },
+    DropWeakRoot(Pick),
     Unpin(Pick),
     DropPinner(Pick),
 }
@@ -138,7 +141,22 @@ pub(crate) enum Step {
         at: usize,
     },
     Panic,
+    Weak(WeakStep),
     Shared(SharedStep),
+}
+
+/// What is done with weak pointers. Those a mutation has in hand have names of their own.
+#[derive(Debug, Clone)]
+pub(crate) enum WeakStep {
+    Downgrade(Pick),
+    Upgrade(Pick),
+    Follow { from: Pick, field: Pick },
+    Change { of: Pick, field: Pick, how: Change, to: Option<Pick> },
+    Root { weak: Pick, name: Pick },
+    RootLocal { local: Pick, name: Pick },
+    SetRoot { weak: Pick, name: Pick },
+    Get(Pick),
+    UpgradeRoot(Pick),
 }
 
 /// What is done to the cells that all threads share; at most one object at a time is in hand.
@@ -152,6 +170,9 @@ pub(crate) enum SharedStep {
     Link,
     Clear(Pick),
     Pin(Pick),
+    Downgrade(Pick),
+    CopyWeak { from: Pick, to: Pick },
+    Upgrade(Pick),
 }
 
 /// What a program does outside mutations.
@@ -221,7 +242,7 @@ fn length(most: usize) -> impl Strategy<Value = usize> {
 fn kind() -> impl Strategy<Value = Kind> {
     let pick = || option::weighted(0.6, any::<Pick>());
     prop_oneof![
-        16 => (pick(), pick()).prop_map(|(link, load)| Kind::Node { link, load }),
+        16 => (pick(), pick(), pick()).prop_map(|(link, load, weak)| Kind::Node { link, load, weak }),
         4 => (length(9000), pick()).prop_map(|(length, fill)| Kind::Cells { length, fill }),
         2 => length(40).prop_map(|length| Kind::Pointers { length }),
         2 => length(40).prop_map(|length| Kind::Tokens { length }),
@@ -239,6 +260,8 @@ fn handle() -> impl Strategy<Value = Handle> {
     prop_oneof![
         1 => (any::<Pick>(), any::<Pick>()).prop_map(|(from, to)| Handle::CloneRoot { from, to }),
         2 => any::<Pick>().prop_map(Handle::DropRoot),
+        1 => (any::<Pick>(), any::<Pick>()).prop_map(|(from, to)| Handle::CloneWeakRoot { from, to }),
+        1 => any::<Pick>().prop_map(Handle::DropWeakRoot),
         2 => any::<Pick>().prop_map(Handle::Unpin),
         1 => any::<Pick>().prop_map(Handle::DropPinner),
     ]
@@ -267,6 +290,25 @@ fn shared_step() -> impl Strategy<Value = SharedStep> {
         1 => Just(SharedStep::Link),
         1 => any::<Pick>().prop_map(SharedStep::Clear),
         1 => any::<Pick>().prop_map(SharedStep::Pin),
+        2 => any::<Pick>().prop_map(SharedStep::Downgrade),
+        1 => (any::<Pick>(), any::<Pick>()).prop_map(|(from, to)| SharedStep::CopyWeak { from, to }),
+        3 => any::<Pick>().prop_map(SharedStep::Upgrade),
+    ]
+}
+
+fn weak_step() -> impl Strategy<Value = WeakStep> {
+    let pick = any::<Pick>;
+    prop_oneof![
+        5 => pick().prop_map(WeakStep::Downgrade),
+        4 => pick().prop_map(WeakStep::Upgrade),
+        3 => (pick(), pick()).prop_map(|(from, field)| WeakStep::Follow { from, field }),
+        5 => (pick(), pick(), change(), option::weighted(0.8, pick()))
+            .prop_map(|(of, field, how, to)| WeakStep::Change { of, field, how, to }),
+        2 => (pick(), pick()).prop_map(|(weak, name)| WeakStep::Root { weak, name }),
+        4 => (pick(), pick()).prop_map(|(local, name)| WeakStep::RootLocal { local, name }),
+        1 => (pick(), pick()).prop_map(|(weak, name)| WeakStep::SetRoot { weak, name }),
+        3 => pick().prop_map(WeakStep::Get),
+        6 => pick().prop_map(WeakStep::UpgradeRoot),
     ]
 }
 
@@ -284,6 +326,7 @@ fn simple_step() -> BoxedStrategy<Step> {
         2 => (pick(), option::of(pick())).prop_map(|(pinner, root)| Step::Enclose { pinner, root }),
         1 => pick().prop_map(Step::OpenVault),
         8 => handle().prop_map(Step::Handle),
+        32 => weak_step().prop_map(Step::Weak),
         1 => (1..20_usize, any::<prop::sample::Index>())
             .prop_map(|(length, at)| Step::PanicInElement { length, at: at.index(length) }),
         1 => Just(Step::Panic),
