@@ -49,6 +49,11 @@ impl<'gc> Locals<'gc> {
         (!self.named.is_empty()).then(|| self.named[usize::from(pick) % self.named.len()])
     }
 
+    /// The pick that stands for the newest.
+    pub(crate) fn newest(&self) -> Pick {
+        (self.named.len() - 1) as Pick
+    }
+
     pub(crate) fn pick_weak(&self, pick: Pick) -> Option<(AnyWeak<'gc>, Id)> {
         (!self.weak.is_empty()).then(|| self.weak[usize::from(pick) % self.weak.len()])
     }
@@ -129,7 +134,7 @@ impl Actor<'_> {
         }
     }
 
-    fn step<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, step: &Step) {
+    pub(crate) fn step<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, step: &Step) {
         match step {
             Step::Alloc(kind) => self.alloc(mu, locals, kind),
             &Step::Get(name) => {
@@ -222,7 +227,7 @@ impl Actor<'_> {
         any.take(self, mu, locals, id);
     }
 
-    fn alloc<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, kind: &Kind) {
+    pub(crate) fn alloc<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, kind: &Kind) {
         let (id, first) = {
             let state = self.state.lock();
             (state.model.things.len(), state.ledger.next_entry())

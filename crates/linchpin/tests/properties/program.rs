@@ -148,13 +148,35 @@ pub(crate) enum Step {
 /// What is done with weak pointers. Those a mutation has in hand have names of their own.
 #[derive(Debug, Clone)]
 pub(crate) enum WeakStep {
+    /// Makes an object with a weak root, and nothing else that leads to it.
+    Lose {
+        kind: Kind,
+        name: Pick,
+    },
     Downgrade(Pick),
     Upgrade(Pick),
-    Follow { from: Pick, field: Pick },
-    Change { of: Pick, field: Pick, how: Change, to: Option<Pick> },
-    Root { weak: Pick, name: Pick },
-    RootLocal { local: Pick, name: Pick },
-    SetRoot { weak: Pick, name: Pick },
+    Follow {
+        from: Pick,
+        field: Pick,
+    },
+    Change {
+        of: Pick,
+        field: Pick,
+        how: Change,
+        to: Option<Pick>,
+    },
+    Root {
+        weak: Pick,
+        name: Pick,
+    },
+    RootLocal {
+        local: Pick,
+        name: Pick,
+    },
+    SetRoot {
+        weak: Pick,
+        name: Pick,
+    },
     Get(Pick),
     UpgradeRoot(Pick),
 }
@@ -299,6 +321,7 @@ fn shared_step() -> impl Strategy<Value = SharedStep> {
 fn weak_step() -> impl Strategy<Value = WeakStep> {
     let pick = any::<Pick>;
     prop_oneof![
+        6 => (kind(), pick()).prop_map(|(kind, name)| WeakStep::Lose { kind, name }),
         5 => pick().prop_map(WeakStep::Downgrade),
         4 => pick().prop_map(WeakStep::Upgrade),
         3 => (pick(), pick()).prop_map(|(from, field)| WeakStep::Follow { from, field }),

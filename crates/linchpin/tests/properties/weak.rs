@@ -10,7 +10,7 @@ use linchpin::{Gc, Mutator, Weak};
 use crate::model::Id;
 use crate::mutation::{Actor, Changing, Item, Locals};
 use crate::objects::{Any, AnyWeak, Node, WEAK_CELLS};
-use crate::program::{NAMES, WeakStep};
+use crate::program::{NAMES, Pick, Step, WeakStep};
 
 impl<'gc> AnyWeak<'gc> {
     pub(crate) fn node(self) -> Option<Weak<'gc, Node<'gc>>> {
@@ -24,8 +24,13 @@ impl<'gc> AnyWeak<'gc> {
 impl Actor<'_> {
     pub(crate) fn weak_step<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, step: &WeakStep) {
         match *step {
+            WeakStep::Lose { ref kind, name } => {
+                self.alloc(mu, locals, kind);
+                let local = locals.newest();
+                self.weak_step(mu, locals, &WeakStep::RootLocal { local, name });
+            }
             WeakStep::Downgrade(local) => {
-                if let Some((any, id)) = locals.pick(local) {
+                if let Some((any, id)) = self.some_local(mu, locals, local) {
                     self.state.lock().model.downgrades += 1;
                     let weak = any.downgrade(mu);
                     assert!(weak.upgrade(mu).is_some_and(|found| found.same(any)), "object {id} is in hand");
@@ -33,17 +38,20 @@ impl Actor<'_> {
                 }
             }
             WeakStep::Upgrade(weak) => {
-                if let Some((weak, id)) = locals.pick_weak(weak) {
+                if let Some((weak, id)) = self.some_weak(mu, locals, weak) {
                     self.upgraded(mu, locals, weak.upgrade(mu), id);
                 }
             }
             WeakStep::Follow { from, field } => {
+                self.some_local(mu, locals, from);
                 let Some((node, id)) = locals.pick_of(Some(from), Any::node) else { return };
                 let weak = self.state.lock().model.things[id].weak.clone();
                 let index = usize::from(field) % weak.len();
                 self.take_expected(mu, locals, Any::Node(node).weak(mu, index), weak[index]);
             }
             WeakStep::Change { of, field, how, to } => {
+                self.some_local(mu, locals, of);
+                to.map(|to| self.some_weak(mu, locals, to));
                 let Some((node, id)) = locals.pick_of(Some(of), Any::node) else { return };
                 let index = usize::from(field) % WEAK_CELLS;
                 let change = Changing { actor: self, mu, id, index, how, to };
@@ -54,20 +62,21 @@ impl Actor<'_> {
                 }
             }
             WeakStep::Root { weak, name } => {
-                if let Some((weak, id)) = locals.pick_weak(weak) {
+                if let Some((weak, id)) = self.some_weak(mu, locals, weak) {
                     self.state.lock().weak_roots[usize::from(name) % NAMES] = Some((weak.root(mu), id));
                 }
             }
             WeakStep::RootLocal { local, name } => {
-                if let Some((any, id)) = locals.pick(local) {
+                if let Some((any, id)) = self.some_local(mu, locals, local) {
                     let mut state = self.state.lock();
                     state.model.downgrades += 1;
                     state.weak_roots[usize::from(name) % NAMES] = Some((any.weak_root(mu), id));
                 }
             }
             WeakStep::SetRoot { weak, name } => {
+                let weak = self.some_weak(mu, locals, weak);
                 let mut state = self.state.lock();
-                if let Some((weak, id)) = locals.pick_weak(weak)
+                if let Some((weak, id)) = weak
                     && let Some(name) = state.pick_weak_root(name)
                     && let Some((root, held)) = &mut state.weak_roots[name]
                     && root.set(mu, weak)
@@ -92,6 +101,24 @@ impl Actor<'_> {
                 }
             }
         }
+    }
+
+    /// What has a name or, if nothing has, what a root leads to.
+    fn some_local<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, pick: Pick) -> Option<(Any<'gc>, Id)> {
+        if locals.pick(pick).is_none() {
+            self.step(mu, locals, &Step::Get(pick));
+        }
+        locals.pick(pick)
+    }
+
+    /// The same for weak pointers.
+    fn some_weak<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, pick: Pick) -> Option<(AnyWeak<'gc>, Id)> {
+        for step in [WeakStep::Get(pick), WeakStep::Downgrade(pick)] {
+            if locals.pick_weak(pick).is_none() {
+                self.weak_step(mu, locals, &step);
+            }
+        }
+        locals.pick_weak(pick)
     }
 
     fn upgraded<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, found: Option<Any<'gc>>, id: Id) {
