@@ -402,9 +402,36 @@ fn action(setting: Setting) -> BoxedStrategy<Action> {
     }
 }
 
+/// Nodes that only weak roots lead to, one linked to the other; a cycle that is led some way; upgrades of them, then, and roots
+/// for what they give. By chance alone, programs seldom upgrade what leads to something while a cycle decides about both.
+fn chase() -> impl Strategy<Value = Vec<Action>> {
+    let nodes = vec((any::<Pick>(), any::<Pick>()), 1..4);
+    let upgrades = vec((any::<Pick>(), any::<Pick>()), 1..4);
+    (nodes, 0..8_usize, upgrades).prop_map(|(nodes, advances, upgrades)| {
+        let lose = |(link, name)| {
+            let kind = Kind::Node { link: Some(link), load: None, weak: None };
+            Step::Weak(WeakStep::Lose { kind, name })
+        };
+        let upgrade = |(name, local)| {
+            [Step::Weak(WeakStep::UpgradeRoot(name)), Step::Root { local, name: name.wrapping_add(local) }]
+        };
+        let mut actions = vec![Action::Mutate(nodes.into_iter().map(lose).collect()), Action::Hold, Action::StartCycle];
+        actions.extend(vec![Action::Advance; advances]);
+        actions.push(Action::Mutate(upgrades.into_iter().flat_map(upgrade).collect()));
+        actions.extend([Action::Release, Action::Collect]);
+        actions
+    })
+}
+
 /// A program of up to so many actions.
 pub(crate) fn program(setting: Setting, actions: usize) -> impl Strategy<Value = Program> {
-    (settings(), vec(action(setting), 1..=actions), any::<bool>()).prop_map(|(settings, actions, heap_first)| Program {
+    let action = move || action(setting).prop_map(|action| vec![action]);
+    let actions = match setting {
+        Setting::Alone => vec(prop_oneof![40 => action(), 1 => chase()].boxed(), 1..=actions),
+        Setting::Among => vec(action().boxed(), 1..=actions),
+    };
+    let actions = actions.prop_map(|actions| actions.concat());
+    (settings(), actions, any::<bool>()).prop_map(|(settings, actions, heap_first)| Program {
         settings,
         actions,
         heap_first,
