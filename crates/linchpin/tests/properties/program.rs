@@ -403,21 +403,21 @@ fn action(setting: Setting) -> BoxedStrategy<Action> {
 }
 
 /// Nodes that only weak roots lead to, one linked to the other; a cycle that is led some way; upgrades of them, then, and roots
-/// for what they give. By chance alone, programs seldom upgrade what leads to something while a cycle decides about both.
+/// for what they give. The mutation beside upgrades them in the phase that it holds up, the program's own in the next one. By
+/// chance alone, programs seldom upgrade what leads to something while a cycle decides about both.
 fn chase() -> impl Strategy<Value = Vec<Action>> {
-    let nodes = vec((any::<Pick>(), any::<Pick>()), 1..4);
-    let upgrades = vec((any::<Pick>(), any::<Pick>()), 1..4);
-    (nodes, 0..8_usize, upgrades).prop_map(|(nodes, advances, upgrades)| {
+    let picks = || vec((any::<Pick>(), any::<Pick>()), 1..4);
+    (picks(), 0..8_usize, picks(), any::<bool>()).prop_map(|(nodes, advances, upgrades, beside)| {
         let lose = |(link, name)| {
             let kind = Kind::Node { link: Some(link), load: None, weak: None };
             Step::Weak(WeakStep::Lose { kind, name })
         };
-        let upgrade = |(name, local)| {
-            [Step::Weak(WeakStep::UpgradeRoot(name)), Step::Root { local, name: name.wrapping_add(local) }]
-        };
+        let upgrade =
+            |(name, local)| [Step::Weak(WeakStep::UpgradeRoot(name)), Step::Root { local, name: local.rotate_left(4) }];
+        let upgrades = upgrades.into_iter().flat_map(upgrade).collect();
         let mut actions = vec![Action::Mutate(nodes.into_iter().map(lose).collect()), Action::Hold, Action::StartCycle];
         actions.extend(vec![Action::Advance; advances]);
-        actions.push(Action::Mutate(upgrades.into_iter().flat_map(upgrade).collect()));
+        actions.push(if beside { Action::Beside(upgrades) } else { Action::Mutate(upgrades) });
         actions.extend([Action::Release, Action::Collect]);
         actions
     })
