@@ -192,7 +192,7 @@ impl Table {
             for object in &hand {
                 object.check()?;
                 let cell = &cells[maker.numbers.below(CELLS)];
-                match maker.numbers.below(14) {
+                match maker.numbers.below(15) {
                     // Into an object that may be younger than the handshake this mutation holds up.
                     0..4 => {
                         if let Some(younger) = cell.load() {
@@ -205,6 +205,7 @@ impl Table {
                     // In hand since long before, in whatever phase it is now.
                     11 => self.notes.note(mu, maker, *object)?,
                     12 => _ = downgrade(mu, *object)?,
+                    13 => self.notes.change(mu, maker, &mut SharedHand::new())?,
                     9 | 10 => self.shelves.put(mu, maker, *object)?,
                     8 => {
                         let new = mu.root(*object);
