@@ -151,6 +151,11 @@ pub(crate) fn take_problems() -> Vec<String> {
     std::mem::take(&mut *locked(&PROBLEMS))
 }
 
+/// Whether the value `serial` was dropped already.
+pub(crate) fn was_dropped(serial: u64) -> bool {
+    drops_of(serial) != Some(0)
+}
+
 fn drops_of(serial: u64) -> Option<u8> {
     let drops = locked(&PARTS_OF_LEDGER[serial as usize % PARTS]);
     drops.get(serial as usize / PARTS).copied()

@@ -11,6 +11,7 @@ use linchpin::{Gc, Heap, Mutator, Root};
 
 use super::numbers::Pattern;
 use super::objects::{KIDS, Maker, Node};
+use super::weak::{WeakNode, check_found, upgrade};
 
 /// What one node should hold.
 #[derive(Default)]
@@ -23,6 +24,9 @@ pub(crate) struct Shadow {
     pub(crate) heavy: Option<u64>,
     pub(crate) empty: bool,
     pub(crate) ghost: bool,
+    pub(crate) back: Option<u64>,
+    /// An upgrade of what is in `back` has failed.
+    pub(crate) back_dead: bool,
 }
 
 impl Shadow {
@@ -55,11 +59,16 @@ impl Shadow {
 /// A node in hand, with its id.
 pub(crate) type Known<'gc> = (Gc<'gc, Node<'gc>>, u64);
 
+/// The id of the node that a weak pointer was made for, and what its upgrade gave.
+pub(crate) type Upgraded<'gc> = (u64, Option<Gc<'gc, Node<'gc>>>);
+
 /// A graph, its roots and its mirror. Owned by one worker at a time.
 #[derive(Default)]
 pub(crate) struct Graph {
     /// Roots and the ids of the nodes they hold; several may hold one node.
     pub(crate) roots: Vec<(Root<Node<'static>>, u64)>,
+    /// Weak roots and the ids of the nodes they were made for.
+    pub(crate) weak: Vec<WeakNode>,
     /// All nodes that a root leads to, and some that none leads to any more.
     pub(crate) shadows: HashMap<u64, Shadow>,
 }
@@ -109,6 +118,8 @@ impl Graph {
         // Objects never move, so an address says in every mutation which node it is: one id at two
         // addresses is a node that became two.
         let mut seen: HashMap<u64, usize> = HashMap::with_capacity(self.shadows.len());
+        // What weak pointers led to, by id; compared when all that is reachable has been seen.
+        let mut backs: Vec<(u64, Option<usize>)> = Vec::new();
         for index in 0..self.roots.len() {
             // A mutation each, so that cycles pass between them.
             heap.mutate(|mu| {
@@ -124,6 +135,7 @@ impl Graph {
                         Entry::Vacant(at) => at.insert(address),
                     };
                     self.check_contents(known)?;
+                    backs.extend(self.check_back(mu, known)?);
                     for slot in 0..self.shadow(known.1)?.slots() {
                         found.extend(self.follow(known, slot)?);
                     }
@@ -131,8 +143,40 @@ impl Graph {
                 Ok(())
             })?;
         }
+        for weak in &mut self.weak {
+            heap.mutate(|mu| {
+                let found = weak.upgrade(mu)?;
+                backs.push((weak.id, found.map(|node| Gc::as_ptr(node) as usize)));
+                Ok::<(), String>(())
+            })?;
+        }
+        for (id, at) in backs {
+            if let Some(&address) = seen.get(&id)
+                && at != Some(address)
+            {
+                return Err(format!("node {id:#x} is at {address:#x}, and a weak pointer to it led to {at:#x?}"));
+            }
+        }
         self.shadows.retain(|id, _| seen.contains_key(id));
         Ok(seen.len())
+    }
+
+    /// Upgrades the weak pointer of a node, if it has one: the id it should lead to, and where that is.
+    fn check_back<'gc>(
+        &mut self,
+        mu: &Mutator<'gc>,
+        known: Known<'gc>,
+    ) -> Result<Option<(u64, Option<usize>)>, String> {
+        Ok(self.back(mu, known)?.map(|(id, found)| (id, found.map(|node| Gc::as_ptr(node) as usize))))
+    }
+
+    /// What the weak pointer of a node was made for, if it has one, and the upgrade of that.
+    pub(crate) fn back<'gc>(&mut self, mu: &Mutator<'gc>, known: Known<'gc>) -> Result<Option<Upgraded<'gc>>, String> {
+        let (node, id) = known;
+        let shadow = self.shadows.get_mut(&id).ok_or("a node in hand is not in the mirror")?;
+        let Some((weak, target)) = present(node.back.load(), shadow.back, "back")? else { return Ok(None) };
+        let found = check_found(upgrade(mu, weak)?, target, &mut shadow.back_dead)?;
+        Ok(Some((target, found)))
     }
 
     /// Compares everything a node holds but its pointers to nodes.

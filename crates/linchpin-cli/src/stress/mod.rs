@@ -2,7 +2,7 @@
 //!
 //! Each worker builds and rewires a graph of its own and keeps a mirror of it in ordinary Rust
 //! data; besides, all change shared objects whose contents follow from their ids, take pins and
-//! check what is at the pinned addresses, send pins to each other, trade whole graphs, panic out of
+//! check what is at the pinned addresses, send pins to each other, upgrade weak pointers, trade whole graphs, panic out of
 //! mutations and end their threads. Meanwhile one thread runs cycles, part of the time without
 //! pause. At the end everything is given up, and nothing may be alive and every `Drop` have run
 //! once.
@@ -10,6 +10,7 @@
 //! - [`objects`]: the types in the heap; [`numbers`]: randomness and derived contents;
 //! - [`mirror`] and [`rewire`]: a graph, its mirror, and changes to both;
 //! - [`pins`], [`shared`], [`upset`]: pins, what threads share, panics;
+//! - [`weak`]: weak pointers, shared and of graphs;
 //! - [`ledger`]: births and drops; [`worker`]: the loop;
 //! - [`paranoid`]: the heap's own verifier and disturbances.
 
@@ -23,6 +24,7 @@ mod rewire;
 mod shared;
 mod shelves;
 mod upset;
+mod weak;
 mod worker;
 
 use std::hash::{BuildHasher, RandomState};
@@ -133,9 +135,14 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
     let figures = work(&run, seed, threads, Duration::from_secs_f64(args.seconds), args.paranoid);
     let elapsed = started.elapsed().as_secs_f64();
     let Run { heap, table, problems, .. } = run;
-    drop(table);
+    let keepsakes = table.into_keepsakes(&heap);
     let found = || problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if found().is_empty() {
+        heap.collect();
+        if let Err(problem) = keepsakes.check_all_dead(&heap) {
+            note(&problems, format!("after all roots were gone: {problem}"));
+        }
+        drop(keepsakes);
         check_nothing_left(&heap, &problems);
         if let Err(problem) = paranoid::verify(&heap, Some(0)) {
             note(&problems, format!("after all roots were gone: {problem}"));
@@ -146,10 +153,11 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
 
     let stats = heap.stats();
     let drops = ledger::count();
+    let (upgraded, refused) = weak::upgrades();
     writeln!(
         std::io::stdout(),
         "stress: {elapsed:.1} s, {} operations, {} cycles, {} objects, {} drops, {} pins, \
-         {} panics, {} nodes compared in {} verifications, mismatches {}",
+         {upgraded} upgrades and {refused} refused, {} panics, {} nodes compared in {} verifications, mismatches {}",
         figures.operations,
         stats.cycles,
         stats.allocated_objects,
@@ -163,7 +171,7 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
     // For programs: `name=value`, last.
     writeln!(
         std::io::stdout(),
-        "figures: cycles={} objects={} pins={} comparisons={} verifications={} verified={} exact={} mismatches={}",
+        "figures: cycles={} objects={} pins={} upgraded={upgraded} refused={refused} comparisons={} verifications={} verified={} exact={} mismatches={}",
         stats.cycles,
         stats.allocated_objects,
         pins::taken(),
@@ -214,6 +222,7 @@ fn work(run: &Run, seed: u64, threads: usize, time: Duration, paranoid: bool) ->
         let mut left = run.table.take_left();
         if !run.failed() {
             run.joined(Ok(left.verify(&run.heap)));
+            run.table.keep(&mut left);
         }
     });
     sum

@@ -1,6 +1,6 @@
 //! What the graphs are made of: several types and sizes, and where they come from.
 
-use linchpin::{Gc, GcCell, Mutator, Trace};
+use linchpin::{Gc, GcCell, Mutator, Trace, WeakCell};
 
 use super::ledger::{Ghost, Tracked};
 use super::mirror::Shadow;
@@ -22,6 +22,7 @@ pub(crate) struct Node<'gc> {
     pub(crate) heavy: GcCell<'gc, Heavy>,
     pub(crate) empty: GcCell<'gc, Empty>,
     pub(crate) ghost: GcCell<'gc, Ghost>,
+    pub(crate) back: WeakCell<'gc, Node<'gc>>,
 }
 
 /// A slice of pointer fields.
@@ -165,6 +166,7 @@ impl Maker {
             heavy: GcCell::null(),
             empty: GcCell::null(),
             ghost: GcCell::null(),
+            back: WeakCell::null(),
         });
         (node, id, Shadow::with_kids(kids.map(|kid| kid.map(|(_, id)| id))))
     }

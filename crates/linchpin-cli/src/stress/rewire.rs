@@ -5,6 +5,7 @@ use linchpin::{Gc, GcCell, Mutator};
 use super::ledger::Ghost;
 use super::mirror::{Graph, Known, same_target};
 use super::objects::{Empty, KIDS, Maker, Node};
+use super::weak::{WeakNode, downgrade};
 
 /// Nodes that a mutation keeps in hand. They may lose their last path from a root while in hand
 /// and be linked again later: what the barriers must cope with.
@@ -15,6 +16,9 @@ const HAND: usize = 8;
 
 /// More roots than these are not made.
 const ROOTS: usize = 48;
+
+/// More weak roots than these are not kept.
+const WEAK_ROOTS: usize = 64;
 
 impl Graph {
     /// Makes one random change.
@@ -27,20 +31,22 @@ impl Graph {
         let Some(known) = self.pick(mu, maker, hand)? else {
             return self.add_root(mu, maker, hand);
         };
-        match maker.numbers.below(20) {
+        match maker.numbers.below(24) {
             0..6 => self.link_new(mu, maker, hand, known),
             6..11 => self.link_known(mu, maker, hand, known),
             11..13 => self.cut(mu, maker, hand, known),
             13 => self.replace_fan(mu, maker, hand, known),
             14..18 => self.replace_contents(mu, maker, known),
             18 => self.add_root(mu, maker, hand),
+            19..21 => self.add_weak_root(mu, maker, known),
+            21..23 => self.replace_back(mu, maker, hand, known),
             _ => self.change_root(mu, maker, known),
         }
     }
 
     /// A node from the hand or from a walk.
     fn pick<'gc>(
-        &self,
+        &mut self,
         mu: &Mutator<'gc>,
         maker: &mut Maker,
         hand: &mut Hand<'gc>,
@@ -50,6 +56,12 @@ impl Graph {
             known.0.is_node(known.1).map_err(|problem| format!("in hand: {problem}"))?;
             return Ok(Some(known));
         }
+        if maker.numbers.once_in(8)
+            && let Some(known) = self.revive(mu, maker)?
+        {
+            keep(hand, maker, known);
+            return Ok(Some(known));
+        }
         let known = self.walk(mu, maker)?;
         if let Some(known) = known
             && maker.numbers.once_in(4)
@@ -57,6 +69,62 @@ impl Graph {
             keep(hand, maker, known);
         }
         Ok(known)
+    }
+
+    /// A node by a weak pointer, if it is still there and the mirror still knows it. No root may lead to it any more: then
+    /// it, and all it leads to, lives on by what is done with it.
+    fn revive<'gc>(&mut self, mu: &Mutator<'gc>, maker: &mut Maker) -> Result<Option<Known<'gc>>, String> {
+        let known = if maker.numbers.once_in(2) {
+            let Some(from) = self.walk(mu, maker)? else { return Ok(None) };
+            self.back(mu, from)?.and_then(|(id, found)| Some((found?, id)))
+        } else {
+            let Some(limit) = std::num::NonZeroUsize::new(self.weak.len()) else { return Ok(None) };
+            let weak = &mut self.weak[maker.numbers.below(limit.get())];
+            weak.upgrade(mu)?.map(|node| (node, weak.id))
+        };
+        Ok(known.filter(|(_, id)| self.shadows.contains_key(id)))
+    }
+
+    /// Makes a weak root, or clones one, in place of another if there are enough.
+    fn add_weak_root<'gc>(&mut self, mu: &Mutator<'gc>, maker: &mut Maker, known: Known<'gc>) -> Result<(), String> {
+        let root = downgrade(mu, known.0)?.root(mu);
+        let mut weak = WeakNode { root, id: known.1, dead: false };
+        if self.weak.len() < WEAK_ROOTS {
+            self.weak.push(weak);
+            return Ok(());
+        }
+        let [to, from] = [(); 2].map(|()| maker.numbers.below(WEAK_ROOTS));
+        if maker.numbers.once_in(3) {
+            let other = &self.weak[from];
+            weak = WeakNode { root: other.root.clone(), ..*other };
+        } else if maker.numbers.once_in(2) {
+            let root = &self.weak[to].root;
+            root.set(mu, weak.root.get(mu));
+            weak.root = root.clone();
+        }
+        self.weak[to] = weak;
+        Ok(())
+    }
+
+    /// Gives a node a weak pointer to another one, perhaps to one that nothing leads to, or takes it away.
+    fn replace_back<'gc>(
+        &mut self,
+        mu: &Mutator<'gc>,
+        maker: &mut Maker,
+        hand: &mut Hand<'gc>,
+        of: Known<'gc>,
+    ) -> Result<(), String> {
+        let target = match maker.numbers.below(4) {
+            0 => None,
+            1 => Some(self.node(mu, maker, [None; KIDS])),
+            _ => self.pick(mu, maker, hand)?,
+        };
+        let weak = target.map(|(node, _)| downgrade(mu, node)).transpose()?;
+        self.back(mu, of)?;
+        of.0.back.store(mu, weak);
+        let shadow = self.shadows.get_mut(&of.1).ok_or("a node in hand is not in the mirror")?;
+        (shadow.back, shadow.back_dead) = (target.map(|(_, id)| id), false);
+        Ok(())
     }
 
     fn link_new<'gc>(

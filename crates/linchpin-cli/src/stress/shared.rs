@@ -1,5 +1,5 @@
 //! What all threads share: a table of roots, a rooted slice of pointer fields that any thread
-//! changes at any time, and a place where whole graphs change hands.
+//! changes at any time, objects behind locks and behind weak pointers, and a place where whole graphs change hands.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use linchpin::{Gc, GcCell, Heap, Mutator, Root};
 use super::mirror::Graph;
 use super::objects::{Maker, Shared};
 use super::shelves::Shelves;
+use super::weak::{Keepsakes, Notes, downgrade};
 
 /// Entries of the table.
 const ENTRIES: usize = 32;
@@ -31,8 +32,12 @@ pub(crate) struct Table {
     cells: Root<[GcCell<'static, Shared<'static>>]>,
     /// Objects behind locks.
     shelves: Shelves,
+    /// Weak pointers to objects.
+    notes: Notes,
     /// A graph that some worker left for another, with its mirror.
     left: Mutex<Graph>,
+    /// Weak roots of those that have ended.
+    keepsakes: Mutex<Keepsakes>,
 }
 
 impl Table {
@@ -43,7 +48,8 @@ impl Table {
             mu.root(cells)
         });
         let roots = (0..ENTRIES).map(|_| Mutex::new(None)).collect();
-        Self { roots, cells, shelves: Shelves::new(heap), left: Mutex::new(Graph::default()) }
+        let (shelves, notes) = (Shelves::new(heap), Notes::new(heap));
+        Self { roots, cells, shelves, notes, left: Mutex::default(), keepsakes: Mutex::default() }
     }
 
     /// Some root of the table, cloned.
@@ -59,6 +65,18 @@ impl Table {
     /// Takes the graph that was left last.
     pub(crate) fn take_left(&self) -> Graph {
         std::mem::take(&mut *locked(&self.left))
+    }
+
+    /// Keeps the weak roots of a graph that is given up.
+    pub(crate) fn keep(&self, graph: &mut Graph) {
+        locked(&self.keepsakes).nodes.append(&mut graph.weak);
+    }
+
+    /// Ends the table. What it leaves are weak roots that must lead nowhere then.
+    pub(crate) fn into_keepsakes(self, heap: &Heap) -> Keepsakes {
+        let mut kept = self.keepsakes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.notes.keep_all(heap, &mut kept);
+        kept
     }
 
     /// Does something to the table of roots.
@@ -101,7 +119,7 @@ impl Table {
         }
     }
 
-    /// Does something to the slice of pointer fields, or to what is behind locks, inside a mutation.
+    /// Does something to the slice of pointer fields, to what is behind locks, or to weak pointers, inside a mutation.
     pub(crate) fn use_cells<'gc>(
         &self,
         mu: &Mutator<'gc>,
@@ -110,7 +128,7 @@ impl Table {
     ) -> Result<(), String> {
         let cells = self.cells.get(mu);
         let cell = &cells[maker.numbers.below(CELLS)];
-        match maker.numbers.below(10) {
+        match maker.numbers.below(13) {
             0 | 1 => {
                 let links = [self.load(mu, maker, hand), self.load(mu, maker, hand)];
                 let old = cell.swap(mu, Some(maker.shared(mu, links)));
@@ -149,6 +167,7 @@ impl Table {
                 self.load(mu, maker, hand);
                 self.shelves.change(mu, maker, hand)
             }
+            9..12 => self.notes.change(mu, maker, hand),
             _ => cell.load().map_or(Ok(()), |start| wander(mu, maker, start)),
         }
     }
@@ -173,7 +192,7 @@ impl Table {
             for object in &hand {
                 object.check()?;
                 let cell = &cells[maker.numbers.below(CELLS)];
-                match maker.numbers.below(12) {
+                match maker.numbers.below(15) {
                     // Into an object that may be younger than the handshake this mutation holds up.
                     0..4 => {
                         if let Some(younger) = cell.load() {
@@ -183,6 +202,10 @@ impl Table {
                     4 | 5 => cell.store(mu, maker.shared(mu, [Some(*object), None])),
                     6 => cell.store(mu, None),
                     7 => pin(*object)?,
+                    // In hand since long before, in whatever phase it is now.
+                    11 => self.notes.note(mu, maker, *object)?,
+                    12 => _ = downgrade(mu, *object)?,
+                    13 => self.notes.change(mu, maker, &mut SharedHand::new())?,
                     9 | 10 => self.shelves.put(mu, maker, *object)?,
                     8 => {
                         let new = mu.root(*object);

@@ -88,6 +88,7 @@ impl Worker {
             return Ok(self.figures);
         }
         self.verify(&run.heap).map_err(|problem| format!("at the end: {problem}"))?;
+        run.table.keep(&mut self.graph);
         for held in std::mem::take(&mut self.held).into_iter().chain(self.inbox.try_iter()) {
             held.release(&run.heap).map_err(|problem| format!("at the end: {problem}"))?;
         }

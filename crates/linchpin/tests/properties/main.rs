@@ -12,10 +12,10 @@
 //! | module | idea |
 //! | --- | --- |
 //! | `program` | a random program: what it may do, and how it is made up |
-//! | `objects`, `token`, `contents` | what it allocates, each value recognisable and its drop booked once |
+//! | `objects`, `fields`, `token`, `contents` | what it allocates, each value recognisable and its drop booked once |
 //! | `model` | what must be there: ids, edges, reachability computed naively |
-//! | `state` | the program's names (roots, pinners) beside the model, and the comparison of both |
-//! | `mutation`, `shared` | runs the steps of a program inside a mutation |
+//! | `state` | the program's names (roots, weak roots, pinners) beside the model, and the comparison of both |
+//! | `mutation`, `weak`, `shared` | runs the steps of a program inside a mutation |
 //! | `world`, `helpers` | runs a program; a second mutation, and cycles that run meanwhile |
 //! | `single`, `concurrent`, `shapes`, `sizes`, `builder` | the properties |
 
@@ -24,6 +24,7 @@
 mod builder;
 mod concurrent;
 mod contents;
+mod fields;
 mod helpers;
 mod model;
 mod mutation;
@@ -35,6 +36,7 @@ mod single;
 mod sizes;
 mod state;
 mod token;
+mod weak;
 mod world;
 
 use proptest::test_runner::{Config, FileFailurePersistence};

@@ -59,9 +59,13 @@ pub(crate) struct Thing {
     pub(crate) cells: Vec<Option<Id>>,
     /// Pointers that do not.
     pub(crate) fixed: Vec<Option<Id>>,
+    /// Weak pointers: first those that change.
+    pub(crate) weak: Vec<Option<Id>>,
     pub(crate) keeps: Option<Keeps>,
     /// Known to have been freed.
     pub(crate) gone: bool,
+    /// An upgrade has failed: it is dead, whether it has been freed or not.
+    pub(crate) dead: bool,
 }
 
 impl Thing {
@@ -86,6 +90,8 @@ pub(crate) struct Model {
     pub(crate) things: Vec<Thing>,
     /// By mutation (the program's own, and the one beside it): all that it has made or loaded.
     pub(crate) in_hand: [Vec<Id>; 2],
+    /// Pointers that were made weak, each of which may have made a handle.
+    pub(crate) downgrades: u64,
     /// Pins of vaults that were swept.
     pub(crate) swept_pins: usize,
 }

@@ -3,13 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, Object};
+use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, WeakCell};
 use parking_lot::Mutex;
 
 use crate::contents::{byte_of, large_words, number_of, text_of};
+use crate::fields::Field;
 use crate::helpers::Beside;
 use crate::model::{Id, Keeps, Thing};
-use crate::objects::{Aligned, Any, Field, Keepers, LINKS, Large, Node, Page, Plain, Vault};
+use crate::objects::{Aligned, Any, AnyWeak, Keepers, LINKS, Large, Node, Page, Plain, Vault};
 use crate::program::{By, Change, Kind, LOCALS, NAMES, Pick, Step};
 use crate::shared::{self, Common, Stranger};
 use crate::state::State;
@@ -39,20 +40,90 @@ pub(crate) struct Actor<'a> {
 #[derive(Default)]
 pub(crate) struct Locals<'gc> {
     named: Vec<(Any<'gc>, Id)>,
+    weak: Vec<(AnyWeak<'gc>, Id)>,
     pub(crate) stranger: Option<Gc<'gc, Stranger<'gc>>>,
 }
 
 impl<'gc> Locals<'gc> {
-    fn pick(&self, pick: Pick) -> Option<(Any<'gc>, Id)> {
+    pub(crate) fn pick(&self, pick: Pick) -> Option<(Any<'gc>, Id)> {
         (!self.named.is_empty()).then(|| self.named[usize::from(pick) % self.named.len()])
     }
 
+    /// The pick that stands for the newest.
+    pub(crate) fn newest(&self) -> Pick {
+        (self.named.len() - 1) as Pick
+    }
+
+    pub(crate) fn pick_weak(&self, pick: Pick) -> Option<(AnyWeak<'gc>, Id)> {
+        (!self.weak.is_empty()).then(|| self.weak[usize::from(pick) % self.weak.len()])
+    }
+
     /// One that `of` accepts.
-    fn pick_of<R>(&self, pick: Option<Pick>, of: impl Fn(Any<'gc>) -> Option<R>) -> Option<(R, Id)> {
-        let fitting: Vec<(R, Id)> = self.named.iter().filter_map(|&(any, id)| Some((of(any)?, id))).collect();
+    pub(crate) fn pick_of<A: Item<'gc>, R>(&self, pick: Option<Pick>, of: impl Fn(A) -> Option<R>) -> Option<(R, Id)> {
+        let fitting: Vec<(R, Id)> = A::among(self).iter().filter_map(|&(item, id)| Some((of(item)?, id))).collect();
         let at = usize::from(pick?) % fitting.len().max(1);
         fitting.into_iter().nth(at)
     }
+}
+
+/// What a mutation has in hand and puts into fields: pointers, or weak ones.
+pub(crate) trait Item<'gc>: Copy + 'gc {
+    fn among<'a>(locals: &'a Locals<'gc>) -> &'a [(Self, Id)];
+    /// The fields of an object that hold such.
+    fn fields(thing: &mut Thing) -> &mut [Option<Id>];
+    /// Whether both lead to the same object.
+    fn same(self, other: Self) -> bool;
+    fn take(self, actor: &Actor<'_>, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, id: Id);
+}
+
+impl<'gc> Item<'gc> for Any<'gc> {
+    fn among<'a>(locals: &'a Locals<'gc>) -> &'a [(Self, Id)] {
+        &locals.named
+    }
+
+    fn fields(thing: &mut Thing) -> &mut [Option<Id>] {
+        &mut thing.cells
+    }
+
+    fn same(self, other: Self) -> bool {
+        self.address() == other.address()
+    }
+
+    /// What was made or loaded is in hand until the mutation ends.
+    fn take(self, actor: &Actor<'_>, _: &Mutator<'gc>, locals: &mut Locals<'gc>, id: Id) {
+        let mut state = actor.state.lock();
+        state.model.in_hand[actor.index].push(id);
+        state.compare(self, id);
+        name(&mut locals.named, (self, id));
+    }
+}
+
+impl<'gc> Item<'gc> for AnyWeak<'gc> {
+    fn among<'a>(locals: &'a Locals<'gc>) -> &'a [(Self, Id)] {
+        &locals.weak
+    }
+
+    fn fields(thing: &mut Thing) -> &mut [Option<Id>] {
+        &mut thing.weak
+    }
+
+    fn same(self, other: Self) -> bool {
+        self == other
+    }
+
+    fn take(self, _: &Actor<'_>, _: &Mutator<'gc>, locals: &mut Locals<'gc>, id: Id) {
+        for &(weak, of) in &locals.weak {
+            assert_eq!(weak == self, of == id, "weak pointers to objects {of} and {id} compare wrongly");
+        }
+        name(&mut locals.weak, (self, id));
+    }
+}
+
+fn name<T>(locals: &mut Vec<T>, new: T) {
+    if locals.len() == LOCALS {
+        locals.remove(0);
+    }
+    locals.push(new);
 }
 
 impl Actor<'_> {
@@ -63,7 +134,7 @@ impl Actor<'_> {
         }
     }
 
-    fn step<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, step: &Step) {
+    pub(crate) fn step<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, step: &Step) {
         match step {
             Step::Alloc(kind) => self.alloc(mu, locals, kind),
             &Step::Get(name) => {
@@ -71,7 +142,7 @@ impl Actor<'_> {
                 if let Some((root, id)) = state.pick_root(name).and_then(|name| state.roots[name].as_ref()) {
                     let (any, id) = (root.get(mu), *id);
                     drop(state);
-                    self.take(locals, any, id);
+                    any.take(self, mu, locals, id);
                 }
             }
             &Step::Follow { from, field } => {
@@ -80,7 +151,7 @@ impl Actor<'_> {
                 if pointers != 0 {
                     let index = usize::from(field) % pointers;
                     let expected = self.state.lock().model.things[id].pointer(index);
-                    self.take_expected(locals, any.follow(mu, index), expected);
+                    self.take_expected(mu, locals, any.follow(mu, index), expected);
                 }
             }
             &Step::Change { of, field, how, to } => self.change(mu, locals, of, field, how, to),
@@ -102,7 +173,7 @@ impl Actor<'_> {
             &Step::Pin { pinner, local, by } => self.pin(mu, locals, pinner, local, by),
             &Step::Enclose { pinner, root } => self.enclose(mu, locals, pinner, root),
             &Step::OpenVault(pick) => {
-                let vault = |any| if let Any::Vault(gc) = any { Some(gc) } else { None };
+                let vault = |any: Any<'gc>| if let Any::Vault(gc) = any { Some(gc) } else { None };
                 if let Some((vault, id)) = locals.pick_of(Some(pick), vault) {
                     let mut state = self.state.lock();
                     vault.keepers.lock().pinner.unpin();
@@ -118,6 +189,7 @@ impl Actor<'_> {
                 }
             }
             &Step::PanicInElement { length, at } => self.panic_in_element(mu, length, at),
+            Step::Weak(step) => self.weak_step(mu, locals, step),
             Step::Panic => resume_unwind(Box::new(Planned)),
             Step::Shared(step) => {
                 if let Some(common) = self.common {
@@ -127,21 +199,16 @@ impl Actor<'_> {
         }
     }
 
-    /// What was made or loaded is in hand until the mutation ends.
-    fn take<'gc>(&self, locals: &mut Locals<'gc>, any: Any<'gc>, id: Id) {
-        let mut state = self.state.lock();
-        state.model.in_hand[self.index].push(id);
-        state.compare(any, id);
-        if locals.named.len() == LOCALS {
-            locals.named.remove(0);
-        }
-        locals.named.push((any, id));
-    }
-
     #[track_caller]
-    fn take_expected<'gc>(&self, locals: &mut Locals<'gc>, found: Option<Any<'gc>>, expected: Option<Id>) {
+    pub(crate) fn take_expected<'gc>(
+        &self,
+        mu: &Mutator<'gc>,
+        locals: &mut Locals<'gc>,
+        found: Option<impl Item<'gc>>,
+        expected: Option<Id>,
+    ) {
         match (found, expected) {
-            (Some(any), Some(id)) => self.take(locals, any, id),
+            (Some(item), Some(id)) => item.take(self, mu, locals, id),
             (found, expected) => {
                 assert!(found.is_none() && expected.is_none(), "a pointer field does not hold what was stored");
             }
@@ -149,7 +216,7 @@ impl Actor<'_> {
     }
 
     /// Notes a new object in the model; `describe` adds what is not usual about it.
-    fn born<'gc>(&self, locals: &mut Locals<'gc>, any: Any<'gc>, describe: impl FnOnce(&mut Thing)) {
+    fn born<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, any: Any<'gc>, describe: impl FnOnce(&mut Thing)) {
         let mut state = self.state.lock();
         let id = state.model.things.len();
         let end = state.ledger.next_entry();
@@ -157,10 +224,10 @@ impl Actor<'_> {
         describe(&mut thing);
         state.model.things.push(thing);
         drop(state);
-        self.take(locals, any, id);
+        any.take(self, mu, locals, id);
     }
 
-    fn alloc<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, kind: &Kind) {
+    pub(crate) fn alloc<'gc>(&self, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, kind: &Kind) {
         let (id, first) = {
             let state = self.state.lock();
             (state.model.things.len(), state.ledger.next_entry())
@@ -172,7 +239,9 @@ impl Actor<'_> {
             thing.has_drop = true;
         };
         match *kind {
-            Kind::Node { link, load } => {
+            Kind::Node { link, load, weak } => {
+                let weak = locals.pick_of(weak, Some);
+                let back = weak.and_then(|(weak, id)| Some((AnyWeak::node(weak)?, id)));
                 let link = locals.pick_of(link, Any::node);
                 let load = load.and_then(|load| locals.pick(load));
                 let [gc, twin] = [link.map(|(gc, _)| gc), link.map(|(gc, _)| gc)];
@@ -185,19 +254,22 @@ impl Actor<'_> {
                     shelved: GcRwLock::default(),
                     twin,
                     load: load.map(|(any, _)| any),
+                    back: WeakCell::new(back.map(|(weak, _)| weak)),
+                    weak: weak.map(|(weak, _)| weak),
                     token: token(),
                 };
-                self.born(locals, Any::Node(mu.alloc(node)), |thing| {
+                self.born(mu, locals, Any::Node(mu.alloc(node)), |thing| {
                     with_drop(thing);
                     let link = link.map(|(_, id)| id);
                     thing.cells = vec![link, None, None, None, None, None];
                     thing.fixed = vec![link, load.map(|(_, id)| id)];
+                    thing.weak = vec![back.map(|(_, id)| id), None, weak.map(|(_, id)| id)];
                 });
             }
             Kind::Cells { length, fill } => {
                 let fill = locals.pick_of(fill, Any::node);
                 let cells = mu.alloc_slice_with(length, |_| GcCell::new(fill.map(|(gc, _)| gc)));
-                self.born(locals, Any::Cells(cells), |thing| {
+                self.born(mu, locals, Any::Cells(cells), |thing| {
                     thing.length = length;
                     thing.cells = vec![fill.map(|(_, id)| id); length];
                 });
@@ -206,21 +278,21 @@ impl Actor<'_> {
                 let nodes: Vec<_> = locals.named.iter().filter_map(|&(any, id)| Some((any.node()?, id))).collect();
                 let nodes: Vec<_> = nodes.iter().cycle().take(length).collect();
                 let pointers = mu.alloc_slice_from_iter(nodes.iter().map(|(gc, _)| *gc));
-                self.born(locals, Any::Pointers(pointers), |thing| {
+                self.born(mu, locals, Any::Pointers(pointers), |thing| {
                     thing.length = nodes.len();
                     thing.fixed = nodes.iter().map(|(_, id)| Some(*id)).collect();
                 });
             }
             Kind::Tokens { length } => {
                 let tokens = mu.alloc_slice_with(length, |_| token());
-                self.born(locals, Any::Tokens(tokens), |thing| {
+                self.born(mu, locals, Any::Tokens(tokens), |thing| {
                     with_drop(thing);
                     thing.length = length;
                 });
             }
             Kind::Text { length } => {
                 let text = mu.alloc_str(&text_of(id, length));
-                self.born(locals, Any::Text(text), |thing| thing.length = length);
+                self.born(mu, locals, Any::Text(text), |thing| thing.length = length);
             }
             Kind::Bytes { length } => {
                 let fill = |bytes: &mut [u8]| {
@@ -228,19 +300,19 @@ impl Actor<'_> {
                     bytes.iter_mut().enumerate().for_each(|(index, byte)| *byte = byte_of(id, index));
                 };
                 let (bytes, ()) = mu.alloc_bytes_with(length, fill);
-                self.born(locals, Any::Bytes(bytes), |thing| thing.length = length);
+                self.born(mu, locals, Any::Bytes(bytes), |thing| thing.length = length);
             }
-            Kind::Plain => self.born(locals, Any::Plain(mu.alloc(Plain { words: [number_of(id); 3] })), |_| ()),
+            Kind::Plain => self.born(mu, locals, Any::Plain(mu.alloc(Plain { words: [number_of(id); 3] })), |_| ()),
             Kind::Large => {
                 let large = mu.alloc(Large { words: large_words(id), token: token() });
-                self.born(locals, Any::Large(large), with_drop);
+                self.born(mu, locals, Any::Large(large), with_drop);
             }
-            Kind::Aligned => self.born(locals, Any::Aligned(mu.alloc(Aligned { token: token() })), with_drop),
+            Kind::Aligned => self.born(mu, locals, Any::Aligned(mu.alloc(Aligned { token: token() })), with_drop),
             Kind::Page => {
                 let page = mu.alloc(Page { token: token(), word: number_of(id) });
-                self.born(locals, Any::Page(page), with_drop);
+                self.born(mu, locals, Any::Page(page), with_drop);
             }
-            Kind::Empty => self.born(locals, Any::Empty(mu.alloc(())), |_| ()),
+            Kind::Empty => self.born(mu, locals, Any::Empty(mu.alloc(())), |_| ()),
         }
     }
 
@@ -269,20 +341,22 @@ impl Actor<'_> {
         how: Change,
         to: Option<Pick>,
     ) {
-        let Some((any, id)) = locals.pick_of(Some(of), |any| (any.cells() != 0).then_some(any)) else { return };
+        let Some((any, id)) = locals.pick_of(Some(of), |any: Any<'gc>| (any.cells() != 0).then_some(any)) else {
+            return;
+        };
         let index = usize::from(field) % any.cells();
         let change = Changing { actor: self, mu, id, index, how, to };
         match any {
             Any::Node(gc) => match index {
                 0..LINKS => change.run(locals, &gc.as_ref().links[index], Any::node, Any::Node),
                 LINKS => {
-                    let cells = |any| if let Any::Cells(gc) = any { Some(gc) } else { None };
+                    let cells = |any: Any<'gc>| if let Any::Cells(gc) = any { Some(gc) } else { None };
                     change.run(locals, &gc.as_ref().cells, cells, Any::Cells);
                 }
                 4 => change.run(locals, &gc.as_ref().locked, Any::node, Any::Node),
                 5 => change.run(locals, &gc.as_ref().shelved, Any::node, Any::Node),
                 _ => {
-                    let bytes = |any| if let Any::Bytes(gc) = any { Some(gc) } else { None };
+                    let bytes = |any: Any<'gc>| if let Any::Bytes(gc) = any { Some(gc) } else { None };
                     change.run(locals, &gc.as_ref().bytes, bytes, Any::Bytes);
                 }
             },
@@ -316,7 +390,7 @@ impl Actor<'_> {
         state.vaults.push(Arc::downgrade(&keepers));
         let vault = mu.alloc(Vault { keepers, token: state.ledger.token() });
         drop(state);
-        self.born(locals, Any::Vault(vault), |thing| {
+        self.born(mu, locals, Any::Vault(vault), |thing| {
             thing.tokens.start = first;
             thing.has_drop = true;
             thing.keeps = Some(Keeps { pins: named.pins, root: root_id });
@@ -325,35 +399,35 @@ impl Actor<'_> {
 }
 
 /// A change of one pointer field.
-struct Changing<'a, 'gc> {
-    actor: &'a Actor<'a>,
-    mu: &'a Mutator<'gc>,
-    id: Id,
-    index: usize,
-    how: Change,
-    to: Option<Pick>,
+pub(crate) struct Changing<'a, 'gc> {
+    pub(crate) actor: &'a Actor<'a>,
+    pub(crate) mu: &'a Mutator<'gc>,
+    pub(crate) id: Id,
+    pub(crate) index: usize,
+    pub(crate) how: Change,
+    pub(crate) to: Option<Pick>,
 }
 
 impl<'gc> Changing<'_, 'gc> {
-    fn run<T: ?Sized + Object>(
+    pub(crate) fn run<P: Copy, A: Item<'gc>>(
         self,
         locals: &mut Locals<'gc>,
-        cell: &impl Field<'gc, T>,
-        of_type: impl Fn(Any<'gc>) -> Option<Gc<'gc, T>> + Copy,
-        any: impl Fn(Gc<'gc, T>) -> Any<'gc>,
+        cell: &impl Field<'gc, P>,
+        of_type: impl Fn(A) -> Option<P> + Copy,
+        any: impl Fn(P) -> A + Copy,
     ) {
         let Self { actor, mu, id, index, how, to } = self;
         let (new, new_id) = locals.pick_of(to, of_type).unzip();
-        let held = actor.state.lock().model.things[id].cells[index];
+        let held = A::fields(&mut actor.state.lock().model.things[id])[index];
         let mut stored = true;
         match how {
             Change::Store => cell.store(mu, new),
-            Change::Swap => actor.take_expected(locals, cell.swap(mu, new).map(any), held),
+            Change::Swap => actor.take_expected(mu, locals, cell.swap(mu, new).map(any), held),
             Change::Exchange => {
                 let current = cell.load(mu);
                 let outcome = cell.compare_exchange(mu, current, new);
                 assert!(outcome.is_ok(), "nobody else changes this cell");
-                actor.take_expected(locals, current.map(any), held);
+                actor.take_expected(mu, locals, current.map(any), held);
             }
             Change::ExchangeOther(other) => {
                 let (expected, expected_id) = locals.pick_of(Some(other), of_type).unzip();
@@ -361,12 +435,15 @@ impl<'gc> Changing<'_, 'gc> {
                 stored = outcome.is_ok();
                 assert_eq!(stored, expected_id == held, "a comparison went wrong");
                 let (Ok(old) | Err(old)) = outcome;
-                actor.take_expected(locals, old.map(any), held);
+                actor.take_expected(mu, locals, old.map(any), held);
             }
         }
         if stored {
-            actor.state.lock().model.things[id].cells[index] = new_id;
-            assert_eq!(cell.load(mu).map(|gc| Gc::as_ptr(gc).cast::<u8>()), new.map(|gc| Gc::as_ptr(gc).cast::<u8>()));
+            A::fields(&mut actor.state.lock().model.things[id])[index] = new_id;
+            match (cell.load(mu).map(any), new.map(any)) {
+                (Some(holds), Some(new)) => assert!(holds.same(new)),
+                (holds, new) => assert!(holds.is_none() && new.is_none()),
+            }
         }
     }
 }

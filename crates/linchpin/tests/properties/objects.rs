@@ -3,10 +3,11 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Mutator, Object, Pinner, Root, Trace};
+use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Mutator, Pinner, Root, Trace, Weak, WeakCell, WeakRoot};
 use parking_lot::Mutex;
 
 use crate::contents::Contents;
+use crate::fields::Field;
 use crate::model::{Pin, Thing};
 use crate::token::Token;
 
@@ -15,7 +16,10 @@ pub(crate) const LINKS: usize = 2;
 
 pub(crate) type Cells<'gc> = [GcCell<'gc, Node<'gc>>];
 
-/// An object with pointers of every sort: fields that change, of several types, and two that do not.
+/// Weak pointers of a [`Node`] that change: its cell, and one behind its second lock.
+pub(crate) const WEAK_CELLS: usize = 2;
+
+/// An object with pointers of every sort: fields that change, of several types, and three that do not.
 #[derive(Trace)]
 pub(crate) struct Node<'gc> {
     pub(crate) number: u64,
@@ -26,6 +30,8 @@ pub(crate) struct Node<'gc> {
     pub(crate) shelved: GcRwLock<Shelf<'gc>>,
     pub(crate) twin: Option<Gc<'gc, Node<'gc>>>,
     pub(crate) load: Option<Any<'gc>>,
+    pub(crate) back: WeakCell<'gc, Node<'gc>>,
+    pub(crate) weak: Option<AnyWeak<'gc>>,
     pub(crate) token: Token,
 }
 
@@ -33,112 +39,7 @@ pub(crate) struct Node<'gc> {
 #[derive(Trace, Default)]
 pub(crate) struct Shelf<'gc> {
     pub(crate) places: Vec<Gc<'gc, Node<'gc>>>,
-}
-
-/// A pointer field that changes, of whatever sort.
-pub(crate) trait Field<'gc, T: ?Sized> {
-    fn load(&self, mu: &Mutator<'gc>) -> Option<Gc<'gc, T>>;
-    fn store(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, T>>);
-    fn swap(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, T>>) -> Option<Gc<'gc, T>>;
-    fn compare_exchange(
-        &self,
-        mu: &Mutator<'gc>,
-        current: Option<Gc<'gc, T>>,
-        new: Option<Gc<'gc, T>>,
-    ) -> Result<Option<Gc<'gc, T>>, Option<Gc<'gc, T>>>;
-}
-
-impl<'gc, T: ?Sized + Object> Field<'gc, T> for GcCell<'gc, T> {
-    fn load(&self, _: &Mutator<'gc>) -> Option<Gc<'gc, T>> {
-        self.load()
-    }
-
-    fn store(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, T>>) {
-        match new {
-            Some(new) => self.store(mu, new),
-            None => self.clear(mu),
-        }
-    }
-
-    fn swap(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, T>>) -> Option<Gc<'gc, T>> {
-        self.swap(mu, new)
-    }
-
-    fn compare_exchange(
-        &self,
-        mu: &Mutator<'gc>,
-        current: Option<Gc<'gc, T>>,
-        new: Option<Gc<'gc, T>>,
-    ) -> Result<Option<Gc<'gc, T>>, Option<Gc<'gc, T>>> {
-        self.compare_exchange(mu, current, new)
-    }
-}
-
-/// Changes a pointer behind a lock if it is `current`.
-fn exchange<'gc>(
-    place: &mut Option<Gc<'gc, Node<'gc>>>,
-    current: Option<Gc<'gc, Node<'gc>>>,
-    new: Option<Gc<'gc, Node<'gc>>>,
-) -> Result<Option<Gc<'gc, Node<'gc>>>, Option<Gc<'gc, Node<'gc>>>> {
-    let held = *place;
-    if held.map(Gc::as_ptr) != current.map(Gc::as_ptr) {
-        return Err(held);
-    }
-    *place = new;
-    Ok(held)
-}
-
-impl<'gc> Field<'gc, Node<'gc>> for GcMutex<Option<Gc<'gc, Node<'gc>>>> {
-    fn load(&self, mu: &Mutator<'gc>) -> Option<Gc<'gc, Node<'gc>>> {
-        *self.lock(mu)
-    }
-
-    fn store(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, Node<'gc>>>) {
-        *self.lock(mu) = new;
-    }
-
-    fn swap(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, Node<'gc>>>) -> Option<Gc<'gc, Node<'gc>>> {
-        std::mem::replace(&mut *self.lock(mu), new)
-    }
-
-    fn compare_exchange(
-        &self,
-        mu: &Mutator<'gc>,
-        current: Option<Gc<'gc, Node<'gc>>>,
-        new: Option<Gc<'gc, Node<'gc>>>,
-    ) -> Result<Option<Gc<'gc, Node<'gc>>>, Option<Gc<'gc, Node<'gc>>>> {
-        exchange(&mut self.lock(mu), current, new)
-    }
-}
-
-impl<'gc> Field<'gc, Node<'gc>> for GcRwLock<Shelf<'gc>> {
-    fn load(&self, mu: &Mutator<'gc>) -> Option<Gc<'gc, Node<'gc>>> {
-        self.read(mu).places.first().copied()
-    }
-
-    fn store(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, Node<'gc>>>) {
-        let places = &mut self.write(mu).places;
-        places.clear();
-        places.extend(new);
-    }
-
-    fn swap(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, Node<'gc>>>) -> Option<Gc<'gc, Node<'gc>>> {
-        let new = Shelf { places: Vec::from_iter(new) };
-        std::mem::replace(&mut *self.write(mu), new).places.pop()
-    }
-
-    fn compare_exchange(
-        &self,
-        mu: &Mutator<'gc>,
-        current: Option<Gc<'gc, Node<'gc>>>,
-        new: Option<Gc<'gc, Node<'gc>>>,
-    ) -> Result<Option<Gc<'gc, Node<'gc>>>, Option<Gc<'gc, Node<'gc>>>> {
-        let places = &mut self.write(mu).places;
-        let mut place = places.pop();
-        let outcome = exchange(&mut place, current, new);
-        places.extend(place);
-        outcome
-    }
+    pub(crate) weak: Option<AnyWeak<'gc>>,
 }
 
 /// Data without pointers and without `Drop`.
@@ -200,10 +101,34 @@ macro_rules! kinds {
             $($kind(Root<$fixed>),)*
         }
 
+        /// A weak pointer to an object of any kind.
+        #[derive(Trace, Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub(crate) enum AnyWeak<'gc> {
+            $($kind(Weak<'gc, $branded>),)*
+        }
+
+        /// A weak root of an object of any kind.
+        #[derive(Clone)]
+        pub(crate) enum AnyWeakRoot {
+            $($kind(WeakRoot<$fixed>),)*
+        }
+
         impl<'gc> Any<'gc> {
             pub(crate) fn root(self, mu: &Mutator<'gc>) -> AnyRoot {
                 match self {
                     $(Self::$kind(gc) => AnyRoot::$kind(mu.root(gc)),)*
+                }
+            }
+
+            pub(crate) fn downgrade(self, mu: &Mutator<'gc>) -> AnyWeak<'gc> {
+                match self {
+                    $(Self::$kind(gc) => AnyWeak::$kind(mu.downgrade(gc)),)*
+                }
+            }
+
+            pub(crate) fn weak_root(self, mu: &Mutator<'gc>) -> AnyWeakRoot {
+                match self {
+                    $(Self::$kind(gc) => AnyWeakRoot::$kind(mu.weak_root(gc)),)*
                 }
             }
 
@@ -275,6 +200,43 @@ macro_rules! kinds {
             pub(crate) fn set<'gc>(&self, mu: &Mutator<'gc>, to: Any<'gc>) -> bool {
                 match (self, to) {
                     $((Self::$kind(root), Any::$kind(gc)) => root.set(mu, gc),)*
+                    _ => return false,
+                }
+                true
+            }
+        }
+
+        impl<'gc> AnyWeak<'gc> {
+            pub(crate) fn upgrade(self, mu: &Mutator<'gc>) -> Option<Any<'gc>> {
+                match self {
+                    $(Self::$kind(weak) => weak.upgrade(mu).map(Any::$kind),)*
+                }
+            }
+
+            pub(crate) fn root(self, mu: &Mutator<'gc>) -> AnyWeakRoot {
+                match self {
+                    $(Self::$kind(weak) => AnyWeakRoot::$kind(weak.root(mu)),)*
+                }
+            }
+        }
+
+        impl AnyWeakRoot {
+            pub(crate) fn get<'gc>(&self, mu: &Mutator<'gc>) -> AnyWeak<'gc> {
+                match self {
+                    $(Self::$kind(root) => AnyWeak::$kind(root.get(mu)),)*
+                }
+            }
+
+            pub(crate) fn upgrade<'gc>(&self, mu: &Mutator<'gc>) -> Option<Any<'gc>> {
+                match self {
+                    $(Self::$kind(root) => root.upgrade(mu).map(Any::$kind),)*
+                }
+            }
+
+            /// Makes it lead to another object if that is of the same kind; tells whether it was.
+            pub(crate) fn set<'gc>(&self, mu: &Mutator<'gc>, to: AnyWeak<'gc>) -> bool {
+                match (self, to) {
+                    $((Self::$kind(root), AnyWeak::$kind(weak)) => root.set(mu, weak),)*
                     _ => return false,
                 }
                 true
@@ -359,6 +321,16 @@ impl<'gc> Any<'gc> {
             Self::Node(_) => LINKS + 4,
             Self::Cells(gc) => gc.len(),
             _ => 0,
+        }
+    }
+
+    /// Its `index`th weak pointer: first those that change.
+    pub(crate) fn weak(self, mu: &Mutator<'gc>, index: usize) -> Option<AnyWeak<'gc>> {
+        match (self, index) {
+            (Self::Node(gc), 0) => gc.back.load().map(AnyWeak::Node),
+            (Self::Node(gc), 1) => gc.as_ref().shelved.read(mu).weak,
+            (Self::Node(gc), _) => gc.weak,
+            _ => None,
         }
     }
 }

@@ -5,11 +5,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// Roots and pinners that a program has names for.
+/// Roots, weak roots and pinners that a program has names for, each.
 pub(crate) const NAMES: usize = 5;
-/// Objects that a mutation has names for.
+/// Objects, and weak pointers, that a mutation has names for, each.
 pub(crate) const LOCALS: usize = 6;
-/// Cells that all threads share.
+/// Cells, and weak cells, that all threads share, each.
 pub(crate) const SHARED_CELLS: usize = 8;
 
 /// Stands for one of the things there are, whatever their number.
@@ -43,6 +43,7 @@ pub(crate) enum Kind {
     Node {
         link: Option<Pick>,
         load: Option<Pick>,
+        weak: Option<Pick>,
     },
     Cells {
         length: usize,
@@ -85,11 +86,13 @@ pub(crate) enum By {
     ReferenceToPart,
 }
 
-/// What may be done to roots and pinners anywhere.
+/// What may be done to roots, weak roots and pinners anywhere.
 #[derive(Debug, Clone)]
 pub(crate) enum Handle {
     CloneRoot { from: Pick, to: Pick },
     DropRoot(Pick),
+    CloneWeakRoot { from: Pick, to: Pick },
+    DropWeakRoot(Pick),
     Unpin(Pick),
     DropPinner(Pick),
 }
@@ -138,7 +141,44 @@ pub(crate) enum Step {
         at: usize,
     },
     Panic,
+    Weak(WeakStep),
     Shared(SharedStep),
+}
+
+/// What is done with weak pointers. Those a mutation has in hand have names of their own.
+#[derive(Debug, Clone)]
+pub(crate) enum WeakStep {
+    /// Makes an object with a weak root, and nothing else that leads to it.
+    Lose {
+        kind: Kind,
+        name: Pick,
+    },
+    Downgrade(Pick),
+    Upgrade(Pick),
+    Follow {
+        from: Pick,
+        field: Pick,
+    },
+    Change {
+        of: Pick,
+        field: Pick,
+        how: Change,
+        to: Option<Pick>,
+    },
+    Root {
+        weak: Pick,
+        name: Pick,
+    },
+    RootLocal {
+        local: Pick,
+        name: Pick,
+    },
+    SetRoot {
+        weak: Pick,
+        name: Pick,
+    },
+    Get(Pick),
+    UpgradeRoot(Pick),
 }
 
 /// What is done to the cells that all threads share; at most one object at a time is in hand.
@@ -152,6 +192,9 @@ pub(crate) enum SharedStep {
     Link,
     Clear(Pick),
     Pin(Pick),
+    Downgrade(Pick),
+    CopyWeak { from: Pick, to: Pick },
+    Upgrade(Pick),
 }
 
 /// What a program does outside mutations.
@@ -221,7 +264,7 @@ fn length(most: usize) -> impl Strategy<Value = usize> {
 fn kind() -> impl Strategy<Value = Kind> {
     let pick = || option::weighted(0.6, any::<Pick>());
     prop_oneof![
-        16 => (pick(), pick()).prop_map(|(link, load)| Kind::Node { link, load }),
+        16 => (pick(), pick(), pick()).prop_map(|(link, load, weak)| Kind::Node { link, load, weak }),
         4 => (length(9000), pick()).prop_map(|(length, fill)| Kind::Cells { length, fill }),
         2 => length(40).prop_map(|length| Kind::Pointers { length }),
         2 => length(40).prop_map(|length| Kind::Tokens { length }),
@@ -239,6 +282,8 @@ fn handle() -> impl Strategy<Value = Handle> {
     prop_oneof![
         1 => (any::<Pick>(), any::<Pick>()).prop_map(|(from, to)| Handle::CloneRoot { from, to }),
         2 => any::<Pick>().prop_map(Handle::DropRoot),
+        1 => (any::<Pick>(), any::<Pick>()).prop_map(|(from, to)| Handle::CloneWeakRoot { from, to }),
+        1 => any::<Pick>().prop_map(Handle::DropWeakRoot),
         2 => any::<Pick>().prop_map(Handle::Unpin),
         1 => any::<Pick>().prop_map(Handle::DropPinner),
     ]
@@ -267,6 +312,26 @@ fn shared_step() -> impl Strategy<Value = SharedStep> {
         1 => Just(SharedStep::Link),
         1 => any::<Pick>().prop_map(SharedStep::Clear),
         1 => any::<Pick>().prop_map(SharedStep::Pin),
+        2 => any::<Pick>().prop_map(SharedStep::Downgrade),
+        1 => (any::<Pick>(), any::<Pick>()).prop_map(|(from, to)| SharedStep::CopyWeak { from, to }),
+        3 => any::<Pick>().prop_map(SharedStep::Upgrade),
+    ]
+}
+
+fn weak_step() -> impl Strategy<Value = WeakStep> {
+    let pick = any::<Pick>;
+    prop_oneof![
+        6 => (kind(), pick()).prop_map(|(kind, name)| WeakStep::Lose { kind, name }),
+        5 => pick().prop_map(WeakStep::Downgrade),
+        4 => pick().prop_map(WeakStep::Upgrade),
+        3 => (pick(), pick()).prop_map(|(from, field)| WeakStep::Follow { from, field }),
+        5 => (pick(), pick(), change(), option::weighted(0.8, pick()))
+            .prop_map(|(of, field, how, to)| WeakStep::Change { of, field, how, to }),
+        2 => (pick(), pick()).prop_map(|(weak, name)| WeakStep::Root { weak, name }),
+        4 => (pick(), pick()).prop_map(|(local, name)| WeakStep::RootLocal { local, name }),
+        1 => (pick(), pick()).prop_map(|(weak, name)| WeakStep::SetRoot { weak, name }),
+        3 => pick().prop_map(WeakStep::Get),
+        6 => pick().prop_map(WeakStep::UpgradeRoot),
     ]
 }
 
@@ -284,6 +349,7 @@ fn simple_step() -> BoxedStrategy<Step> {
         2 => (pick(), option::of(pick())).prop_map(|(pinner, root)| Step::Enclose { pinner, root }),
         1 => pick().prop_map(Step::OpenVault),
         8 => handle().prop_map(Step::Handle),
+        32 => weak_step().prop_map(Step::Weak),
         1 => (1..20_usize, any::<prop::sample::Index>())
             .prop_map(|(length, at)| Step::PanicInElement { length, at: at.index(length) }),
         1 => Just(Step::Panic),
@@ -336,9 +402,36 @@ fn action(setting: Setting) -> BoxedStrategy<Action> {
     }
 }
 
+/// Nodes that only weak roots lead to, one linked to the other; a cycle that is led some way; upgrades of them, then, and roots
+/// for what they give. The mutation beside upgrades them in the phase that it holds up, the program's own in the next one. By
+/// chance alone, programs seldom upgrade what leads to something while a cycle decides about both.
+fn chase() -> impl Strategy<Value = Vec<Action>> {
+    let picks = || vec((any::<Pick>(), any::<Pick>()), 1..4);
+    (picks(), 0..8_usize, picks(), any::<bool>()).prop_map(|(nodes, advances, upgrades, beside)| {
+        let lose = |(link, name)| {
+            let kind = Kind::Node { link: Some(link), load: None, weak: None };
+            Step::Weak(WeakStep::Lose { kind, name })
+        };
+        let upgrade =
+            |(name, local)| [Step::Weak(WeakStep::UpgradeRoot(name)), Step::Root { local, name: local.rotate_left(4) }];
+        let upgrades = upgrades.into_iter().flat_map(upgrade).collect();
+        let mut actions = vec![Action::Mutate(nodes.into_iter().map(lose).collect()), Action::Hold, Action::StartCycle];
+        actions.extend(vec![Action::Advance; advances]);
+        actions.push(if beside { Action::Beside(upgrades) } else { Action::Mutate(upgrades) });
+        actions.extend([Action::Release, Action::Collect]);
+        actions
+    })
+}
+
 /// A program of up to so many actions.
 pub(crate) fn program(setting: Setting, actions: usize) -> impl Strategy<Value = Program> {
-    (settings(), vec(action(setting), 1..=actions), any::<bool>()).prop_map(|(settings, actions, heap_first)| Program {
+    let action = move || action(setting).prop_map(|action| vec![action]);
+    let actions = match setting {
+        Setting::Alone => vec(prop_oneof![40 => action(), 1 => chase()].boxed(), 1..=actions),
+        Setting::Among => vec(action().boxed(), 1..=actions),
+    };
+    let actions = actions.prop_map(|actions| actions.concat());
+    (settings(), actions, any::<bool>()).prop_map(|(settings, actions, heap_first)| Program {
         settings,
         actions,
         heap_first,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use linchpin::{Gc, GcCell, Heap, Mutator, Root, Trace};
+use linchpin::{Gc, GcCell, Heap, Mutator, Root, Trace, WeakCell};
 
 use crate::contents::byte_of;
 use crate::model::Pin;
@@ -44,14 +44,19 @@ impl Stranger<'_> {
 /// What the threads share.
 pub(crate) struct Common {
     cells: Root<[GcCell<'static, Stranger<'static>>]>,
+    weak_cells: Root<[WeakCell<'static, Stranger<'static>>]>,
     next_number: AtomicU64,
     pub(crate) ledger: Ledger,
 }
 
 impl Common {
     pub(crate) fn new(heap: &Heap) -> Self {
-        let cells = heap.mutate(|mu| mu.root(mu.alloc_slice_with(SHARED_CELLS, |_| GcCell::<Stranger<'_>>::null())));
-        Self { cells, next_number: AtomicU64::new(0), ledger: Ledger::new() }
+        let (cells, weak_cells) = heap.mutate(|mu| {
+            let cells = mu.alloc_slice_with(SHARED_CELLS, |_| GcCell::<Stranger<'_>>::null());
+            let weak_cells = mu.alloc_slice_with(SHARED_CELLS, |_| WeakCell::<Stranger<'_>>::null());
+            (mu.root(cells), mu.root(weak_cells))
+        });
+        Self { cells, weak_cells, next_number: AtomicU64::new(0), ledger: Ledger::new() }
     }
 
     /// Lets go of all objects; their drops are booked in what it returns.
@@ -75,6 +80,7 @@ pub(crate) fn step<'gc>(
 ) {
     let cells = common.cells.get(mu).as_ref();
     let cell = |pick: Pick| &cells[usize::from(pick) % SHARED_CELLS];
+    let weak_cell = |pick: Pick| &common.weak_cells.get(mu).as_ref()[usize::from(pick) % SHARED_CELLS];
     match *step {
         SharedStep::Make { bytes } => {
             // Relaxed: a number that no other object has.
@@ -117,6 +123,23 @@ pub(crate) fn step<'gc>(
                     // SAFETY: this is called while the pin lasts.
                     unsafe { held.0.as_ref() }.assert_whole();
                 }));
+            }
+        }
+        SharedStep::Downgrade(to) => {
+            let weak = hand.map(|stranger| mu.downgrade(stranger));
+            weak_cell(to).store(mu, weak);
+            if let (Some(weak), Some(stranger)) = (weak, *hand) {
+                assert!(weak.upgrade(mu).is_some_and(|found| Gc::ptr_eq(found, stranger)), "it is in hand");
+            }
+        }
+        SharedStep::CopyWeak { from, to } => weak_cell(to).store(mu, weak_cell(from).load()),
+        SharedStep::Upgrade(from) => {
+            if let Some(weak) = weak_cell(from).load() {
+                *hand = weak.upgrade(mu);
+                match *hand {
+                    Some(stranger) => assert!(mu.downgrade(stranger) == weak, "an object has two weak pointers"),
+                    None => assert!(weak.upgrade(mu).is_none(), "an upgrade fails for good"),
+                }
             }
         }
     }

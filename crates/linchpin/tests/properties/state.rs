@@ -1,13 +1,14 @@
-//! A program's names for roots and pinners beside the model of the heap, and the comparison of the heap with it.
+//! A program's names for roots, weak roots and pinners beside the model of the heap, and the comparison of the heap with it.
 
+use std::collections::{HashMap, HashSet};
 use std::ptr::without_provenance;
 use std::sync::Weak;
 
-use linchpin::{Heap, Pinner};
+use linchpin::{Heap, Mutator, Pinner};
 use parking_lot::Mutex;
 
 use crate::model::{Id, Model, Pin};
-use crate::objects::{Any, AnyRoot, Keepers};
+use crate::objects::{Any, AnyRoot, AnyWeak, AnyWeakRoot, Keepers};
 use crate::program::{Handle, NAMES, Pick};
 use crate::token::Ledger;
 
@@ -22,6 +23,7 @@ pub(crate) struct State {
     pub(crate) model: Model,
     pub(crate) ledger: Ledger,
     pub(crate) roots: [Option<(AnyRoot, Id)>; NAMES],
+    pub(crate) weak_roots: [Option<(AnyWeakRoot, Id)>; NAMES],
     pub(crate) pinners: [NamedPinner; NAMES],
     /// What vaults own, to clear up those that keep themselves.
     pub(crate) vaults: Vec<Weak<Mutex<Keepers>>>,
@@ -33,6 +35,7 @@ impl State {
             model: Model::default(),
             ledger: Ledger::new(),
             roots: Default::default(),
+            weak_roots: Default::default(),
             pinners: Default::default(),
             vaults: Vec::new(),
         }
@@ -40,8 +43,12 @@ impl State {
 
     /// One of the names that stand for a root.
     pub(crate) fn pick_root(&self, pick: Pick) -> Option<usize> {
-        let used: Vec<usize> = (0..NAMES).filter(|&name| self.roots[name].is_some()).collect();
-        (!used.is_empty()).then(|| used[usize::from(pick) % used.len()])
+        pick_used(&self.roots, pick)
+    }
+
+    /// One of the names that stand for a weak root.
+    pub(crate) fn pick_weak_root(&self, pick: Pick) -> Option<usize> {
+        pick_used(&self.weak_roots, pick)
     }
 
     pub(crate) fn handle(&mut self, handle: &Handle) {
@@ -55,6 +62,17 @@ impl State {
             Handle::DropRoot(name) => {
                 if let Some(name) = self.pick_root(name) {
                     self.roots[name] = None;
+                }
+            }
+            Handle::CloneWeakRoot { from, to } => {
+                if let Some(from) = self.pick_weak_root(from) {
+                    let copy = self.weak_roots[from].clone();
+                    self.weak_roots[usize::from(to) % NAMES] = copy;
+                }
+            }
+            Handle::DropWeakRoot(name) => {
+                if let Some(name) = self.pick_weak_root(name) {
+                    self.weak_roots[name] = None;
                 }
             }
             Handle::Unpin(name) => {
@@ -96,6 +114,7 @@ impl State {
             let dropped = thing.tokens.clone().filter(|&token| self.ledger.drops_of(token) != 0).count();
             if live {
                 assert!(dropped == 0 && !thing.gone, "object {id} was dropped, but something leads to it");
+                assert!(!thing.dead, "something leads to object {id}, though an upgrade has failed");
             } else if dropped != 0 && dropped == thing.tokens.len() {
                 self.model.mark_gone(id);
             }
@@ -157,6 +176,8 @@ impl State {
     pub(crate) fn compare_contents(&self, heap: &Heap) {
         heap.mutate(|mu| {
             let mut seen = vec![false; self.model.things.len()];
+            let mut weak: Vec<(AnyWeak<'_>, Id)> =
+                self.weak_roots.iter().flatten().map(|(root, id)| (root.get(mu), *id)).collect();
             let mut todo: Vec<(Any<'_>, Id)> =
                 self.roots.iter().flatten().map(|(root, id)| (root.get(mu), *id)).collect();
             while let Some((any, id)) = todo.pop() {
@@ -174,9 +195,61 @@ impl State {
                         ),
                     }
                 }
+                for index in 0..thing.weak.len() {
+                    match (any.weak(mu, index), thing.weak[index]) {
+                        (Some(found), Some(id)) => weak.push((found, id)),
+                        (found, expected) => assert!(
+                            found.is_none() && expected.is_none(),
+                            "weak pointer {index} of object {id} is not the one that was stored"
+                        ),
+                    }
+                }
             }
+            self.compare_weak(mu, &weak);
         });
         self.compare_extents();
+    }
+
+    /// Compares all weak pointers with one another and with the model.
+    #[track_caller]
+    fn compare_weak<'gc>(&self, mu: &Mutator<'gc>, found: &[(AnyWeak<'gc>, Id)]) {
+        let live = self.live();
+        let (mut ids, mut weak_pointers) = (HashMap::new(), HashMap::new());
+        for &(weak, id) in found {
+            assert_eq!(*ids.entry(weak).or_insert(id), id, "weak pointers to two objects are equal");
+            assert_eq!(*weak_pointers.entry(id).or_insert(weak), weak, "two weak pointers to object {id} differ");
+            let thing = &self.model.things[id];
+            match weak.upgrade(mu) {
+                Some(any) => {
+                    assert!(!thing.gone && !thing.dead, "object {id} is dead, but could be upgraded");
+                    self.compare(any, id);
+                }
+                None => assert!(!live[id], "object {id} could not be upgraded, but something leads to it"),
+            }
+        }
+    }
+
+    /// Takes note of an upgrade, which gave `found`, of a weak pointer to `id`. What it gave must be taken in hand then.
+    #[track_caller]
+    pub(crate) fn compare_upgrade(&mut self, found: Option<Any<'_>>, id: Id) {
+        let live = self.live()[id];
+        let thing = &mut self.model.things[id];
+        match found {
+            // That nothing it leads to is dead is seen when it is in hand.
+            Some(_) => assert!(!thing.gone && !thing.dead, "object {id} is dead, but could be upgraded"),
+            None => {
+                assert!(!live, "object {id} could not be upgraded, but something leads to it");
+                thing.dead = true;
+            }
+        }
+    }
+
+    /// Objects to which something that is there has a weak pointer; each of them has one handle.
+    pub(crate) fn weakly_held(&self, live: &[bool]) -> usize {
+        let roots = self.weak_roots.iter().flatten().map(|&(_, id)| id);
+        let things = self.model.things.iter().filter(|thing| live[thing.id]);
+        let held: HashSet<Id> = roots.chain(things.flat_map(|thing| thing.weak.iter().flatten().copied())).collect();
+        held.len()
     }
 
     /// Fails unless `any` is the object `id`.
@@ -200,4 +273,10 @@ impl State {
             assert!(pair[0].0 + pair[0].1 <= pair[1].0, "two objects overlap");
         }
     }
+}
+
+/// One of the names in use.
+fn pick_used<T>(named: &[Option<T>; NAMES], pick: Pick) -> Option<usize> {
+    let used: Vec<usize> = (0..NAMES).filter(|&name| named[name].is_some()).collect();
+    (!used.is_empty()).then(|| used[usize::from(pick) % used.len()])
 }

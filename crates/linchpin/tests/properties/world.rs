@@ -193,7 +193,10 @@ impl World {
     fn compare_stats(&self, state: &State, heap: &Heap) {
         let stats = heap.stats();
         let (live, things) = (state.live(), &state.model.things);
-        assert_eq!(stats.allocated_objects, things.len() as u64);
+        // Handles of weak pointers are objects, too.
+        let handles = state.weakly_held(&live) as u64;
+        let (objects, downgrades) = (things.len() as u64, state.model.downgrades);
+        assert!((objects + handles..=objects + downgrades).contains(&stats.allocated_objects));
         assert_eq!(stats.drop_panics, 0);
         assert_eq!(stats.processors, heap.processors());
         assert!(stats.cycles > 0 && stats.live_bytes <= stats.allocated_bytes);
@@ -204,15 +207,16 @@ impl World {
             return; // What a vault kept that has been swept; the next cycle sees to it.
         }
         let alive = things.iter().filter(|thing| live[thing.id]);
-        let roots = state.roots.iter().flatten().count();
+        let roots = state.roots.iter().flatten().count() + state.weak_roots.iter().flatten().count();
         let roots_in_vaults = alive.clone().filter(|thing| thing.keeps.as_ref().is_some_and(|k| k.root.is_some()));
         assert_eq!(stats.roots, roots + roots_in_vaults.count());
-        assert_eq!(stats.allocated_objects - stats.freed_objects, alive.clone().count() as u64);
+        let objects = alive.clone().count() as u64 + handles;
+        assert_eq!(stats.allocated_objects - stats.freed_objects, objects);
         let dropped = things.iter().filter(|thing| thing.gone && thing.has_drop).count();
         assert_eq!(stats.dropped_values, dropped as u64);
         if self.only_own_cycles {
             assert_eq!(self.told.swept.load(Ordering::SeqCst), state.model.swept_pins);
-            assert_eq!(stats.live_objects, alive.clone().count() as u64);
+            assert_eq!(stats.live_objects, objects);
             assert!(stats.live_bytes >= alive.map(|thing| thing.bytes as u64).sum());
             assert!(stats.span_bytes as u64 >= stats.live_bytes);
         }
@@ -271,11 +275,11 @@ impl World {
         self.state.lock().ledger.assert_each_once();
     }
 
-    /// Drops every root and pinner, and opens the vaults that keep themselves.
+    /// Drops every root, weak root and pinner, and opens the vaults that keep themselves.
     pub(crate) fn let_go(&mut self) {
         for name in 0..NAMES as Pick {
             // What is left comes first, whatever the number.
-            for handle in [Handle::DropRoot(0), Handle::DropPinner(name)] {
+            for handle in [Handle::DropRoot(0), Handle::DropWeakRoot(0), Handle::DropPinner(name)] {
                 self.run(&Action::Handle(handle));
             }
         }
