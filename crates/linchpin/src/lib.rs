@@ -88,8 +88,8 @@ pub use builder::HeapBuilder;
 pub use cleanup::Cleanup;
 pub use error::{AllocError, BuildError, OutOfMemory, SettingError};
 pub use gc::{
-    Gc, GcCell, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard, Interner, Object, Root,
-    Weak, WeakCell, WeakMap, WeakRoot,
+    DynObject, Gc, GcCell, GcDyn, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard,
+    HeaderSlice, Interner, Object, Root, Weak, WeakCell, WeakMap, WeakRoot,
 };
 pub use heap::Heap;
 pub use long_mutations::LongMutation;

@@ -1,8 +1,12 @@
 //! What a mutation can do.
 
+use std::alloc::Layout;
+use std::fmt::{self, Write};
 use std::marker::PhantomData;
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
+
+use smallvec::SmallVec;
 
 use crate::collector::NoThread;
 use crate::error::{AllocError, OutOfMemory};
@@ -394,6 +398,27 @@ impl<'gc> Mutator<'gc> {
         unsafe { Gc::from_start(bytes.start()) }
     }
 
+    /// Allocates a string of what is formatted.
+    ///
+    /// ```
+    /// # let heap = linchpin::Heap::new();
+    /// heap.mutate(|mu| assert_eq!(&*mu.alloc_fmt(format_args!("{} and {}", 1, 2)), "1 and 2"));
+    /// ```
+    ///
+    /// # Panics
+    /// As [`alloc`](Self::alloc); and if a formatting implementation returns an error, as `format!` does.
+    pub fn alloc_fmt(&self, arguments: fmt::Arguments<'_>) -> Gc<'gc, str> {
+        if let Some(text) = arguments.as_str() {
+            return self.alloc_str(text);
+        }
+        // The length must be known first.
+        let mut text = Text::default();
+        text.write_fmt(arguments).expect("a formatting implementation returned an error");
+        let bytes = self.alloc_slice_copy(&text.0);
+        // SAFETY: the object holds the bytes of whole `str`s, one after another, laid out alike.
+        unsafe { Gc::from_start(bytes.start()) }
+    }
+
     /// Allocates a buffer of zeros and lets `fill` change it before it is shared; returns what `fill` returns, too.
     ///
     /// ```
@@ -438,12 +463,22 @@ impl<'gc> Mutator<'gc> {
         Ok((unsafe { Gc::from_start(start) }, outcome))
     }
 
+    /// A fresh object of a type whose size varies; `None` stands for one that no address space could hold.
+    pub(crate) fn reserve_layout(
+        &self,
+        info: &'static TypeInfo,
+        layout: Option<Layout>,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
+        let layout = layout.ok_or_else(|| self.no_room_for(usize::MAX))?;
+        assert!(layout.align() <= SPAN_BYTES, "linchpin: an alignment above 64 KiB is not supported");
+        let place = Place::of_slice(info, layout.size(), layout.align());
+        self.reserve(place).ok_or_else(|| self.no_room_for(layout.size()))
+    }
+
     /// A fresh slice object of length 0 with room for `length` elements.
     fn reserve_slice<T: Trace>(&self, length: usize) -> Result<NonNull<u8>, OutOfMemory> {
         const { assert!(align_of::<T>() <= SPAN_BYTES, "an alignment above 64 KiB is not supported") };
-        let layout = slice::layout_of_slice::<T>(length).ok_or_else(|| self.no_room_for(usize::MAX))?;
-        let place = Place::of_slice(<[T] as Object>::INFO, layout.size(), layout.align());
-        let start = self.reserve(place).ok_or_else(|| self.no_room_for(layout.size()))?;
+        let start = self.reserve_layout(<[T] as Object>::INFO, slice::layout_of_slice::<T>(length))?;
         // SAFETY: the slot is fresh and large enough for a header.
         unsafe { slice::set_length(start, 0) };
         Ok(start)
@@ -472,6 +507,17 @@ impl<'gc> Mutator<'gc> {
     #[inline(always)]
     pub fn pin_count<T: ?Sized + Object>(&self, gc: Gc<'gc, T>) -> u32 {
         self.core().memory.region.pin_counter(gc.start().addr().get()).count()
+    }
+}
+
+/// Text that is being formatted; on the stack, if it is short.
+#[derive(Default)]
+struct Text(SmallVec<[u8; 256]>);
+
+impl Write for Text {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.0.extend_from_slice(part.as_bytes());
+        Ok(())
     }
 }
 

@@ -1,12 +1,16 @@
 //! Pointers: [`Gc`], [`GcCell`], [`Root`], and what they may point to; locks around contents that hold pointers; weak pointers.
 
 mod cell;
+mod dynamic;
+mod header;
 pub(crate) mod lock;
 mod root;
 pub(crate) mod root_table;
 pub(crate) mod slice;
 pub(crate) mod weak;
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -16,6 +20,8 @@ use std::ptr::NonNull;
 use crate::trace::{Inspector, Trace, Tracer, TypeInfo};
 
 pub use cell::GcCell;
+pub use dynamic::{DynObject, GcDyn};
+pub use header::HeaderSlice;
 pub use lock::{GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard};
 pub use root::Root;
 pub use weak::{Interner, Weak, WeakCell, WeakMap, WeakRoot};
@@ -176,6 +182,35 @@ impl<T: ?Sized + Object + PartialEq> PartialEq for Gc<'_, T> {
 }
 
 impl<T: ?Sized + Object + Eq> Eq for Gc<'_, T> {}
+
+impl<T: ?Sized + Object + PartialOrd> PartialOrd for Gc<'_, T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (**self).partial_cmp(&**other)
+    }
+}
+
+impl<T: ?Sized + Object + Ord> Ord for Gc<'_, T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+/// As it is equal, ordered and hashed like what it leads to: so a map with keys `Gc<str>` can be asked for a `str`.
+impl<T: ?Sized + Object> Borrow<T> for Gc<'_, T> {
+    fn borrow(&self) -> &T {
+        self
+    }
+}
+
+impl<'gc, T: Trace + 'gc> IntoIterator for Gc<'gc, [T]> {
+    type Item = &'gc T;
+    type IntoIter = std::slice::Iter<'gc, T>;
+
+    /// The elements of a slice, by references that are good for the whole mutation.
+    fn into_iter(self) -> Self::IntoIter {
+        self.as_ref().iter()
+    }
+}
 
 impl<T: ?Sized + Object + Hash> Hash for Gc<'_, T> {
     fn hash<H: Hasher>(&self, state: &mut H) {

@@ -10,7 +10,7 @@ use std::panic::resume_unwind;
 use std::ptr::NonNull;
 
 use super::Object;
-use crate::panics::{caught, discard};
+use crate::panics::{Payload, caught, discard};
 use crate::trace::{Trace, Tracer, TypeInfo};
 
 #[repr(C)]
@@ -115,15 +115,22 @@ pub(crate) unsafe fn trace_elements<T: Trace>(start: NonNull<u8>, tracer: &mut T
     }
 }
 
-/// Drops a slice object's elements, each of them once. If some panic, the first of the panics goes on when all are dropped;
-/// to drop the slice as a whole would end the process at the second.
+/// Drops a slice object's elements.
 pub(crate) unsafe fn drop_elements<T>(start: NonNull<u8>) {
     // SAFETY: the sweeper calls this once for a dead, initialised slice object of `T`s.
-    let slice = unsafe { slice_at::<T>(start) };
+    unsafe { drop_each(slice_at::<T>(start)) }
+}
+
+/// Drops elements, each of them once. If some panic, the first of the panics goes on when all are dropped; to drop the slice as a whole
+/// would end the process at the second.
+///
+/// # Safety
+/// They are initialised, and nobody reaches them any more.
+pub(crate) unsafe fn drop_each<T>(slice: NonNull<[T]>) {
     let mut next = 0;
-    let mut first_panic = None;
+    let mut outcome = Ok(());
     while next != slice.len() {
-        let outcome = caught(|| {
+        let this = caught(|| {
             while next != slice.len() {
                 let element = next;
                 next += 1;
@@ -131,14 +138,27 @@ pub(crate) unsafe fn drop_elements<T>(start: NonNull<u8>) {
                 unsafe { slice.cast::<T>().add(element).drop_in_place() };
             }
         });
-        if let Err(payload) = outcome {
-            match first_panic {
-                None => first_panic = Some(payload),
-                Some(_) => discard(payload),
-            }
-        }
+        outcome = first_of(outcome, this);
     }
-    if let Some(payload) = first_panic {
+    resume_first(outcome, Ok(()));
+}
+
+/// The first panic of two; another one goes no further.
+fn first_of(first: Result<(), Payload>, second: Result<(), Payload>) -> Result<(), Payload> {
+    match (first, second) {
+        (Err(payload), second) => {
+            if let Err(another) = second {
+                discard(another);
+            }
+            Err(payload)
+        }
+        (Ok(()), second) => second,
+    }
+}
+
+/// Lets the first panic of two go on.
+pub(crate) fn resume_first(first: Result<(), Payload>, second: Result<(), Payload>) {
+    if let Err(payload) = first_of(first, second) {
         resume_unwind(payload);
     }
 }

@@ -51,6 +51,17 @@ impl TypeInfo {
         }
     }
 
+    /// The constant for objects of another form, which knows how to look at them.
+    pub(crate) const fn of_parts(
+        layout: Layout,
+        trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
+        drop: Option<unsafe fn(NonNull<u8>)>,
+        inspect: unsafe fn(NonNull<u8>, &mut Inspector<'_>),
+        name: fn() -> &'static str,
+    ) -> Self {
+        Self { layout, trace, drop, inspect: Some(inspect), is_slice: false, name }
+    }
+
     /// The constant for plain types of a size class.
     const fn of_plain(class: usize) -> Self {
         let layout = match Layout::from_size_align(size_class::slot_bytes(class), GRANULE) {
