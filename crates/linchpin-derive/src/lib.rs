@@ -1,5 +1,7 @@
 //! `#[derive(Trace)]` for the `linchpin` garbage-collected heap; see `linchpin::Trace`.
 
+mod tagged;
+
 use proc_macro::TokenStream;
 use proc_macro2::{Span, TokenStream as Tokens};
 use quote::quote;
@@ -20,6 +22,13 @@ use syn::{
 pub fn derive_trace(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand(&input).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// Derives `linchpin::Tagged` for an enum: its values fit into one word.
+#[proc_macro_derive(Tagged)]
+pub fn derive_tagged(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    tagged::expand(&input).unwrap_or_else(Error::into_compile_error).into()
 }
 
 fn expand(input: &DeriveInput) -> Result<Tokens, Error> {

@@ -89,7 +89,7 @@ pub use cleanup::Cleanup;
 pub use error::{AllocError, BuildError, OutOfMemory, SettingError};
 pub use gc::{
     DynObject, Gc, GcCell, GcDyn, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard,
-    HeaderSlice, Interner, Object, Root, Weak, WeakCell, WeakMap, WeakRoot,
+    HeaderSlice, Interner, Object, Payload, Root, Tagged, TaggedCell, Weak, WeakCell, WeakMap, WeakRoot,
 };
 pub use heap::Heap;
 pub use long_mutations::LongMutation;
@@ -104,11 +104,17 @@ pub use verify::findings::{FindingKind, VerifyFinding};
 pub use verify::settings::{DebugSettings, Verify};
 
 #[doc(hidden)]
+pub use gc::tagged;
+#[doc(hidden)]
 pub use trace::{Inspector, MustNotImplementDrop, TypeInfo};
 
 /// Derives [`Trace`](trait@Trace) for a struct or an enum. See the trait.
 #[cfg(feature = "derive")]
 pub use linchpin_derive::Trace;
+
+/// Derives [`Tagged`](trait@Tagged) for an enum. See the trait.
+#[cfg(feature = "derive")]
+pub use linchpin_derive::Tagged;
 
 /// The README's example, as a test.
 #[cfg(doctest)]

@@ -275,7 +275,7 @@ struct Bomb(Counted);
 
 impl Drop for Bomb {
     fn drop(&mut self) {
-        assert!(self.0.entry() % 2 != 0, "a value that panics when it is dropped");
+        assert!(!self.0.entry().is_multiple_of(2), "a value that panics when it is dropped");
     }
 }
 

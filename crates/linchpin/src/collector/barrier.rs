@@ -26,20 +26,8 @@ impl Mutator<'_> {
         expected: *mut u8,
         new: *mut u8,
     ) -> Result<*mut u8, *mut u8> {
-        if let Some(old) = NonNull::new(expected) {
-            // SAFETY: the caller's promise.
-            unsafe { self.shade(old) };
-        }
-        // Acquire and release: pairs with the changes of the field before and the loads after.
-        let outcome = field.compare_exchange(expected, new, ordering!(AcqRel, "barrier.replace"), Ordering::Acquire);
-        if outcome.is_ok()
-            && self.mode() == Mode::Arm
-            && let Some(new) = NonNull::new(new)
-        {
-            // SAFETY: the caller's promise.
-            unsafe { self.shade(new) };
-        }
-        outcome
+        // SAFETY: the caller's promise; a pointer is its own target.
+        unsafe { self.replace_word_marking(field, expected, new, as_it_is) }
     }
 
     /// Puts `new` into a pointer field or a root of this heap, with the barrier; returns what it replaced.
@@ -47,14 +35,63 @@ impl Mutator<'_> {
     /// # Safety
     /// A cycle marks, and the mutation has `new` in hand (if it is not null).
     pub(crate) unsafe fn swap_marking(&self, field: &AtomicPtr<u8>, new: *mut u8) -> *mut u8 {
+        // SAFETY: the caller's promise; a pointer is its own target.
+        unsafe { self.swap_word_marking(field, new, as_it_is) }
+    }
+
+    /// As [`replace_marking`](Self::replace_marking), for a field of words that may have a pointer in them.
+    ///
+    /// # Safety
+    /// A cycle marks, and the mutation has what `new` and `expected` lead to in hand, which `target` tells: the start of an object
+    /// of this heap, for each word that the field may hold.
+    pub(crate) unsafe fn replace_word_marking(
+        &self,
+        field: &AtomicPtr<u8>,
+        expected: *mut u8,
+        new: *mut u8,
+        target: unsafe fn(*mut u8) -> Option<NonNull<u8>>,
+    ) -> Result<*mut u8, *mut u8> {
+        // SAFETY: the caller's promise.
+        if let Some(old) = unsafe { target(expected) } {
+            // SAFETY: the caller's promise.
+            unsafe { self.shade(old) };
+        }
+        // Acquire and release: pairs with the changes of the field before and the loads after.
+        let outcome = field.compare_exchange(expected, new, ordering!(AcqRel, "barrier.replace"), Ordering::Acquire);
+        if outcome.is_ok()
+            && self.mode() == Mode::Arm
+            // SAFETY: the caller's promise.
+            && let Some(new) = unsafe { target(new) }
+        {
+            // SAFETY: the caller's promise.
+            unsafe { self.shade(new) };
+        }
+        outcome
+    }
+
+    /// As [`swap_marking`](Self::swap_marking), for a field of words that may have a pointer in them.
+    ///
+    /// # Safety
+    /// A cycle marks, the mutation has in hand what `new` leads to, and `target` is as above.
+    pub(crate) unsafe fn swap_word_marking(
+        &self,
+        field: &AtomicPtr<u8>,
+        new: *mut u8,
+        target: unsafe fn(*mut u8) -> Option<NonNull<u8>>,
+    ) -> *mut u8 {
         // Acquire: pairs with the release of the change that put it there.
         let mut expected = field.load(Ordering::Acquire);
         loop {
             // SAFETY: the caller's promise; what was loaded from a field is in hand.
-            match unsafe { self.replace_marking(field, expected, new) } {
+            match unsafe { self.replace_word_marking(field, expected, new, target) } {
                 Ok(old) => return old,
                 Err(held) => expected = held,
             }
         }
     }
+}
+
+/// The target of a pointer: it itself.
+unsafe fn as_it_is(pointer: *mut u8) -> Option<NonNull<u8>> {
+    NonNull::new(pointer)
 }

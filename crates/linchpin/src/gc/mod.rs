@@ -7,6 +7,7 @@ pub(crate) mod lock;
 mod root;
 pub(crate) mod root_table;
 pub(crate) mod slice;
+pub mod tagged;
 pub(crate) mod weak;
 
 use std::borrow::Borrow;
@@ -24,6 +25,7 @@ pub use dynamic::{DynObject, GcDyn};
 pub use header::HeaderSlice;
 pub use lock::{GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard};
 pub use root::Root;
+pub use tagged::{Payload, Tagged, TaggedCell};
 pub use weak::{Interner, Weak, WeakCell, WeakMap, WeakRoot};
 
 /// The brand of a heap access: a lifetime that unifies with no other.
