@@ -1,7 +1,7 @@
 //! Barrier buffers that are handed over, and pins that a cycle finds, at moments that a test from outside cannot arrange.
 
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::protocol_tests::mutate_in;
@@ -190,6 +190,46 @@ fn whatever_is_unpinned_while_a_cycle_marks_survives() {
     });
     assert_eq!(Arc::strong_count(&alive), 3, "what was unpinned was dropped, though fields lead to it");
     drop(kept);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+/// What is born in `Arm` is traced, also where its slot is the next one of a run that was begun in `Off`: here it is all that
+/// leads to what a mutation still in `Off` has unlinked without a word.
+#[test]
+fn what_a_newborn_of_arm_leads_to_survives() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let witness = Arc::clone(&alive);
+    let only_root: Mutex<Option<Root<Arc<()>>>> = Mutex::new(Some(heap.mutate(|mu| mu.root(mu.alloc(witness)))));
+    let (in_off, off_entered) = channel();
+    let (in_arm, arm_entered) = channel();
+    let (unlinked, has_unlinked) = channel();
+    let new: Root<Parent<'static>> = thread::scope(|scope| {
+        let (heap, only_root) = (&heap, &only_root);
+        scope.spawn(move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Off);
+                in_off.send(()).unwrap();
+                arm_entered.recv().unwrap();
+                drop(only_root.lock().unwrap().take());
+                unlinked.send(()).unwrap();
+            });
+        });
+        off_entered.recv().unwrap();
+        // Begins the run, on the other processor.
+        heap.mutate(|mu| _ = mu.alloc(Parent { child: mu.alloc(Arc::new(())) }));
+        scope.spawn(move || heap.collect());
+        mutate_in(heap, Mode::Arm, |mu| {
+            let child = only_root.lock().unwrap().as_ref().unwrap().get(mu);
+            in_arm.send(()).unwrap();
+            has_unlinked.recv().unwrap();
+            mu.root(mu.alloc(Parent { child }))
+        })
+    });
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 2, "the child of a living parent was dropped");
+    drop(new);
     heap.collect();
     assert_eq!(Arc::strong_count(&alive), 1);
 }

@@ -3,12 +3,12 @@
 use std::thread;
 
 use super::acquire::{MAX_PROCESSORS, check_count};
-use super::phase::Status;
+use super::phase::{Mode, Status};
 use super::thread::current_processor;
-use super::{BARRIER_BUFFER, Processor};
+use super::{BARRIER_BUFFER, Holding, Processor};
 use crate::collector::queue::Grey;
 use crate::error::BuildError;
-use crate::{DebugSettings, Heap};
+use crate::{DebugSettings, Heap, Pinner};
 
 /// The numbered ones of a heap, whose collector has no business.
 fn numbered(heap: &Heap) -> Vec<&Processor> {
@@ -139,6 +139,20 @@ fn a_processor_within_the_limit_is_not_retired() {
     assert_eq!(second.state().status(), Status::Idle);
 }
 
+/// A processor that was retired is in use again, in the phase of the time, when there may be as many.
+#[test]
+fn a_retired_processor_comes_back() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    heap.set_processors(1).unwrap();
+    let second = numbered(&heap)[1];
+    assert_eq!(second.state().status(), Status::Retired);
+    heap.collect();
+    heap.set_processors(2).unwrap();
+    assert_eq!((second.state().status(), second.state().phase()), (Status::Idle, heap.core().processors.phase()));
+    let holding = second.try_take(Status::Running).unwrap();
+    assert_eq!(holding.local().phase.get(), heap.core().processors.phase());
+}
+
 /// The end of a heap holds all its processors, but for those that are retired.
 #[test]
 fn whatever_is_in_use_can_be_held() {
@@ -166,5 +180,56 @@ fn grey_objects_are_handed_over_by_the_bufferful() {
         note();
         assert_eq!(core.queue.take().expect("a batch").len(), BARRIER_BUFFER);
         assert!(core.queue.is_empty());
+    });
+}
+
+/// The fast way into a mutation is for a processor that is idle and has answered every handshake.
+#[test]
+fn an_idle_processor_is_taken_in_its_own_phase_only() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let only = numbered(&heap)[0];
+    let phase = heap.core().processors.phase();
+    assert!(!only.try_run_in(phase.repeated()));
+    assert!(only.try_run_in(phase));
+    assert!(!only.try_run_in(phase), "it is taken");
+    // SAFETY: this thread took it, and has no other evidence.
+    drop(unsafe { Holding::of(only) });
+}
+
+/// What a processor keeps for later stays with it while a cycle marks, and goes in the last handshake.
+#[test]
+fn only_the_handshake_to_off_empties_a_processor() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    heap.mutate(|mu| _ = Pinner::new().pin(mu, mu.alloc(0_u64)));
+    let (core, only) = (heap.core(), numbered(&heap)[0]);
+    let keeps_its_inner_pinner = |mode| {
+        let phase = core.processors.change_phase(|phase| phase.next(mode, phase.colour()));
+        let holding = only.try_take(Status::Running).unwrap();
+        holding.answer_running(core, phase);
+        !holding.local().pinner_cache_is_empty()
+    };
+    let modes = [Mode::Off, Mode::Arm, Mode::Mark, Mode::Close, Mode::Off];
+    assert_eq!(modes.map(keeps_its_inner_pinner), [true, true, true, true, false]);
+}
+
+#[test]
+fn every_third_allocation_is_time_to_collect() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    heap.mutate(|mu| {
+        let is_time = [(); 7].map(|()| mu.local().is_time_to_collect(3));
+        assert_eq!(is_time, [false, false, true, false, false, true, false]);
+    });
+}
+
+#[test]
+fn the_pacer_is_told_of_each_byte_once() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    heap.mutate(|mu| {
+        let local = mu.local();
+        let told = [100, 0, 50, 7].map(|bytes| {
+            local.runs.count_large(bytes);
+            local.unreported_bytes()
+        });
+        assert_eq!(told, [100, 0, 50, 7]);
     });
 }
