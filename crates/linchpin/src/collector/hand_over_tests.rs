@@ -4,8 +4,12 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use super::cycle::Cycle;
 use super::protocol_tests::mutate_in;
-use crate::processor::phase::Mode;
+use super::queue::Grey;
+use super::workers::Workers;
+use crate::processor::phase::{Mode, colour_of_cycle};
+use crate::sync::Ordering;
 use crate::{DebugSettings, Gc, GcCell, Heap, Pinner, Root, Trace};
 
 type Slot<'gc> = GcCell<'gc, Arc<()>>;
@@ -269,5 +273,29 @@ fn whatever_is_shaded_on_the_spare_is_traced() {
     assert_eq!(Arc::strong_count(&alive), 2, "the child of a living parent was dropped");
     drop(new);
     heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+/// A batch that comes when marking has run out of work, and before the closing round, is traced, though the round brings
+/// nothing.
+#[test]
+fn what_comes_before_the_closing_round_is_traced() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let alive = Arc::new(());
+    let parent = heap.mutate(|mu| mu.alloc(Parent { child: mu.alloc(Arc::clone(&alive)) }).start());
+    let core = heap.core();
+    let workers = Workers::none();
+    let mut cycle = Cycle::begin(core, &workers);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    // Nothing leads to the parent. It is shaded as a barrier does it.
+    core.memory.region.mark(parent.addr().get()).store(colour_of_cycle(1), Ordering::Relaxed);
+    core.queue.push(vec![Grey(parent)]);
+    cycle.close();
+    assert!(core.queue.is_empty());
+    cycle.switch_off();
+    cycle.sweep();
+    assert_eq!(Arc::strong_count(&alive), 2, "the child of a grey parent was dropped");
+    drop(heap);
     assert_eq!(Arc::strong_count(&alive), 1);
 }

@@ -236,6 +236,22 @@ mod tests {
         assert_eq!(counter.local.load(Ordering::Relaxed), owner.0, "the local half is the owner's");
     }
 
+    /// A reader would not notice a pin that comes and goes between two looks at the shared half, were it not for the version.
+    #[test]
+    fn a_change_there_and_back_leaves_a_trace() {
+        let counter = PinCounter::default();
+        counter.pin(A).unwrap();
+        let shared = || counter.shared.load(Ordering::Relaxed);
+        let mut seen = vec![shared()];
+        for _ in 0..3 {
+            counter.pin(B).unwrap();
+            counter.unpin(B);
+            assert_eq!(counter.count(), 1);
+            assert!(!seen.contains(&shared()));
+            seen.push(shared());
+        }
+    }
+
     /// `Pinner::pin` names the number.
     #[test]
     fn an_object_takes_four_million_pins() {

@@ -2,11 +2,12 @@
 
 use std::thread;
 
-use crate::Heap;
 use crate::collector::cycle::Cycle;
 use crate::collector::workers::Workers;
+use crate::heap::Core;
 use crate::memory::sweep::Memory;
 use crate::processor::phase::Mode;
+use crate::{Gc, Heap, Root};
 
 /// Runs `check` on the memory of a heap with one object, alive or dead, in a cycle whose sweep has been opened and not begun.
 fn with_an_open_sweep(keep: bool, check: impl FnOnce(&Memory, u64)) {
@@ -14,6 +15,12 @@ fn with_an_open_sweep(keep: bool, check: impl FnOnce(&Memory, u64)) {
     let root = heap.mutate(|mu| mu.root(mu.alloc(7_u64)));
     let _root = keep.then_some(root);
     let core = heap.core();
+    let number = open_a_sweep(core);
+    check(&core.memory, number);
+}
+
+/// Marks, and opens the sweep; returns the number of the cycle.
+fn open_a_sweep(core: &Core) -> u64 {
     let workers = Workers::none();
     let mut cycle = Cycle::begin(core, &workers);
     cycle.take_the_snapshot();
@@ -22,7 +29,7 @@ fn with_an_open_sweep(keep: bool, check: impl FnOnce(&Memory, u64)) {
     cycle.switch_off();
     let number = core.memory.marked_cycle();
     core.memory.open_sweep(number);
-    check(&core.memory, number);
+    number
 }
 
 /// What a processor has taken to sweep belongs to the cycle, too: it does not end before.
@@ -63,4 +70,31 @@ fn a_processor_sweeps_what_it_needs() {
         memory.sweep_all(number);
         assert!(!memory.is_sweep_pending());
     });
+}
+
+/// A span in which everything lives has no room, whoever has swept it.
+#[test]
+fn a_full_span_is_offered_to_nobody() {
+    for swept_before in [true, false] {
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let (memory, region) = (&heap.core().memory, &heap.core().memory.region);
+        let mut full = None;
+        let _roots: Vec<Root<u64>> = heap.mutate(|mu| {
+            let first = mu.alloc(0_u64);
+            let unit = region.unit_of(Gc::as_ptr(first).addr());
+            full = Some(unit);
+            let others = (1..region.span(unit).slots()).map(|_| mu.alloc(0_u64));
+            std::iter::once(first).chain(others).map(|object| mu.root(object)).collect()
+        });
+        let number = open_a_sweep(heap.core());
+        if swept_before {
+            memory.sweep_all(number);
+        }
+        let classes = memory.classes.all();
+        let class = classes.iter().find(|class| class.slot_bytes() != 0).expect("the objects have a class");
+        let taken = memory.take_span(class, Mode::Off).expect("the region is not full");
+        assert!(taken.fresh && Some(taken.unit) != full);
+        class.give_back(taken.unit, true);
+        memory.sweep_all(number);
+    }
 }
