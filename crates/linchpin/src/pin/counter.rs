@@ -202,6 +202,7 @@ mod tests {
             assert_eq!(counter.count(), count);
         }
         assert_eq!(counter.shared.load(Ordering::Relaxed), 0);
+        assert!(counter.is_touched(), "it has an owner, who pins without a look at others");
         counter.reset();
     }
 
@@ -250,6 +251,14 @@ mod tests {
             assert!(!seen.contains(&shared()));
             seen.push(shared());
         }
+    }
+
+    #[test]
+    fn a_counter_shows_its_count_and_its_halves() {
+        let counter = PinCounter::default();
+        counter.pin(A).unwrap();
+        counter.pin(B).unwrap();
+        assert_eq!(format!("{counter:?}"), "2 (local 0x200001, shared 0x1000001)");
     }
 
     /// `Pinner::pin` names the number.
