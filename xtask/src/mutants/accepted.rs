@@ -51,6 +51,7 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("collector/cycle.rs: replace - with + in handshake", SPEED),
     ("collector/cycle.rs: replace - with / in handshake", SPEED),
     ("collector/cycle.rs: replace += with *= in handshake", SPEED),
+    ("gc/cell.rs: replace GcCell<'gc, T>::null -> Self with Default::default() (2)", LOOM_ONLY),
     ("gc/lock/mod.rs: replace Traced::never -> Self with Default::default() (2)", LOOM_ONLY),
     ("gc/lock/mod.rs: replace Traced::is_due -> bool with true", SHADES_MORE),
     ("gc/lock/mod.rs: replace && with || in after_change (2)", SHADES_MORE),
