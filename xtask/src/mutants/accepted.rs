@@ -49,8 +49,8 @@ const ACCEPTED: &[(&str, &str)] = &[
     ),
     (
         "collector/cycle.rs: delete ! in handshake",
-        "answers again for who has answered already, which hands over nothing: speed; and who is beyond a limit that was lowered \
-         meanwhile is retired in the next handshake",
+        "answers again for who has answered already, and is idle: speed; and who is beyond a limit that was lowered meanwhile is \
+         retired in the next handshake",
     ),
     ("gc/cell.rs: replace GcCell<'gc, T>::null -> Self with Default::default() (2)", LOOM_ONLY),
     ("gc/lock/mod.rs: replace Traced::never -> Self with Default::default() (2)", LOOM_ONLY),
