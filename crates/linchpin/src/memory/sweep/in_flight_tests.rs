@@ -1,5 +1,6 @@
 //! Sweeps by processors, beside that of the collector.
 
+use std::cell::Cell;
 use std::thread;
 
 use crate::collector::cycle::Cycle;
@@ -7,6 +8,7 @@ use crate::collector::workers::Workers;
 use crate::heap::Core;
 use crate::memory::sweep::Memory;
 use crate::processor::phase::Mode;
+use crate::processor::thread::Sweeping;
 use crate::{Gc, Heap, Root};
 
 /// Runs `check` on the memory of a heap with one object, alive or dead, in a cycle whose sweep has been opened and not begun.
@@ -97,4 +99,29 @@ fn a_full_span_is_offered_to_nobody() {
         class.give_back(taken.unit, true);
         memory.sweep_all(number);
     }
+}
+
+/// A full region is looked at again while a sweep is pending that may find room, by whoever that sweep does not wait for.
+#[test]
+fn only_a_pending_sweep_is_waited_for() {
+    // How often it is tried, if there is room from the third time on.
+    let tries = |memory: &Memory, mode| {
+        let tries = Cell::new(0_u32);
+        let taken = memory.patiently(mode, || {
+            tries.set(tries.get() + 1);
+            (tries.get() >= 3).then_some(())
+        });
+        assert_eq!(taken.is_some(), tries.get() >= 3);
+        tries.get()
+    };
+    with_an_open_sweep(true, |memory, number| {
+        assert_eq!(tries(memory, Mode::Off), 3);
+        assert_eq!([Mode::Arm, Mode::Mark, Mode::Close].map(|mode| tries(memory, mode)), [1; 3]);
+        {
+            let _this_thread_sweeps = Sweeping::begin(memory.heap);
+            assert_eq!(tries(memory, Mode::Off), 1);
+        }
+        memory.sweep_all(number);
+        assert_eq!(tries(memory, Mode::Off), 1);
+    });
 }
