@@ -56,22 +56,24 @@ fn a_cycle_waits_for_sweeps_in_flight() {
     });
 }
 
-/// As soon as the sweep is open, a processor that needs room sweeps for itself.
+/// As soon as the sweep is open, a processor that needs room sweeps for itself, and uses what it finds beside the living.
 #[test]
 fn a_processor_sweeps_what_it_needs() {
-    with_an_open_sweep(false, |memory, number| {
-        let classes = memory.classes.all();
-        let (unit, class) = classes
-            .iter()
-            .find_map(|class| class.listed().unswept.first().map(|&unit| (unit as usize, class)))
-            .expect("the object lay in some span");
-        let taken = memory.take_span(class, Mode::Off).expect("there is room");
-        assert_eq!(taken.unit, unit, "the span of what has died");
-        assert!(taken.fresh, "nothing lives there");
-        class.give_back(unit, true);
-        memory.sweep_all(number);
-        assert!(!memory.is_sweep_pending());
-    });
+    for keep in [false, true] {
+        with_an_open_sweep(keep, |memory, number| {
+            let classes = memory.classes.all();
+            let (unit, class) = classes
+                .iter()
+                .find_map(|class| class.listed().unswept.first().map(|&unit| (unit as usize, class)))
+                .expect("the object lies in some span");
+            let taken = memory.take_span(class, Mode::Off).expect("there is room");
+            assert_eq!(taken.unit, unit, "the span of the object");
+            assert_eq!(taken.fresh, !keep, "whether anything lives there");
+            class.give_back(unit, true);
+            memory.sweep_all(number);
+            assert!(!memory.is_sweep_pending());
+        });
+    }
 }
 
 /// A span in which everything lives has no room, whoever has swept it.
