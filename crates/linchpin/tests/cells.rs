@@ -36,6 +36,9 @@ fn load_gives_what_was_stored() {
         assert_eq!(*slot.held.load().expect("it was stored"), Triple::of(2));
         slot.held.store(mu, None);
         assert!(slot.held.load().is_none());
+        slot.held.store(mu, one);
+        slot.held.clear(mu);
+        assert!(slot.held.load().is_none());
 
         let filled = mu.alloc(Slot { held: GcCell::new(one) });
         assert!(filled.held.load().is_some_and(|held| Gc::ptr_eq(held, one)));

@@ -143,8 +143,8 @@ impl<'a> Cycle<'a> {
 pub(crate) fn handshake(core: &Core, mode: Mode, colour: u8) {
     core.delay_handshake();
     let phase = core.processors.change_phase(|phase| phase.next(mode, colour));
-    let (mut attempt, mut wait) = (0_u32, None::<Wait<'_>>);
-    loop {
+    let mut wait = None::<Wait<'_>>;
+    for looks in 0_u64.. {
         let mut all_answered = true;
         for processor in core.processors.all() {
             let state = processor.state();
@@ -170,15 +170,19 @@ pub(crate) fn handshake(core: &Core, mode: Mode, colour: u8) {
         }
         // A mutation is in the way.
         wait.get_or_insert_with(|| Wait::begin(core, phase)).look();
-        // Where threads share a core, to sleep, however shortly, is better than to yield: who yields waits for the others' whole
-        // time slices (measured: 4 ms a handshake), while who wakes up goes first.
-        if attempt < 4 {
-            spin_briefly();
-        } else {
-            thread::sleep(Duration::from_micros(10 << (attempt - 4).min(5)));
+        match pause_after(looks) {
+            None => spin_briefly(),
+            Some(pause) => thread::sleep(pause),
         }
-        attempt += 1;
     }
+}
+
+/// How long to sleep after so many looks in vain, and one more; `None` if it is too soon for that.
+///
+/// Where threads share a core, to sleep, however shortly, is better than to yield: who yields waits for the others' whole time
+/// slices (measured: 4 ms a handshake), while who wakes up goes first.
+fn pause_after(looks: u64) -> Option<Duration> {
+    looks.checked_sub(4).map(|more| Duration::from_micros(10 << more.min(5)))
 }
 
 /// Lowers the flag of every span that may hold pins; returns those spans.
@@ -234,5 +238,16 @@ fn visit_pins(core: &Core, taken: Vec<usize>, tracer: &mut Tracer<'_>) {
                 tracer.visit_root(region.pointer(address));
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    #[test]
+    fn the_collector_sleeps_longer_and_longer_up_to_a_bound() {
+        let pauses = [0, 3, 4, 5, 6, 8, 9, 10, u32::MAX].map(super::pause_after);
+        let microseconds = pauses.map(|pause| pause.map(|pause| pause.as_micros()));
+        let expected = [None, None, Some(10), Some(20), Some(40), Some(160), Some(320), Some(320), Some(320)];
+        assert_eq!(microseconds, expected);
     }
 }

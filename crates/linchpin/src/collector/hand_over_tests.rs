@@ -1,11 +1,15 @@
 //! Barrier buffers that are handed over, and pins that a cycle finds, at moments that a test from outside cannot arrange.
 
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
+use super::cycle::Cycle;
 use super::protocol_tests::mutate_in;
-use crate::processor::phase::Mode;
+use super::queue::Grey;
+use super::workers::Workers;
+use crate::processor::phase::{Mode, colour_of_cycle};
+use crate::sync::Ordering;
 use crate::{DebugSettings, Gc, GcCell, Heap, Pinner, Root, Trace};
 
 type Slot<'gc> = GcCell<'gc, Arc<()>>;
@@ -194,6 +198,46 @@ fn whatever_is_unpinned_while_a_cycle_marks_survives() {
     assert_eq!(Arc::strong_count(&alive), 1);
 }
 
+/// What is born in `Arm` is traced, also where its slot is the next one of a run that was begun in `Off`: here it is all that
+/// leads to what a mutation still in `Off` has unlinked without a word.
+#[test]
+fn what_a_newborn_of_arm_leads_to_survives() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let alive = Arc::new(());
+    let witness = Arc::clone(&alive);
+    let only_root: Mutex<Option<Root<Arc<()>>>> = Mutex::new(Some(heap.mutate(|mu| mu.root(mu.alloc(witness)))));
+    let (in_off, off_entered) = channel();
+    let (in_arm, arm_entered) = channel();
+    let (unlinked, has_unlinked) = channel();
+    let new: Root<Parent<'static>> = thread::scope(|scope| {
+        let (heap, only_root) = (&heap, &only_root);
+        scope.spawn(move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Off);
+                in_off.send(()).unwrap();
+                arm_entered.recv().unwrap();
+                drop(only_root.lock().unwrap().take());
+                unlinked.send(()).unwrap();
+            });
+        });
+        off_entered.recv().unwrap();
+        // Begins the run, on the other processor.
+        heap.mutate(|mu| _ = mu.alloc(Parent { child: mu.alloc(Arc::new(())) }));
+        scope.spawn(move || heap.collect());
+        mutate_in(heap, Mode::Arm, |mu| {
+            let child = only_root.lock().unwrap().as_ref().unwrap().get(mu);
+            in_arm.send(()).unwrap();
+            has_unlinked.recv().unwrap();
+            mu.root(mu.alloc(Parent { child }))
+        })
+    });
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 2, "the child of a living parent was dropped");
+    drop(new);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
 /// The spare takes part in handshakes as any processor does: what is shaded there is handed over. Here a root goes away outside
 /// any mutation while all processors are busy, and what it held lives on by another one, black and not traced.
 #[test]
@@ -229,5 +273,29 @@ fn whatever_is_shaded_on_the_spare_is_traced() {
     assert_eq!(Arc::strong_count(&alive), 2, "the child of a living parent was dropped");
     drop(new);
     heap.collect();
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+/// A batch that comes when marking has run out of work, and before the closing round, is traced, though the round brings
+/// nothing.
+#[test]
+fn what_comes_before_the_closing_round_is_traced() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let alive = Arc::new(());
+    let parent = heap.mutate(|mu| mu.alloc(Parent { child: mu.alloc(Arc::clone(&alive)) }).start());
+    let core = heap.core();
+    let workers = Workers::none();
+    let mut cycle = Cycle::begin(core, &workers);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    // Nothing leads to the parent. It is shaded as a barrier does it.
+    core.memory.region.mark(parent.addr().get()).store(colour_of_cycle(1), Ordering::Relaxed);
+    core.queue.push(vec![Grey(parent)]);
+    cycle.close();
+    assert!(core.queue.is_empty());
+    cycle.switch_off();
+    cycle.sweep();
+    assert_eq!(Arc::strong_count(&alive), 2, "the child of a grey parent was dropped");
+    drop(heap);
     assert_eq!(Arc::strong_count(&alive), 1);
 }

@@ -4,6 +4,9 @@
 //! grows beyond a bound while other markers are idle is shared half. There is no recursion over the graph:
 //! an object's trace function pushes its children.
 
+#[cfg(all(test, not(loom)))]
+mod sharing_tests;
+
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 

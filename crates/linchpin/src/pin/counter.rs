@@ -119,9 +119,8 @@ impl PinCounter {
     /// How many pins there are.
     #[inline(always)]
     pub(crate) fn count(&self) -> u32 {
-        let count = self.sum();
         // Halves loaded at one instant never sum up to less than nothing; a reader overtaken by 256 changes may see that.
-        if count < 0 { 0 } else { count as u32 }
+        self.sum().max(0) as u32
     }
 
     /// Whether there are any pins.
@@ -203,6 +202,7 @@ mod tests {
             assert_eq!(counter.count(), count);
         }
         assert_eq!(counter.shared.load(Ordering::Relaxed), 0);
+        assert!(counter.is_touched(), "it has an owner, who pins without a look at others");
         counter.reset();
     }
 
@@ -219,6 +219,71 @@ mod tests {
             assert_eq!(counter.count(), 0);
             counter.pin(B).unwrap();
             assert_eq!(counter.count(), 1, "after halves that cancel out");
+        }
+    }
+
+    /// The count and the owner share a word; owners whose numbers are neighbours are told apart whatever the count.
+    #[test]
+    fn neighbours_are_told_apart() {
+        let (owner, below) = (Bias::of_processor(5), Bias::of_processor(4));
+        let counter = PinCounter::default();
+        counter.pin(owner).unwrap();
+        counter.unpin(owner);
+        // The owner has none now.
+        counter.pin(below).unwrap();
+        assert_eq!(counter.count(), 1);
+        counter.unpin(below);
+        assert_eq!(counter.count(), 0);
+        assert_eq!(counter.local.load(Ordering::Relaxed), owner.0, "the local half is the owner's");
+    }
+
+    /// A reader would not notice a pin that comes and goes between two looks at the shared half, were it not for the version.
+    #[test]
+    fn a_change_there_and_back_leaves_a_trace() {
+        let counter = PinCounter::default();
+        counter.pin(A).unwrap();
+        let shared = || counter.shared.load(Ordering::Relaxed);
+        let mut seen = vec![shared()];
+        for _ in 0..3 {
+            counter.pin(B).unwrap();
+            counter.unpin(B);
+            assert_eq!(counter.count(), 1);
+            assert!(!seen.contains(&shared()));
+            seen.push(shared());
+        }
+    }
+
+    #[test]
+    fn a_counter_shows_its_count_and_its_halves() {
+        let counter = PinCounter::default();
+        counter.pin(A).unwrap();
+        counter.pin(B).unwrap();
+        assert_eq!(format!("{counter:?}"), "2 (local 0x200001, shared 0x1000001)");
+    }
+
+    /// `Pinner::pin` names the number.
+    #[test]
+    fn an_object_takes_four_million_pins() {
+        assert!((4_000_000..5_000_000).contains(&MOST_SHARED_PINS));
+    }
+
+    /// Whatever is in the halves, both ways to ask agree.
+    #[test]
+    fn pinned_is_what_has_a_count() {
+        for steps in [[A, A], [A, B], [B, A], [B, B]] {
+            let counter = PinCounter::default();
+            assert!(!counter.is_pinned() && !counter.is_touched());
+            counter.pin(A).unwrap();
+            assert!(counter.is_pinned() && counter.is_touched());
+            counter.pin(steps[0]).unwrap();
+            assert!(counter.is_pinned());
+            counter.unpin(steps[1]);
+            assert!(counter.is_pinned() && counter.count() == 1);
+            counter.unpin(B);
+            assert!(!counter.is_pinned() && counter.count() == 0);
+            assert!(counter.is_touched(), "it has an owner");
+            counter.reset();
+            assert!(!counter.is_touched());
         }
     }
 

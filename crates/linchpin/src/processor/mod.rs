@@ -365,12 +365,6 @@ impl Local {
         }
     }
 
-    /// Drops the cached inner pinner, for the end of the heap.
-    pub(crate) fn drop_pinner_cache(&self) {
-        // SAFETY: what lies in the cache is an inner pinner that belongs to nobody else.
-        drop(self.pinner_cache.take().map(|inner| unsafe { InnerBox::from_raw(inner) }));
-    }
-
     #[inline(always)]
     pub(crate) fn phase(&self) -> Phase {
         self.phase.get()

@@ -1,12 +1,15 @@
 //! Sweeps by processors, beside that of the collector.
 
+use std::cell::Cell;
 use std::thread;
 
-use crate::Heap;
 use crate::collector::cycle::Cycle;
 use crate::collector::workers::Workers;
+use crate::heap::Core;
 use crate::memory::sweep::Memory;
 use crate::processor::phase::Mode;
+use crate::processor::thread::Sweeping;
+use crate::{Gc, Heap, Root};
 
 /// Runs `check` on the memory of a heap with one object, alive or dead, in a cycle whose sweep has been opened and not begun.
 fn with_an_open_sweep(keep: bool, check: impl FnOnce(&Memory, u64)) {
@@ -14,6 +17,12 @@ fn with_an_open_sweep(keep: bool, check: impl FnOnce(&Memory, u64)) {
     let root = heap.mutate(|mu| mu.root(mu.alloc(7_u64)));
     let _root = keep.then_some(root);
     let core = heap.core();
+    let number = open_a_sweep(core);
+    check(&core.memory, number);
+}
+
+/// Marks, and opens the sweep; returns the number of the cycle.
+fn open_a_sweep(core: &Core) -> u64 {
     let workers = Workers::none();
     let mut cycle = Cycle::begin(core, &workers);
     cycle.take_the_snapshot();
@@ -22,7 +31,7 @@ fn with_an_open_sweep(keep: bool, check: impl FnOnce(&Memory, u64)) {
     cycle.switch_off();
     let number = core.memory.marked_cycle();
     core.memory.open_sweep(number);
-    check(&core.memory, number);
+    number
 }
 
 /// What a processor has taken to sweep belongs to the cycle, too: it does not end before.
@@ -47,20 +56,74 @@ fn a_cycle_waits_for_sweeps_in_flight() {
     });
 }
 
-/// As soon as the sweep is open, a processor that needs room sweeps for itself.
+/// As soon as the sweep is open, a processor that needs room sweeps for itself, and uses what it finds beside the living.
 #[test]
 fn a_processor_sweeps_what_it_needs() {
-    with_an_open_sweep(false, |memory, number| {
+    for keep in [false, true] {
+        with_an_open_sweep(keep, |memory, number| {
+            let classes = memory.classes.all();
+            let (unit, class) = classes
+                .iter()
+                .find_map(|class| class.listed().unswept.first().map(|&unit| (unit as usize, class)))
+                .expect("the object lies in some span");
+            let taken = memory.take_span(class, Mode::Off).expect("there is room");
+            assert_eq!(taken.unit, unit, "the span of the object");
+            assert_eq!(taken.fresh, !keep, "whether anything lives there");
+            class.give_back(unit, true);
+            memory.sweep_all(number);
+            assert!(!memory.is_sweep_pending());
+        });
+    }
+}
+
+/// A span in which everything lives has no room, whoever has swept it.
+#[test]
+fn a_full_span_is_offered_to_nobody() {
+    for swept_before in [true, false] {
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let (memory, region) = (&heap.core().memory, &heap.core().memory.region);
+        let mut full = None;
+        let _roots: Vec<Root<u64>> = heap.mutate(|mu| {
+            let first = mu.alloc(0_u64);
+            let unit = region.unit_of(Gc::as_ptr(first).addr());
+            full = Some(unit);
+            let others = (1..region.span(unit).slots()).map(|_| mu.alloc(0_u64));
+            std::iter::once(first).chain(others).map(|object| mu.root(object)).collect()
+        });
+        let number = open_a_sweep(heap.core());
+        if swept_before {
+            memory.sweep_all(number);
+        }
         let classes = memory.classes.all();
-        let (unit, class) = classes
-            .iter()
-            .find_map(|class| class.listed().unswept.first().map(|&unit| (unit as usize, class)))
-            .expect("the object lay in some span");
-        let taken = memory.take_span(class, Mode::Off).expect("there is room");
-        assert_eq!(taken.unit, unit, "the span of what has died");
-        assert!(taken.fresh, "nothing lives there");
-        class.give_back(unit, true);
+        let class = classes.iter().find(|class| class.slot_bytes() != 0).expect("the objects have a class");
+        let taken = memory.take_span(class, Mode::Off).expect("the region is not full");
+        assert!(taken.fresh && Some(taken.unit) != full);
+        class.give_back(taken.unit, true);
         memory.sweep_all(number);
-        assert!(!memory.is_sweep_pending());
+    }
+}
+
+/// A full region is looked at again while a sweep is pending that may find room, by whoever that sweep does not wait for.
+#[test]
+fn only_a_pending_sweep_is_waited_for() {
+    // How often it is tried, if there is room from the third time on.
+    let tries = |memory: &Memory, mode| {
+        let tries = Cell::new(0_u32);
+        let taken = memory.patiently(mode, || {
+            tries.set(tries.get() + 1);
+            (tries.get() >= 3).then_some(())
+        });
+        assert_eq!(taken.is_some(), tries.get() >= 3);
+        tries.get()
+    };
+    with_an_open_sweep(true, |memory, number| {
+        assert_eq!(tries(memory, Mode::Off), 3);
+        assert_eq!([Mode::Arm, Mode::Mark, Mode::Close].map(|mode| tries(memory, mode)), [1; 3]);
+        {
+            let _this_thread_sweeps = Sweeping::begin(memory.heap);
+            assert_eq!(tries(memory, Mode::Off), 1);
+        }
+        memory.sweep_all(number);
+        assert_eq!(tries(memory, Mode::Off), 1);
     });
 }

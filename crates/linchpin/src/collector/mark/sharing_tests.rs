@@ -1,0 +1,77 @@
+//! What markers share with one another, and how they wait.
+
+use std::thread;
+
+use super::{Marking, SHARE_ABOVE, Tracer};
+use crate::collector::queue::Grey;
+use crate::heap::Core;
+use crate::sync::Ordering;
+use crate::{GcCell, Heap};
+
+/// Objects with a trace, which comes to nothing.
+fn grey_objects(heap: &Heap, count: usize) -> Vec<Grey> {
+    heap.mutate(|mu| (0..count).map(|_| Grey(mu.alloc(GcCell::<u64>::null()).start())).collect())
+}
+
+fn tracer_with(core: &Core, grey: Vec<Grey>) -> Tracer<'_> {
+    let mut tracer = Tracer::new(&core.memory.region, 1);
+    tracer.stack = grey;
+    tracer
+}
+
+/// How many batches one of `markers` shares, while `idle` others wait, when it begins with `count` objects.
+fn shared(markers: usize, idle: usize, count: usize) -> u64 {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let marking = Marking::new(markers);
+    marking.idle.store(idle, Ordering::SeqCst);
+    marking.drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, count)));
+    assert!(core.queue.is_empty(), "whatever was shared is traced");
+    core.queue.pushed()
+}
+
+/// One object is traced before a marker looks whether it has too many.
+#[test]
+fn half_of_a_long_stack_is_shared_with_who_is_idle() {
+    assert_eq!(shared(2, 1, SHARE_ABOVE + 1), 0);
+    assert_eq!(shared(2, 1, SHARE_ABOVE + 2), 1);
+    // 1000 are shared; when those are taken, 500 of 999; when those are taken, 249 of 499.
+    assert_eq!(shared(2, 1, 2001), 3);
+    assert_eq!(shared(1, 1, 2001), 0, "there is no other marker");
+}
+
+/// What is shared already comes first.
+#[test]
+fn nothing_is_shared_while_there_is_work_in_the_queue() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let marking = Marking::new(2);
+    marking.idle.store(1, Ordering::SeqCst);
+    core.queue.push(grey_objects(&heap, 1));
+    marking.drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, 2 * SHARE_ABOVE)));
+    assert_eq!(core.queue.pushed(), 1, "this test's own");
+}
+
+/// A marker that has run out of work does not go before all have: others may share theirs. Nothing is shared with nobody.
+#[test]
+fn a_marker_waits_for_the_others() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let marking = Marking::new(2);
+    let (first, later) = (grey_objects(&heap, 2 * SHARE_ABOVE), grey_objects(&heap, 1));
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| marking.drain(&core.queue, &mut tracer_with(core, first)));
+        let until_it_waits = || {
+            while marking.idle.load(Ordering::SeqCst) == 0 || !core.queue.is_empty() {
+                assert!(!waiter.is_finished(), "the other marker has not ended");
+                thread::yield_now();
+            }
+        };
+        until_it_waits();
+        assert_eq!(core.queue.pushed(), 0, "nobody was idle");
+        core.queue.push(later);
+        until_it_waits();
+        marking.drain(&core.queue, &mut tracer_with(core, Vec::new()));
+    });
+    assert!(core.queue.is_empty());
+}
