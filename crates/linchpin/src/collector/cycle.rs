@@ -245,7 +245,7 @@ fn visit_pins(core: &Core, taken: Vec<usize>, tracer: &mut Tracer<'_>) {
 mod tests {
     #[test]
     fn the_collector_sleeps_longer_and_longer_up_to_a_bound() {
-        let pauses = [0, 3, 4, 5, 6, 8, 9, 10, u32::MAX].map(super::pause_after);
+        let pauses = [0, 3, 4, 5, 6, 8, 9, 10, u64::MAX].map(super::pause_after);
         let microseconds = pauses.map(|pause| pause.map(|pause| pause.as_micros()));
         let expected = [None, None, Some(10), Some(20), Some(40), Some(160), Some(320), Some(320), Some(320)];
         assert_eq!(microseconds, expected);
