@@ -116,6 +116,11 @@ pub use linchpin_derive::Trace;
 #[cfg(feature = "derive")]
 pub use linchpin_derive::Tagged;
 
+/// The guide's programs, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;
+
 /// The README's example, as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
