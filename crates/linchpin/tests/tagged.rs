@@ -200,7 +200,7 @@ fn what_threads_move_is_not_lost() {
             });
         }
         let mut cycles = 0;
-        while cycles < 20 || !moved.load(Ordering::Relaxed) {
+        while cycles < 6 || !moved.load(Ordering::Relaxed) {
             heap.collect();
             churn(&heap, 100);
             cycles += 1;

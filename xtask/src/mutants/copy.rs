@@ -15,6 +15,7 @@ use crate::tools::{cargo, target_directory, workspace};
 const FAST: &[&str] = &[
     "barriers",
     "cells",
+    "cleanups",
     "drops",
     "exhaustion",
     "forgotten_field",
@@ -30,7 +31,10 @@ const FAST: &[&str] = &[
     "reclaim",
     "snapshot",
     "soundness",
+    "tagged",
     "verify",
+    "weak",
+    "weak_map",
 ];
 
 /// How the tests are run: each in a process of its own, until one fails, without the few that take seconds. A test that
