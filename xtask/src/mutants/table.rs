@@ -48,7 +48,8 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(
         BARRIER,
         "shade after the swap",
-        "        if let Some(old) = NonNull::new(expected) {
+        "        // SAFETY: the caller's promise.
+        if let Some(old) = unsafe { target(expected) } {
             // SAFETY: the caller's promise.
             unsafe { self.shade(old) };
         }
@@ -56,7 +57,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         let outcome = field.compare_exchange(expected, new, ordering!(AcqRel, \"barrier.replace\"), Ordering::Acquire);
 ",
         "        let outcome = field.compare_exchange(expected, new, ordering!(AcqRel, \"barrier.replace\"), Ordering::Acquire);
-        if let Some(old) = NonNull::new(expected) {
+        if let Some(old) = unsafe { target(expected) } {
             unsafe { self.shade(old) };
         }
 ",
@@ -118,6 +119,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         if late {
             self.core.memory.end_mark(self.number);
         }
+        self.core.decision.end();
         verify::after_mark(self.core);
     }
 
@@ -128,6 +130,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         "        self.core.memory.open_sweep(self.number);
         handshake(self.core, Mode::Off, self.black);
         let _ = late;
+        self.core.decision.end();
         verify::after_mark(self.core);
     }
 
@@ -154,7 +157,28 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     ),
     mutant(CYCLE, "a lowered flag does not tell of pins before", "flag.store(PIN_FLAG_TOUCHED,", "flag.store({ let _ = PIN_FLAG_TOUCHED; crate::memory::PIN_FLAG_CLEAR },"),
     mutant(CYCLE, "pins are found and not marked", "                tracer.visit_root(region.pointer(address));\n", ""),
-    mutant(CYCLE, "a lock that was passed by makes no more round", "} else if !self.core.queue.take_passed_by() {", "} else {"),
+    mutant(
+        CYCLE,
+        "a lock that was passed by makes no more round",
+        "!self.core.queue.take_passed_by() && !self.trace_ephemerons()",
+        "!self.trace_ephemerons()",
+    ),
+    mutant(
+        CYCLE,
+        "no pass over ephemerons",
+        "!self.core.queue.take_passed_by() && !self.trace_ephemerons()",
+        "!self.core.queue.take_passed_by()",
+    ),
+    mutant(
+        CYCLE,
+        "an upgrade does not put the decision off",
+        "if self.core.decision.decide(&self.core.queue, before) {",
+        "if self.core.decision.decide(&self.core.queue, before) || true {",
+    ),
+    mutant(CYCLE, "what is weak is not cleared", "        self.core.decision.clear(&self.core.memory.region, self.black);\n", ""),
+    mutant(CYCLE, "a decision is for ever", "        self.core.decision.end();\n        verify", "        verify"),
+    mutant(CYCLE, "no cleanup is ever due", "        self.core.cleanups.take_dead(&self.core.memory.region, self.black);\n", ""),
+    mutant(CYCLE, "what is due is not queued", "        core.cleanups.queue_due();\n", ""),
     // Marking.
     mutant(MARK, "half a shared stack is lost", "queue.push(tracer.stack.drain(..half).collect());", "drop(tracer.stack.drain(..half));"),
     mutant(MARK, "a batch is taken and not traced", "Some(batch) => tracer.stack.extend(batch),", "Some(batch) => drop(batch),"),
