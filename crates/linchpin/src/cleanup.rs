@@ -18,12 +18,12 @@ use std::hash::BuildHasherDefault;
 use smallvec::SmallVec;
 
 use crate::collector::NoThread;
-use crate::gc::weak::AddressHasher;
+use crate::gc::weak::{AddressHasher, part_of};
 use crate::gc::{Gc, Object};
 use crate::heap::{Core, Heap, Lent};
 use crate::memory::region::Region;
 use crate::mutator::Mutator;
-use crate::panics::contained;
+use crate::panics::{contained, discard};
 use crate::processor::thread as this_thread;
 use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, Weak, thread};
 
@@ -37,10 +37,16 @@ struct Job {
 
 type Registered = HashMap<usize, SmallVec<[Job; 1]>, BuildHasherDefault<AddressHasher>>;
 
+/// Parts with a lock each: threads seldom meet, and the collector keeps nobody waiting for long.
+const PARTS: usize = if cfg!(loom) { 1 } else { 16 };
+
+/// A part with no more room than this keeps it.
+const KEPT_ROOM: usize = 64;
+
 /// The cleanups of a heap.
 #[derive(Default)]
 pub(crate) struct Cleanups {
-    registered: Mutex<Registered>,
+    registered: [Mutex<Registered>; PARTS],
     queue: Mutex<Queue>,
     /// Notified when something is queued, or the thread is to end.
     queued: Condvar,
@@ -57,6 +63,8 @@ struct Queue {
     /// Somebody runs them.
     busy: bool,
     stop: bool,
+    /// The heap was dropped by a cleanup: the thread ends it when it ends itself.
+    end_heap: bool,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -88,14 +96,24 @@ impl<'gc> Mutator<'gc> {
     ///
     /// `work` is called once, when nothing leads to the object any more, its value has been dropped and its weak pointers are
     /// cleared; on a thread that the heap has for cleanups, which run one after another: those of an object in the order in which
-    /// they were registered. It gets the heap, and may do with it what the program may. It cannot have the object: if it holds a
-    /// [`Root`](crate::Root) or a pin of it, or of what leads to it, that is never collected.
+    /// they were registered. It gets the heap, and may do with it what the program may: mutate it, wait for a cycle, drop it. It
+    /// cannot have the object: if it holds a [`Root`](crate::Root) or a pin of it, or of what leads to it, that is never collected.
     ///
     /// If it panics, the program's panic hook tells of it, it counts in
     /// [`HeapStats::cleanup_panics`](crate::HeapStats::cleanup_panics), and the others run all the same.
     ///
-    /// When the heap is dropped, objects that nothing from outside keeps are collected; their cleanups run before the drop returns.
-    /// (Of a heap that is never dropped, nothing is sure at the end of the program.)
+    /// # At the end of the heap
+    ///
+    /// When the heap is dropped, objects that nothing from outside keeps are collected; their cleanups run before the drop returns, on
+    /// the thread that drops it. (If that is a cleanup, or the collector's thread, it ends a little later.) Objects that a root or a pin
+    /// still keeps are collected, and their cleanups run, when that is let go of, by who does so: with whatever locks it holds. So
+    /// what is said at [`Heap`] of dropping it, and of what a `Drop` may wait for, is true of cleanups as well; and one must not wait for a
+    /// thread that is dropping the heap.
+    ///
+    /// There is no collector then any more: a cleanup that allocates much may find the region full. And a cleanup that is
+    /// registered then never runs: else one that registers itself anew would keep the heap for ever.
+    ///
+    /// Of a heap that is never dropped, nothing is sure at the end of the program.
     ///
     /// ```
     /// use std::sync::mpsc::channel;
@@ -120,8 +138,10 @@ impl<'gc> Mutator<'gc> {
         let cleanups = &core.cleanups;
         let id = cleanups.new_id(core).unwrap_or_else(|refused| refused.panic());
         let target = gc.start().addr().get();
-        let job = Job { id, work: Box::new(work) };
-        cleanups.registered.lock().entry(target).or_default().push(job);
+        if !core.has_ended() {
+            let job = Job { id, work: Box::new(work) };
+            cleanups.part(target).lock().entry(target).or_default().push(job);
+        }
         Cleanup { core: Arc::downgrade(&core.shared()), target, id }
     }
 }
@@ -140,9 +160,13 @@ impl Cleanups {
         Ok(queue.last_id)
     }
 
+    fn part(&self, target: usize) -> &Mutex<Registered> {
+        &self.registered[part_of(target, PARTS)]
+    }
+
     fn take(&self, target: usize, id: u64) -> Option<Job> {
         // One lock inside the other, so that it cannot be on its way from here to there.
-        let mut registered = self.registered.lock();
+        let mut registered = self.part(target).lock();
         if let Some(jobs) = registered.get_mut(&target)
             && let Some(index) = jobs.iter().position(|job| job.id == id)
         {
@@ -162,14 +186,19 @@ impl Cleanups {
 
     /// Makes those of dead objects due. After the decision, and before the handshake to `Off`.
     pub(crate) fn take_dead(&self, region: &Region, black: u8) {
-        let mut registered = self.registered.lock();
-        if registered.is_empty() {
-            return;
-        }
         // Relaxed: all marks came before the decision, which has been taken on this thread.
         let is_dead = |target: usize| region.mark(target).load(Ordering::Relaxed) != black;
-        let dead = registered.extract_if(|&target, _| is_dead(target)).flat_map(|(_, jobs)| jobs);
-        self.queue.lock().due.extend(dead);
+        for part in &self.registered {
+            let mut part = part.lock();
+            let dead: Vec<Job> = part.extract_if(|&target, _| is_dead(target)).flat_map(|(_, jobs)| jobs).collect();
+            if !dead.is_empty() {
+                self.queue.lock().due.extend(dead);
+            }
+            if part.capacity() > KEPT_ROOM && part.len() < part.capacity() / 4 {
+                let room = part.len() * 2;
+                part.shrink_to(room);
+            }
+        }
     }
 
     /// Queues what is due. After the sweep.
@@ -209,20 +238,27 @@ impl Cleanups {
         self.panics.fetch_add(u64::from(panicked), Ordering::Relaxed);
     }
 
-    /// Tells the thread to end when it has run what is queued, and waits for that, unless this is it: a cleanup ends the heap.
-    pub(crate) fn stop(&self, core: &Core) {
+    /// Tells the thread to end when it has run what is queued, and waits for that. Not to be called by it.
+    pub(crate) fn stop(&self) {
         let thread = {
             let mut queue = self.queue.lock();
             queue.stop = true;
             queue.thread.take()
         };
         self.queued.notify_one();
-        if let Some(thread) = thread
-            && !this_thread::is_cleaner_of(core.id)
-        {
+        if let Some(thread) = thread {
             // Panics of cleanups are contained.
             let _ = thread.join();
         }
+    }
+
+    /// The heap is dropped by a cleanup: its thread, which that is on or waits for, ends the heap when it has run what is queued.
+    pub(crate) fn end_heap_on_exit(&self) {
+        let mut queue = self.queue.lock();
+        queue.stop = true;
+        queue.end_heap = true;
+        // It ends by itself.
+        drop(queue.thread.take());
     }
 
     /// How many have run, and how many of them have panicked.
@@ -247,4 +283,9 @@ fn serve(core: &Arc<Core>) {
         drop(queue);
     }
     this_thread::set_cleaner_of(0);
+    let end_heap = cleanups.queue.lock().end_heap;
+    if end_heap && let Err(payload) = core.end_or_leave_it_to_the_collector() {
+        // Nobody waits for this thread; the panic hook has told.
+        discard(payload);
+    }
 }

@@ -199,8 +199,8 @@ impl Heap {
             "linchpin: Heap::collect was called in a forked child, where the heap's threads do not exist; make a heap of its \
              own there, or exec"
         );
-        // Acquire: as in `settle_if_ended`. Only a cleanup has the heap then.
-        if self.core.ended.load(Ordering::Acquire) {
+        // Only a cleanup has the heap then.
+        if self.core.has_ended() {
             return self.core.settle_if_ended();
         }
         self.core.control.collect(&self.core);
@@ -303,22 +303,30 @@ impl Core {
         outcome
     }
 
-    /// After the end of the heap, frees what nothing leads to any more, on this thread. Called whenever a root or pins
-    /// were let go of.
+    /// Whether the `Heap` is gone, and its collector with it.
+    pub(crate) fn has_ended(&self) -> bool {
+        // Acquire: pairs with the release in `end`; no cycle of the collector's thread is on any more.
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// After the end of the heap, frees what nothing leads to any more, and runs the cleanups that are due, on this thread. Called
+    /// whenever a root or pins were let go of.
     ///
     /// What is freed may let go of further roots and pins (in this very function, from a value's `Drop`), so it goes on
-    /// until nothing changes.
+    /// until nothing changes. Cleanups run when that is so, and not in the midst of a sweep.
     pub(crate) fn settle_if_ended(&self) {
-        // Acquire: pairs with the release in `end`; no cycle of the collector's thread is on any more.
-        if self.ended.load(Ordering::Acquire) {
-            loop {
-                self.settling.settle(|| {
-                    cycle::run(self, &Workers::none());
-                    self.control.count_last_cycle();
-                });
-                if !self.cleanups.run_queued(self) {
-                    break;
-                }
+        // A mutation of a heap that has ended is part of a cleanup. A cycle would wait for it; who runs the cleanup settles again.
+        if !self.has_ended() || this_thread::current_processor(self).is_some() {
+            return;
+        }
+        loop {
+            let here = self.settling.settle(|| {
+                cycle::run(self, &Workers::none());
+                self.control.count_last_cycle();
+            });
+            // Else who is at it goes on: another thread, or this one, further down its stack.
+            if !here || !self.cleanups.run_queued(self) {
+                break;
             }
         }
     }
@@ -364,7 +372,13 @@ impl Core {
         Some(start + region.span(unit).slot_offset(address - start))
     }
 
-    /// Ends the heap: its collector's thread has ended, no mutation runs or ever will.
+    /// Ends the collector's thread, and then the heap; if this is that thread, it ends the heap itself when it ends. The thread of
+    /// cleanups has ended, or this is it.
+    pub(crate) fn end_or_leave_it_to_the_collector(&self) -> Result<(), Payload> {
+        if self.control.stop(self) { self.end() } else { Ok(()) }
+    }
+
+    /// Ends the heap: its collector's thread has ended, no mutation runs or ever will (but in a cleanup).
     ///
     /// A last cycle runs on this thread. Whatever no root or pin from outside holds is dropped in it; the rest stays
     /// until the last root or pinner lets go of the core.
@@ -403,13 +417,16 @@ impl Drop for Heap {
             std::mem::forget(Arc::clone(&self.core));
             return;
         }
+        // In a mutation of its own, or on that thread: then a cleanup drops the heap, and it ends when that has run.
+        if this_thread::current_processor(&*self.core).is_some() || this_thread::is_cleaner_of(self.core.id) {
+            return self.core.cleanups.end_heap_on_exit();
+        }
         // The thread of cleanups first: one may be waiting for a cycle. But the collector's thread, if that is what drops the heap,
         // must go on to end it.
         if !this_thread::is_collector_of(self.core.id) {
-            self.core.cleanups.stop(&self.core);
+            self.core.cleanups.stop();
         }
-        if self.core.control.stop(&self.core)
-            && let Err(payload) = self.core.end()
+        if let Err(payload) = self.core.end_or_leave_it_to_the_collector()
             && !thread::panicking()
         {
             resume_unwind(payload);

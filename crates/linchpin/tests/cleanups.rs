@@ -418,6 +418,128 @@ fn a_drop_may_end_a_heap_with_cleanups() {
     assert_eq!(got, ["second", "waited"]);
 }
 
+/// In a mutation, where the heap could not end before that has.
+#[test]
+fn a_cleanup_may_drop_the_heap_in_a_mutation() {
+    let heap = Arc::new(heap());
+    let ledger = Ledger::new(2);
+    let (sender, receiver) = channel();
+    let owner: Arc<Mutex<Option<Arc<Heap>>>> = Arc::default();
+    heap.mutate(|mu| {
+        let (owner, first, second) = (Arc::clone(&owner), sender.clone(), sender.clone());
+        let object = mu.alloc(7_u64);
+        let counted = ledger.counted(1);
+        mu.on_collect(object, move |lent| {
+            let mut heap = owner.lock().unwrap().take().unwrap();
+            lent.mutate(|mu| {
+                while let Err(shared) = Arc::try_unwrap(heap).map(drop) {
+                    heap = shared;
+                    thread::yield_now();
+                }
+                assert_eq!(*mu.alloc(7_u64), 7);
+            });
+            first.send("dropped").unwrap();
+        });
+        // Queued, and run before the heap ends; what it makes is dropped then.
+        mu.on_collect(object, move |lent| {
+            lent.mutate(|mu| {
+                let mut pinner = Pinner::new();
+                pinner.pin(mu, mu.alloc(counted));
+                pinner.unpin();
+            });
+        });
+        mu.on_collect(mu.alloc(ledger.counted(0)), move |_| second.send("other").unwrap());
+    });
+    *owner.lock().unwrap() = Some(Arc::clone(&heap));
+    heap.collect();
+    drop((heap, sender));
+    let mut got: Vec<_> = receiver.iter().collect();
+    got.sort_unstable();
+    assert_eq!(got, ["dropped", "other"]);
+    // The thread, which ends the heap, is not ours to join.
+    while ledger.total() != 2 {
+        thread::yield_now();
+    }
+    ledger.assert_each_once();
+}
+
+/// Roots that come and go in a cleanup, of a heap that has ended: within a mutation, too.
+#[test]
+fn a_cleanup_at_the_end_may_drop_roots_in_a_mutation() {
+    let heap = heap();
+    let ledger = Ledger::new(3);
+    let (sender, receiver) = channel();
+    heap.mutate(|mu| {
+        let kept = mu.root(mu.alloc(ledger.counted(0)));
+        let [within, weak] = [1, 2].map(|entry| ledger.counted(entry));
+        mu.on_collect(mu.alloc(7_u64), move |heap| {
+            heap.mutate(|mu| {
+                drop(mu.root(mu.alloc(within)));
+                drop(mu.weak_root(mu.alloc(weak)));
+                drop(kept);
+            });
+            heap.collect();
+            sender.send(heap.stats().live_objects).unwrap();
+        });
+    });
+    drop(heap);
+    assert_eq!(exactly(&receiver, 1), [0]);
+    ledger.assert_each_once();
+}
+
+/// One that registers itself anew, to hear of each cycle, does not keep the heap from ending.
+#[test]
+fn a_cleanup_that_comes_again_ends_with_the_heap() {
+    fn arm(heap: &Heap, count: Arc<AtomicU64>) {
+        heap.mutate(|mu| {
+            let object = mu.alloc(7_u64);
+            mu.on_collect(object, move |heap| {
+                count.fetch_add(1, Ordering::SeqCst);
+                arm(heap, count);
+            });
+        });
+    }
+    let heap = heap();
+    let count = Arc::new(AtomicU64::new(0));
+    arm(&heap, Arc::clone(&count));
+    for _ in 0..5 {
+        heap.collect();
+    }
+    drop(heap);
+    assert!((1..=6).contains(&count.load(Ordering::SeqCst)), "{count:?}");
+    assert_eq!(Arc::strong_count(&count), 1, "what was registered too late is dropped");
+}
+
+/// A cleanup that is due when a value's `Drop`, in a sweep, lets go of something runs after that sweep: it may pin, collect, verify.
+#[test]
+fn no_cleanup_runs_in_the_midst_of_a_sweep() {
+    #[derive(Trace)]
+    struct Chain(Mutex<Option<Root<Chain>>>);
+    let heap = heap();
+    let (sender, receiver) = channel();
+    let first: Root<Chain> = heap.mutate(|mu| {
+        let mut next = None;
+        for number in 0..3 {
+            let object = mu.alloc(Chain(Mutex::new(next.take())));
+            let sender = sender.clone();
+            mu.on_collect(object, move |heap| {
+                let mut pinner = Pinner::new();
+                heap.mutate(|mu| pinner.pin(mu, mu.alloc(number)));
+                heap.collect();
+                heap.verify().unwrap();
+                drop(pinner);
+                sender.send(number).unwrap();
+            });
+            next = Some(mu.root(object));
+        }
+        next.unwrap()
+    });
+    drop(heap);
+    assert!(receiver.try_recv().is_err());
+    drop(first);
+    assert_eq!(exactly(&receiver, 3), [2, 1, 0]);
+}
+
 /// Many, by several threads, through many cycles: each runs once, after its object is dropped.
 #[test]
 fn many_cleanups_run_once_each() {

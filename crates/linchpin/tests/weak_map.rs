@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use common::{Counted, Ledger, Stop, churn};
-use linchpin::{Gc, GcCell, Heap, Interner, Mutator, Root, Trace, Weak, WeakMap, WeakRoot};
+use linchpin::{Gc, GcCell, GcMutex, Heap, Interner, Mutator, Root, Trace, Weak, WeakMap, WeakRoot};
 
 /// An object that is a key, and may lead to another.
 #[derive(Trace)]
@@ -150,6 +150,58 @@ fn a_map_in_a_value_is_looked_at() {
     drop(map);
     heap.collect();
     ledger.assert_each_once();
+}
+
+/// Maps that are parts of values, not objects: nothing is marked on the way to them.
+#[test]
+fn a_map_that_is_part_of_a_value_is_looked_at() {
+    type Inner<'gc> = WeakMap<'gc, Key<'gc>, Gc<'gc, Value<'gc>>>;
+    type Outer<'gc> = WeakMap<'gc, Key<'gc>, Option<Inner<'gc>>>;
+    let heap = Heap::new();
+    let ledger = Ledger::new(1);
+    let (map, kept): (Root<WeakMap<'static, Key<'static>, Outer<'static>>>, Root<Key<'static>>) = heap.mutate(|mu| {
+        let key = key(mu, 0);
+        let (outermost, outer, inner) = (mu.alloc(WeakMap::new(mu)), Outer::new(mu), Inner::new(mu));
+        inner.insert(mu, key, value(mu, ledger.counted(0), None));
+        outer.insert(mu, key, Some(inner));
+        outermost.insert(mu, key, outer);
+        (mu.root(outermost), mu.root(key))
+    });
+    for _ in 0..3 {
+        heap.collect();
+        churn(&heap, 1000);
+        ledger.assert_none();
+        heap.verify().unwrap();
+    }
+    heap.mutate(|mu| {
+        let key = kept.get(mu);
+        let outer = map.get(mu).remove(mu, key).unwrap();
+        let inner = outer.remove(mu, key).unwrap().unwrap();
+        assert_eq!(inner.get(mu, key).unwrap().counted.entry(), 0);
+    });
+    heap.collect();
+    ledger.assert_each_once();
+}
+
+/// What is behind a lock whose guard was forgotten is lost, and the collector does not wait for it.
+#[test]
+fn a_forgotten_guard_in_a_value_holds_up_no_cycle() {
+    type Locked<'gc> = GcMutex<Option<Gc<'gc, Value<'gc>>>>;
+    let heap = Heap::new();
+    let ledger = Ledger::new(2);
+    let (map, kept): (Root<WeakMap<'static, Key<'static>, Locked<'static>>>, Root<Key<'static>>) = heap.mutate(|mu| {
+        let key = key(mu, 0);
+        let map = mu.alloc(WeakMap::new(mu));
+        let locked = Locked::new(Some(value(mu, ledger.counted(0), None)));
+        std::mem::forget(locked.lock(mu));
+        map.insert(mu, key, locked);
+        (mu.root(map), mu.root(key))
+    });
+    for _ in 0..3 {
+        heap.mutate(|mu| assert!(map.get(mu).contains_key(kept.get(mu))));
+        heap.collect();
+    }
+    assert_eq!([0, 1].map(|entry| ledger.drops_of(entry)), [1, 0]);
 }
 
 /// The key is the object: equal ones are others. Its value may be of any type.

@@ -126,7 +126,7 @@ impl<'a> Cycle<'a> {
 
     /// Traces the values of weak maps whose keys are marked; whether that has marked anything.
     pub(crate) fn trace_ephemerons(&mut self) -> bool {
-        self.core.decision.ephemerons.trace(&mut self.tracer)
+        self.core.decision.ephemerons.trace(&self.core.queue, &mut self.tracer)
     }
 
     /// Traces until the queue is empty.

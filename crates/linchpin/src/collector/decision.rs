@@ -131,6 +131,10 @@ impl Mutator<'_> {
             // Whatever it marks puts the decision off, be it only because it may be a key.
             tracer.keep_all(true);
             value.trace(&mut tracer);
+            // So does a weak map that it has come to, in which nothing is marked: the pass must look at it.
+            if !reordered!("weak.maps") && !tracer.take_weak_maps().is_empty() {
+                core.queue.count_as_pushed();
+            }
             core.queue.push(tracer.take_grey());
         }
     }

@@ -8,18 +8,20 @@
 //! chains are from value to key; and if it has marked anything, there is another round, and another pass.
 //!
 //! A pass that has marked nothing proves that each marked key's value is marked, and the decision follows, unless anything was
-//! shaded meanwhile. For mutations, to look up the value of a key is to upgrade a weak pointer: it goes by the rules of
+//! shaded, and no further map reached, meanwhile. For mutations, to look up the value of a key is to upgrade a weak pointer: it goes by the rules of
 //! [`decision`](super::decision). Without that a mutation in `Close` could get hold of something white that nothing but an
 //! ephemeron leads to, and its barrier would come too late.
 //!
 //! Then the entries of dead keys are removed; what they held is dropped with the values that are swept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use smallvec::SmallVec;
 
 use super::mark::Tracer;
+use super::queue::GreyQueue;
 use crate::memory::region::Region;
+use crate::panics::contained;
 use crate::sync::{Arc, Mutex, Ordering, Weak};
 
 /// What a weak map is to the collector.
@@ -50,14 +52,35 @@ pub(crate) trait DeadValues: Send {
 #[derive(Default)]
 pub(crate) struct Ephemerons {
     tables: Mutex<Tables>,
-    /// What dead keys led to, until the sweep.
-    dead: Mutex<Vec<Box<dyn DeadValues>>>,
+    /// What is dropped with the sweep, since that may run the program's code.
+    dead: Mutex<Dead>,
 }
 
+/// In the order of their numbers, so that a cycle does the same in every run of a program.
 #[derive(Default)]
 struct Tables {
     last_number: u64,
-    by_number: HashMap<u64, Weak<dyn EphemeronTable>>,
+    by_number: BTreeMap<u64, Weak<dyn EphemeronTable>>,
+    /// When there are so many, those are looked for that are gone.
+    full_at: usize,
+}
+
+#[derive(Default)]
+struct Dead {
+    /// What dead keys led to.
+    values: Vec<Box<dyn DeadValues>>,
+    /// Maps that this cycle has looked at: a mutation may have let go of them meanwhile.
+    tables: BTreeMap<u64, Arc<dyn EphemeronTable>>,
+}
+
+/// Maps that are gone are looked for when there are so many more than were there last time.
+const GONE_AT_LEAST: usize = 64;
+
+impl Tables {
+    fn remove_gone(&mut self) {
+        self.by_number.retain(|_, table| table.strong_count() > 0);
+        self.full_at = self.by_number.len() * 2 + GONE_AT_LEAST;
+    }
 }
 
 impl Ephemerons {
@@ -77,40 +100,57 @@ impl Ephemerons {
         let weak = Arc::downgrade(&shared);
         // SAFETY: nothing but the lifetime of the brand is changed, by the caller's promise.
         let weak = unsafe { std::mem::transmute::<Weak<dyn EphemeronTable + 't>, Weak<dyn EphemeronTable>>(weak) };
-        self.tables.lock().by_number.insert(number, weak);
+        let mut tables = self.tables.lock();
+        if tables.by_number.len() >= tables.full_at {
+            tables.remove_gone();
+        }
+        tables.by_number.insert(number, weak);
     }
 
-    /// How many maps there are, dead ones included until a cycle has found that out.
+    /// How many maps there are, dead ones included until they are looked for.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn len(&self) -> usize {
         self.tables.lock().by_number.len()
     }
 
-    fn get(&self, number: u64) -> Option<Arc<dyn EphemeronTable>> {
-        self.tables.lock().by_number.get(&number).and_then(Weak::upgrade)
+    /// Maps that are there, which stay so until the sweep.
+    fn held(&self, choose: impl Fn(u64, &dyn EphemeronTable) -> bool) -> Vec<Arc<dyn EphemeronTable>> {
+        // All are kept for the moment, so that none of them is dropped here, whatever a mutation lets go of.
+        let all: Vec<_> = {
+            let tables = self.tables.lock();
+            tables.by_number.iter().filter_map(|(&number, table)| Some((number, table.upgrade()?))).collect()
+        };
+        let chosen = all.iter().filter(|(number, table)| choose(*number, &**table)).map(|(_, table)| Arc::clone(table));
+        let chosen = chosen.collect();
+        self.dead.lock().tables.extend(all);
+        chosen
     }
 
-    /// Every map that is there.
-    fn all(&self) -> Vec<Arc<dyn EphemeronTable>> {
-        self.tables.lock().by_number.values().filter_map(Weak::upgrade).collect()
+    fn get(&self, number: u64) -> Option<Arc<dyn EphemeronTable>> {
+        let table = self.tables.lock().by_number.get(&number).and_then(Weak::upgrade)?;
+        self.dead.lock().tables.insert(number, Arc::clone(&table));
+        Some(table)
     }
 
     /// One pass: traces the values of keys that are marked, in maps that were reached, and what they lead to. Whether there was
-    /// anything to trace.
-    pub(crate) fn trace(&self, tracer: &mut Tracer<'_>) -> bool {
+    /// anything to trace. What it passes by is noted in the queue.
+    pub(crate) fn trace(&self, queue: &GreyQueue, tracer: &mut Tracer<'_>) -> bool {
         // What other tracers have come to is reached, too, and found here.
-        let mut reached: Vec<_> = self.all().into_iter().filter(|table| table.is_reached()).collect();
         tracer.take_weak_maps();
+        let mut reached = self.held(|_, table| table.is_reached());
         if reached.is_empty() {
             return false;
         }
         tracer.keep_all(true);
+        tracer.take_passed_by();
         let mut unmarked: HashMap<usize, SmallVec<[usize; 1]>> = HashMap::new();
         let (mut looked_at, mut traced) = (0, false);
         loop {
             while let Some(table) = reached.get(looked_at) {
                 table.trace_values(tracer, &mut |key| unmarked.entry(key).or_default().push(looked_at));
                 looked_at += 1;
+                // A map may be part of a value: then nothing is marked, and the map is reached all the same.
+                reached.extend(tracer.take_weak_maps().into_iter().filter_map(|number| self.get(number)));
             }
             let Some(grey) = tracer.pop() else { break };
             traced = true;
@@ -122,29 +162,36 @@ impl Ephemerons {
             reached.extend(tracer.take_weak_maps().into_iter().filter_map(|number| self.get(number)));
         }
         tracer.keep_all(false);
-        // Behind a lock in a value: whoever has it may not have shaded everything yet.
-        traced | tracer.take_passed_by()
+        // A lock that is part of a value is passed by only if a guard of it was forgotten, and again in each pass: nobody can have
+        // taken it there. One in an object that was traced may be somebody's, as everywhere.
+        if tracer.take_passed_by() && traced {
+            queue.note_passed_by();
+        }
+        traced
     }
 
     /// Removes entries of dead keys. After the decision, and before the handshake to `Off`.
     pub(crate) fn clear_dead(&self, region: &Region, black: u8) {
         // Relaxed: all marks came before the decision, which has been taken on this thread.
         let lives = |address: usize| region.mark(address).load(Ordering::Relaxed) == black;
-        let mut dead = Vec::new();
-        for table in self.all() {
+        for table in self.held(|_, _| true) {
             // One that was not reached goes away itself; or it is new, and has keys that live.
-            if table.is_reached() {
-                dead.extend(table.remove_dead(&lives));
+            if table.is_reached()
+                && let Some(values) = table.remove_dead(&lives)
+            {
+                self.dead.lock().values.push(values);
             }
             table.end_cycle();
         }
-        self.tables.lock().by_number.retain(|_, table| table.strong_count() > 0);
-        self.dead.lock().append(&mut dead);
     }
 
-    /// Drops what dead keys led to; with the sweep, as it may run the program's code. Gives how many of these drops have panicked.
+    /// Drops what dead keys led to, and maps that nobody has any more; with the sweep, as it may run the program's code. Gives how many
+    /// of these drops have panicked.
     pub(crate) fn drop_dead(&self) -> u64 {
-        let dead = std::mem::take(&mut *self.dead.lock());
-        dead.into_iter().map(DeadValues::drop_each).sum()
+        let Dead { values, tables } = std::mem::take(&mut *self.dead.lock());
+        let panics = values.into_iter().map(DeadValues::drop_each).sum::<u64>()
+            + tables.into_values().map(|table| u64::from(contained(|| drop(table)))).sum::<u64>();
+        self.tables.lock().remove_gone();
+        panics
     }
 }

@@ -234,7 +234,7 @@ fn serve(core: Arc<Core>) {
     drop(workers);
     let end_heap = std::mem::take(&mut core.control.state.lock().end_heap_on_exit);
     if end_heap {
-        core.cleanups.stop(&core);
+        core.cleanups.stop();
         if let Err(payload) = core.end() {
             // Nobody waits for this thread; the panic hook has told, and so have we.
             discard(payload);

@@ -35,6 +35,12 @@ impl GreyQueue {
         }
     }
 
+    /// Has a closing round count as one that has brought something.
+    pub(crate) fn count_as_pushed(&self) {
+        // Release: as in `push`.
+        self.pushed.fetch_add(1, Ordering::Release);
+    }
+
     /// Takes a batch.
     pub(crate) fn take(&self) -> Option<Vec<Grey>> {
         loop {

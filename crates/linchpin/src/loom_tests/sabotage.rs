@@ -72,6 +72,8 @@ const REORDERED: &[(&str, &str)] = &[
     ("weak.contents", "weak::what_is_taken_out_of_a_map_is_not_lost"),
     // The same in `Close`, after letting go of the lock, into the processor's buffer.
     ("weak.contents_queue", "weak::a_map_and_the_decision_agree"),
+    // That a mutation has come to a weak map does not put the decision off.
+    ("weak.maps", "weak::a_map_that_moves_is_looked_at"),
     // The collector decides without the lock.
     ("weak.decide", "weak::an_upgrade_and_the_decision_agree"),
     // A span that is taken to be swept is counted when the class's lock has been let go of.

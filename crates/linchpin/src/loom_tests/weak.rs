@@ -239,3 +239,71 @@ fn a_map_and_the_decision_agree() {
         assert_moved(&heap, &entry, 1);
     });
 }
+
+/// An object with a weak map that is part of another's value, or was.
+#[repr(align(16384))]
+struct Nested<'gc> {
+    outer: WeakMap<'gc, Thing<'gc>, Inner<'gc>>,
+    inner: Option<Inner<'gc>>,
+}
+
+type Inner<'gc> = WeakMap<'gc, Thing<'gc>, Gc<'gc, Thing<'gc>>>;
+
+// SAFETY: all that it holds is reported.
+unsafe impl Trace for Nested<'_> {
+    type Branded<'b> = Nested<'b>;
+    const NEEDS_TRACE: bool = true;
+    fn trace(&self, tracer: &mut Tracer<'_>) {
+        self.outer.trace(tracer);
+        self.inner.trace(tracer);
+    }
+}
+
+/// A map that is a value in another is moved into a new object, in `Close`, while the collector passes over the entries and decides.
+/// Nothing is marked by that; the map must be looked at all the same.
+#[test]
+fn a_map_that_moves_is_looked_at() {
+    explore("a_map_that_moves_is_looked_at", 3, || {
+        let heap = heap(1);
+        let key = Arc::new(lone(&heap, 2));
+        let nested: Arc<Root<Nested<'static>>> = Arc::new(heap.mutate(|mu| {
+            let nested = mu.alloc(Nested { outer: WeakMap::new(mu), inner: None });
+            let inner = Inner::new(mu);
+            inner.insert(mu, key.get(mu), thing(mu, 1, None));
+            nested.outer.insert(mu, key.get(mu), inner);
+            mu.root(nested)
+        }));
+        let core = heap.core();
+        let none = Workers::none();
+        let mut cycle = Cycle::begin(core, &none);
+        cycle.take_the_snapshot();
+        cycle.mark();
+        let before = core.queue.pushed();
+        let black = heap.mutate(|mu| mark_of(&heap, key.get(mu)));
+        handshake(core, Mode::Close, black);
+        let mutator = {
+            let (heap, key, nested) = (Arc::clone(&heap), Arc::clone(&key), Arc::clone(&nested));
+            spawn(move || -> Root<Nested<'static>> {
+                heap.mutate(|mu| {
+                    let inner = nested.get(mu).outer.remove(mu, key.get(mu));
+                    mu.root(mu.alloc(Nested { outer: WeakMap::new(mu), inner }))
+                })
+            })
+        };
+        let decided = !cycle.trace_ephemerons() && core.decision.decide(&core.queue, before);
+        if decided {
+            core.decision.clear(&core.memory.region, black);
+        }
+        let moved = mutator.join().unwrap();
+        assert!(!decided, "a value of a map that is in use is white");
+        cycle.close();
+        cycle.switch_off();
+        cycle.sweep();
+        heap.mutate(|mu| {
+            let value = moved.get(mu).inner.as_ref().expect("it was there").get(mu, key.get(mu));
+            let value = value.expect("its key is alive");
+            assert!(is_allocated(&heap, value), "it is reachable, and was freed");
+            assert_eq!(value.read(), 1);
+        });
+    });
+}

@@ -219,6 +219,7 @@ impl Processors {
                 backoff.snooze();
             }
         });
+        holding.processor().note_no_caller();
         holding.answer_running(core, self.phase());
         holding
     }

@@ -170,6 +170,12 @@ impl Processor {
         self.caller.store(std::ptr::from_ref(caller).cast_mut(), Ordering::Relaxed);
     }
 
+    /// Notes that it is held for a moment, by no mutation.
+    pub(crate) fn note_no_caller(&self) {
+        // Relaxed: as in `note_caller`.
+        self.caller.store(std::ptr::null_mut(), Ordering::Relaxed);
+    }
+
     /// Where the mutation began that has it, or had it last.
     pub(crate) fn caller(&self) -> Option<&'static Location<'static>> {
         // SAFETY: what is there is null, or was a reference of that lifetime (`note_caller`).

@@ -26,6 +26,8 @@ const DEAD_AT_LEAST: usize = 32;
 /// So equal strings, symbols or shapes can be told by their address ([`Gc::ptr_eq`]). Threads share it. A value that nothing leads to
 /// any more is collected, and interned anew when it comes again.
 ///
+/// Values are compared under a lock of a part of the table: their `Eq` must not use it.
+///
 /// ```
 /// use linchpin::{Gc, Heap, Interner, Trace};
 ///
@@ -107,7 +109,7 @@ where
     }
 
     fn part_of<'a>(&'a self, mu: &'a Mutator<'gc>, value: &T) -> (GcMutexGuard<'a, 'gc, Part<'gc, T>>, usize) {
-        // The low half picks the part, all of it the place there, which the hasher spreads again.
+        // The part's own table spreads the hash again, and goes by other bits.
         let hash = self.hasher.hash_one(value) as usize;
         (self.parts[hash % PARTS].lock(mu), hash)
     }

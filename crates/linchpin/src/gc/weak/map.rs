@@ -6,7 +6,7 @@ use std::hash::BuildHasherDefault;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use super::table::{AddressHasher, spread};
+use super::table::{AddressHasher, part_of};
 use crate::collector::ephemerons::{DeadValues, EphemeronTable};
 use crate::collector::mark::Tracer;
 use crate::gc::{Brand, Gc, Object};
@@ -82,7 +82,7 @@ unsafe impl<V: Send> Send for Entry<V> {}
 
 impl<V> Table<V> {
     fn part(&self, key: usize) -> MutexGuard<'_, Part<V>> {
-        self.parts[spread(key) as usize % PARTS].lock()
+        self.parts[part_of(key, PARTS)].lock()
     }
 }
 

@@ -41,7 +41,7 @@ impl Default for HandleTable {
 
 impl HandleTable {
     fn part(&self, target: NonNull<u8>) -> &Mutex<Part> {
-        &self.parts[spread(target.addr().get()) as usize % PARTS]
+        &self.parts[part_of(target.addr().get(), PARTS)]
     }
 
     /// The handle of an object.
@@ -122,10 +122,15 @@ impl HandleTable {
 }
 
 /// Addresses of objects are multiples of 16, and often near one another: spread over all bits.
-pub(super) fn spread(address: usize) -> u64 {
+fn spread(address: usize) -> u64 {
     // The golden ratio as a fraction of 2^64 (Knuth, The Art of Computer Programming, volume 3, section 6.4).
     let product = (address as u64 >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     product ^ product >> 32
+}
+
+/// In which of so many parts an address is. Not by the bits by which the part's own table goes.
+pub(crate) fn part_of(address: usize, parts: usize) -> usize {
+    (spread(address) >> 40) as usize % parts
 }
 
 /// A hasher for one address.

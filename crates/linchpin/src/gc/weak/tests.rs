@@ -435,6 +435,80 @@ fn a_value_that_is_a_key_is_kept_with_its_own() {
     heap.mutate(|mu| assert!(maps.get(mu).second.contains_key(maps.get(mu).kept.load().unwrap())));
 }
 
+/// A map that is part of a value is moved elsewhere, in `Close`, after the pass has made up its mind which maps there are: the map that
+/// was come to puts the decision off, though nothing was marked.
+#[test]
+fn a_map_that_is_moved_late_is_looked_at() {
+    type Inner<'gc> = WeakMap<'gc, u64, Gc<'gc, Node<'gc>>>;
+    #[derive(Trace)]
+    struct Outer<'gc> {
+        map: WeakMap<'gc, u64, Inner<'gc>>,
+        elsewhere: GcMutex<Option<Inner<'gc>>>,
+    }
+    let (heap, value, none) = (heap(), Arc::new(()), Workers::none());
+    let core = heap.core();
+    let (outer, key): (Root<Outer<'static>>, Root<u64>) = heap.mutate(|mu| {
+        let key = mu.alloc(7_u64);
+        let outer = mu.alloc(Outer { map: WeakMap::new(mu), elsewhere: GcMutex::default() });
+        let inner = Inner::new(mu);
+        inner.insert(mu, key, node(mu, &value));
+        outer.map.insert(mu, key, inner);
+        (mu.root(outer), mu.root(key))
+    });
+    let mut cycle = Cycle::begin(core, &none);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    let before = core.queue.pushed();
+    handshake(core, Mode::Close, black(core));
+    heap.mutate(|mu| {
+        assert_eq!(mu.mode(), Mode::Close);
+        let outer = outer.get(mu);
+        let inner = outer.map.remove(mu, key.get(mu));
+        *outer.elsewhere.lock(mu) = inner;
+    });
+    assert!(!core.decision.decide(&core.queue, before), "decided, though a map was come to");
+    finish_all(cycle);
+    heap.verify().unwrap();
+    assert_eq!(Arc::strong_count(&value), 2, "the value was dropped while its key is alive");
+    heap.mutate(|mu| {
+        let inner = outer.get(mu).elsewhere.lock(mu).take().unwrap();
+        assert!(Arc::ptr_eq(&inner.get(mu, key.get(mu)).unwrap().value.load().unwrap(), &value));
+    });
+}
+
+/// A mutation drops a map that the collector has in hand: its values are dropped with the sweep, and a panic in that goes no further.
+#[test]
+fn a_map_that_is_dropped_in_the_midst_of_a_pass_is_dropped_with_the_sweep() {
+    struct Bomb(Arc<()>);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert_eq!(Arc::strong_count(&self.0), 1, "the value panics when it is dropped");
+        }
+    }
+    // SAFETY: it holds no pointers.
+    unsafe impl Trace for Bomb {
+        type Branded<'b> = Self;
+        const NEEDS_TRACE: bool = false;
+        fn trace(&self, _: &mut crate::Tracer<'_>) {}
+    }
+    type Map<'gc> = WeakMap<'gc, u64, Bomb>;
+    let (heap, value, none) = (heap(), Arc::new(()), Workers::none());
+    let (holder, key): (Root<GcMutex<Option<Map<'static>>>>, Root<u64>) = heap.mutate(|mu| {
+        let (map, key) = (Map::new(mu), mu.alloc(7_u64));
+        map.insert(mu, key, Bomb(Arc::clone(&value)));
+        (mu.root(mu.alloc(GcMutex::new(Some(map)))), mu.root(key))
+    });
+    let mut cycle = Cycle::begin(heap.core(), &none);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    assert!(!cycle.trace_ephemerons());
+    heap.mutate(|mu| drop(holder.get(mu).lock(mu).take()));
+    assert_eq!(Arc::strong_count(&value), 2, "the collector has it");
+    finish_all(cycle);
+    assert_eq!((Arc::strong_count(&value), heap.stats().drop_panics), (1, 1));
+    drop(key);
+}
+
 /// Maps that are gone leave no record.
 #[test]
 fn a_map_that_is_dropped_is_forgotten() {
@@ -450,4 +524,21 @@ fn a_map_that_is_dropped_is_forgotten() {
     heap.collect();
     assert_eq!(heap.core().decision.ephemerons.len(), 1);
     drop(root);
+}
+
+/// Maps that come and go take no room for long, though no cycle comes.
+#[test]
+fn maps_that_are_gone_are_looked_for() {
+    let heap = heap();
+    let kept: Vec<Root<WeakMap<'static, u64, u64>>> = heap.mutate(|mu| {
+        (0..10_000)
+            .filter_map(|number| {
+                let map = WeakMap::<u64, u64>::new(mu);
+                (number % 1000 == 0).then(|| mu.root(mu.alloc(map)))
+            })
+            .collect()
+    });
+    assert_eq!(heap.stats().cycles, 0);
+    assert!(heap.core().decision.ephemerons.len() < 200, "{}", heap.core().decision.ephemerons.len());
+    drop(kept);
 }
