@@ -132,6 +132,11 @@ impl Mutator<'_> {
             tracer.keep_all(true);
             value.trace(&mut tracer);
             core.queue.push(tracer.take_grey());
+            // A map that is part of the value, and not in an object: a pass that has begun does not know that it is reached, nor
+            // does it find the map where it was, if it is being moved out. So there has to be another one.
+            if !tracer.take_weak_maps().is_empty() {
+                core.queue.put_off();
+            }
         }
     }
 }

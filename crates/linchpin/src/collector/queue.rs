@@ -35,6 +35,12 @@ impl GreyQueue {
         }
     }
 
+    /// Counts as a batch, though there is nothing to trace: puts the end of the mark off.
+    pub(crate) fn put_off(&self) {
+        // Release: as in `push`.
+        self.pushed.fetch_add(1, Ordering::Release);
+    }
+
     /// Takes a batch.
     pub(crate) fn take(&self) -> Option<Vec<Grey>> {
         loop {
