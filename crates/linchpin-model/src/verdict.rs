@@ -86,7 +86,7 @@
 //! | a span belongs to its sweeper, or to one processor | `memory/class.rs` | `SpanTakenWhileSwept`, `SpanTakenTwice` |
 //! | all is swept before the next cycle | `memory/sweep.rs` | `CycleBeforeSweepEnds`, `SweepInFlightNotAwaited` |
 //!
-//! **Weak pointers**, which are not in the library yet
+//! **Weak pointers**, as they would be in fields; in the library they lead to handles, and `collector/decision.rs` says what is left of this
 //!
 //! | part | source | variants |
 //! | --- | --- | --- |
