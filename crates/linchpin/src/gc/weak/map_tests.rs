@@ -12,7 +12,9 @@ use crate::{Gc, Heap, Mutator, Root, Trace, Tracer, WeakMap};
 
 /// Runs something, once, when it is traced.
 #[derive(Clone, Default)]
-struct Hook(Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+struct Hook(Arc<Mutex<Option<Run>>>);
+
+type Run = Box<dyn FnOnce() + Send>;
 
 // SAFETY: it holds no pointer.
 unsafe impl Trace for Hook {
