@@ -86,7 +86,8 @@
 //! # Parts
 //!
 //! [`state`], [`object`] and [`processor`] are what there is; `steps_mutator`, `steps_birth`, `steps_weak`, `steps_lock`,
-//! `steps_inner_lock`, `steps_ephemeron` and `steps_collector` are what can happen; [`search()`] explores it; [`report`] puts it into words. [`Fault`] lists ways to break it, [`verdict`] what
+//! `steps_inner_lock`, `steps_ephemeron` and `steps_collector` are what can happen; [`search()`] explores it; [`report`] puts it into
+//! words. [`Fault`] lists ways to break it, [`verdict`] what
 //! becomes of each.
 
 pub mod config;
