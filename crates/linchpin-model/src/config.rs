@@ -23,6 +23,10 @@ pub struct Config {
     pub weak_root: bool,
     /// Whether each object has a weak pointer field as well.
     pub weak_fields: bool,
+    /// Whether there is a weak map, always reachable, with room for one entry: an ephemeron.
+    pub ephemeron: bool,
+    /// Whether mutations can have the keys of the weak map listed, which makes the map a weak pointer to its key as well.
+    pub entries: bool,
     /// Whether the last processor is the spare: it runs no mutation, and is held for a moment to drop a root or to
     /// unpin.
     pub spare: bool,
@@ -64,6 +68,8 @@ impl Config {
         full_buffers: false,
         weak_root: false,
         weak_fields: false,
+        ephemeron: false,
+        entries: false,
         spare: false,
         resize: false,
         helpers: false,
@@ -94,6 +100,15 @@ impl Config {
 
     /// With weak pointers in objects.
     pub const WEAK_FIELDS: Self = Self { weak_fields: true, ..Self::SMALL };
+
+    /// With a weak map.
+    pub const EPHEMERON: Self = Self { ephemeron: true, ..Self::SMALL };
+
+    /// With a weak map whose keys are listed.
+    pub const ENTRIES: Self = Self { entries: true, ..Self::EPHEMERON };
+
+    /// The same, and a weak root, which may lead to key or value.
+    pub const ENTRIES_AND_WEAK: Self = Self { weak_root: true, ..Self::ENTRIES };
 
     /// One processor for mutations, and the spare.
     pub const SPARE: Self = Self { spare: true, ..Self::SMALL };
@@ -130,6 +145,7 @@ impl Config {
             && !(self.one_span && (self.is_weak() || self.pin_flags))
             && !(self.locks && (self.is_weak() || self.one_span))
             && (self.locks || !self.has_inner_locks())
+            && (self.ephemeron || !self.entries)
             && !(self.resize && (self.is_weak() || self.processors == 1 || self.spare))
     }
 
@@ -152,10 +168,10 @@ impl Config {
         self.moved_locks || self.shared_locks
     }
 
-    /// Whether there are weak pointers.
+    /// Whether there are weak pointers, or a weak map.
     #[must_use]
     pub fn is_weak(&self) -> bool {
-        self.weak_root || self.weak_fields
+        self.weak_root || self.weak_fields || self.ephemeron
     }
 
     /// Whether the protocol has this fault.
@@ -180,6 +196,8 @@ impl fmt::Display for Config {
         f.write_str(if self.full_buffers { ", full buffers" } else { "" })?;
         f.write_str(if self.weak_root { ", weak root" } else { "" })?;
         f.write_str(if self.weak_fields { ", weak fields" } else { "" })?;
+        f.write_str(if self.ephemeron { ", a weak map" } else { "" })?;
+        f.write_str(if self.entries { ", keys listed" } else { "" })?;
         f.write_str(if self.resize { ", resized" } else { "" })?;
         f.write_str(if self.helpers { ", helpers" } else { "" })?;
         f.write_str(if self.locks { ", locks" } else { "" })?;
@@ -201,7 +219,7 @@ pub enum Promise {
     NothingWhiteAtEnd,
     /// When a mark ends, nothing is still to be traced. Checked where the configuration says so.
     NothingGreyAtEnd,
-    /// Nobody ever reaches, shades or marks a free slot.
+    /// Nobody ever reaches, shades or marks a free slot, and no entry of the weak map leads to one.
     NoFreeSlotInUse,
     /// No slot is handed out that is handed out already.
     NoSlotTwice,
@@ -213,7 +231,7 @@ pub enum Promise {
     GarbageFreed,
     /// Whatever is pinned has its flag raised, or the collector is about to look whether it is.
     FlagsCoverPins,
-    /// No upgrade fails, and no weak pointer is cleared, while the object is in use.
+    /// No upgrade fails, and no weak pointer and no entry is cleared, while the object is in use.
     NoUpgradeFailsInUse,
     /// No upgrade succeeds for what was white in the decision, or for which one has failed.
     NoUpgradeUndecides,
@@ -269,6 +287,8 @@ pub enum Violation {
     FreeSlotShaded(Object),
     /// The collector has marked a free slot.
     FreeSlotMarked(Object),
+    /// The entry of the weak map has a key or a value whose slot is free.
+    EntryLeft(Object),
     /// A processor has handed out a slot in which an object lives.
     HandedOutTwice(Object),
     /// A barrier found something white after the mark had ended.
@@ -279,7 +299,7 @@ pub enum Violation {
     Kept(Object),
     /// It is pinned, and no flag tells the collector to look for it.
     PinNotFlagged(Object),
-    /// An upgrade has failed, or a weak pointer was cleared, and the object is in use.
+    /// An upgrade has failed, or a weak pointer or an entry was cleared, and the object is in use.
     FailedWhileInUse(Object),
     /// An upgrade has succeeded after one had failed.
     Undecided(Object),
@@ -294,7 +314,9 @@ impl Violation {
         match self {
             Self::WhiteAtEnd(_) => Promise::NothingWhiteAtEnd,
             Self::GreyAtEnd(_) => Promise::NothingGreyAtEnd,
-            Self::FreeSlotReachable(_) | Self::FreeSlotShaded(_) | Self::FreeSlotMarked(_) => Promise::NoFreeSlotInUse,
+            Self::FreeSlotReachable(_) | Self::FreeSlotShaded(_) | Self::FreeSlotMarked(_) | Self::EntryLeft(_) => {
+                Promise::NoFreeSlotInUse
+            }
             Self::HandedOutTwice(_) => Promise::NoSlotTwice,
             Self::ShadedAfterMark(_) => Promise::NothingToShadeAfterMark,
             Self::Unswept(_) => Promise::AllSwept,
@@ -314,12 +336,15 @@ impl fmt::Display for Violation {
             Self::FreeSlotReachable(object) => (object, "is in use, and its slot is free"),
             Self::FreeSlotShaded(object) => (object, "is shaded, and its slot is free"),
             Self::FreeSlotMarked(object) => (object, "is marked, and its slot is free"),
+            Self::EntryLeft(object) => (object, "is in an entry of the weak map, and its slot is free"),
             Self::HandedOutTwice(object) => (object, "lives, and its slot is handed out again"),
             Self::ShadedAfterMark(object) => (object, "was white after the end of the mark, and in use"),
             Self::Unswept(object) => (object, "was not swept"),
             Self::Kept(object) => (object, "has been garbage since the snapshot, and was not freed"),
             Self::PinNotFlagged(object) => (object, "is pinned, and no flag says so"),
-            Self::FailedWhileInUse(object) => (object, "is in use, and a weak pointer to it has failed"),
+            Self::FailedWhileInUse(object) => {
+                (object, "is in use, and a weak pointer to it has failed, or its entry is gone")
+            }
             Self::Undecided(object) => (object, "was upgraded although it counts as dead since an upgrade failed"),
             Self::UpgradedDead(object) => (object, "was upgraded although it was decided to be dead"),
         };

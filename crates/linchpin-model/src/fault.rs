@@ -212,6 +212,36 @@ faults! {
     PassingByForWaitingNotCounted,
     /// The contents of an inner lock whose guard was forgotten can be had past the lock.
     InnerForgottenContentsInUse,
+    /// Who looks up the value of a key in `Mark` does not shade it.
+    LookUpNotShadedInMark,
+    /// Who looks up the value of a key in `Close`, before the decision, does not shade it.
+    LookUpNotShadedInClose,
+    /// A value that is looked up or removed in `Close` is shaded into the processor's buffer, not into the queue.
+    LookUpInCloseNotCounted,
+    /// Who removes an entry in `Arm`, or replaces the value, does not shade what it removes.
+    EntryRemovedInArmNotShaded,
+    /// Who removes an entry in `Mark`, or replaces the value, does not shade what it removes.
+    EntryRemovedInMarkNotShaded,
+    /// Who removes an entry in `Close`, or replaces the value, does not shade what it removes.
+    EntryRemovedInCloseNotShaded,
+    /// Who inserts an entry in `Arm` does not shade the value.
+    EntryInsertedInArmNotShaded,
+    /// The values of marked keys are not traced.
+    EphemeronsNotTraced,
+    /// The values of marked keys are traced before the closing rounds, and never again.
+    EphemeronsBeforeRoundsOnly,
+    /// The values of marked keys are traced after the first round that brought nothing, and never again.
+    EphemeronsTracedOnce,
+    /// The mark ends when the pass has found nothing, whatever was shaded meanwhile.
+    ShadedInPassNotCounted,
+    /// The pass removes an entry whose key is white.
+    EntryClearedInPass,
+    /// The entry of a dead key is removed after the handshake to `Off`.
+    EntryClearedAfterOff,
+    /// The entry of a dead key is not removed.
+    EntryNeverCleared,
+    /// The pass traces values of keys that are white, too.
+    ValueOfWhiteKeyTraced,
 }
 
 impl fmt::Display for Fault {

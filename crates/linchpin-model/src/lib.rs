@@ -7,6 +7,7 @@
 //! * when a mark ends, nothing is white that can be reached from the root, pins or what a mutation has in hand, and
 //!   after that no barrier finds anything white;
 //! * nobody ever reaches, shades or marks a free slot, and none is handed out while it is in use;
+//! * what the weak map has for a key that is in use is in use, too, and no entry leads to what is freed;
 //! * a weak upgrade never returns what is freed, never fails for what is in use, and what has failed once fails for
 //!   good;
 //! * a cycle begins with everything swept, and frees what was garbage when it began;
@@ -37,6 +38,7 @@
 //! | sweep | a slot at a time, read and written back in two steps; runs are returned on entering `Off` |
 //! | spans | each slot is one; or one has all slots, and belongs to a processor with a run in it, or to the sweeper |
 //! | weak pointers | a root and a field in each object; upgraded, copied, cleared after the end of the mark |
+//! | ephemerons | a weak map with one entry: looked up, inserted, removed; its key listed; a pass after each quiet round |
 //! | `GcMutex`, `GcRwLock` | the field of each object is behind one: taken, given back, its guard forgotten |
 //! | locks behind locks | behind that one is another: taken by who shares the outer one, or taken out, changed, put elsewhere |
 //!
@@ -66,6 +68,8 @@
 //!   it is a field that is stored to once, with nothing to remove.
 //! * **A marker's look** behind a lock, or two, is one step: meanwhile others wait, or take no notice, which nobody can tell from
 //!   coming later or before.
+//! * **More entries than one** of a weak map, and so the way from values to keys within a pass, which finds the first value only. And a
+//!   map that is part of an object: here it is always reached, and not part of a value. For both there are tests of the library.
 //! * **Dropping values.** It runs the program's code in `Off` on the collector's thread, as a mutation could. What that
 //!   must not do, to pin what is being dropped, is a variant.
 //! * **More of the same.** Objects have one field, heaps one root, and three is the most there are of anything.
@@ -82,7 +86,8 @@
 //! # Parts
 //!
 //! [`state`], [`object`] and [`processor`] are what there is; `steps_mutator`, `steps_birth`, `steps_weak`, `steps_lock`,
-//! `steps_inner_lock` and `steps_collector` are what can happen; [`search()`] explores it; [`report`] puts it into words. [`Fault`] lists ways to break it, [`verdict`] what
+//! `steps_inner_lock`, `steps_ephemeron` and `steps_collector` are what can happen; [`search()`] explores it; [`report`] puts it into
+//! words. [`Fault`] lists ways to break it, [`verdict`] what
 //! becomes of each.
 
 pub mod config;
@@ -95,6 +100,7 @@ pub mod search;
 pub mod state;
 mod steps_birth;
 mod steps_collector;
+mod steps_ephemeron;
 mod steps_inner_lock;
 mod steps_lock;
 mod steps_mutator;

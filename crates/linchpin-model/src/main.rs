@@ -87,6 +87,8 @@ fn table() -> bool {
     for config in [
         Config::WEAK,
         Config::WEAK_FIELDS,
+        Config { grey_at_end_counts: true, ..Config::EPHEMERON },
+        Config { grey_at_end_counts: true, processors: 1, ..Config::ENTRIES_AND_WEAK },
         Config::SPARE,
         Config { pins: 1, ..Config::SPARE },
         Config { grey_at_end_counts: true, ..Config::SMALL },
@@ -153,6 +155,10 @@ fn full() -> bool {
         Config { objects: 3, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK_FIELDS },
+        Config { grey_at_end_counts: true, helpers: true, full_buffers: true, ..Config::ENTRIES_AND_WEAK },
+        Config { grey_at_end_counts: true, pins: 1, ..Config::ENTRIES_AND_WEAK },
+        Config { grey_at_end_counts: true, objects: 3, processors: 1, ..Config::ENTRIES_AND_WEAK },
+        Config::ENTRIES_AND_WEAK.with(&[Fault::EntryInsertedInArmNotShaded, Fault::EntryRemovedInArmNotShaded]),
     ] {
         report(&mut figures, &config, &format!("the protocol: {config}"), false);
     }
@@ -174,7 +180,8 @@ fn has_white_behind_grey(verdict: &Verdict) -> bool {
 
 /// For a variant that leaves something grey: a configuration in which that has something white behind it.
 fn with_white_behind_grey(verdict: &Verdict) -> Config {
-    Config { objects: 3, processors: 2, grey_at_end_counts: false, ..verdict.config }
+    let processors = if verdict.config.ephemeron { 1 } else { 2 };
+    Config { objects: 3, processors, grey_at_end_counts: false, ..verdict.config }
 }
 
 /// The trace of one variant.

@@ -49,6 +49,8 @@ pub enum Then {
     Initialise(Object, Option<Object>),
     /// Give the lock of an object back.
     GiveLockBack(Object),
+    /// Put an entry into the weak map: a key, and its value.
+    Insert(Object, Object),
     /// Take the outer lock of an object, as soon as nobody else has it.
     AwaitLock(Object),
     /// Put a pointer into the field of an object, if what is there is what was shaded; else shade first what is there.
@@ -71,6 +73,7 @@ impl Then {
             Self::HandOver => 44,
             Self::GiveLockBack(object) => 45 + u32::from(object),
             Self::AwaitLock(object) => 48 + u32::from(object),
+            Self::Insert(key, value) => 51 + 3 * u32::from(key) + u32::from(value),
         }
     }
 
@@ -89,7 +92,8 @@ impl Then {
             32..44 => Self::Initialise(((bits - 32) / 4) as Object, pointer_from_bits((bits - 32) % 4)),
             44 => Self::HandOver,
             45..48 => Self::GiveLockBack(object(45)),
-            _ => Self::AwaitLock(object(48)),
+            48..51 => Self::AwaitLock(object(48)),
+            _ => Self::Insert(((bits - 51) / 3) as Object, ((bits - 51) % 3) as Object),
         }
     }
 
@@ -104,6 +108,7 @@ impl Then {
             Self::SetRoot(object) => Self::SetRoot(new(object)),
             Self::GiveLockBack(object) => Self::GiveLockBack(new(object)),
             Self::AwaitLock(object) => Self::AwaitLock(new(object)),
+            Self::Insert(key, value) => Self::Insert(new(key), new(value)),
             Self::ShadeUpgraded(object) => Self::ShadeUpgraded(new(object)),
             Self::Overwrite(object, value) => Self::Overwrite(new(object), value.map(new)),
             Self::Initialise(object, value) => Self::Initialise(new(object), value.map(new)),

@@ -43,6 +43,11 @@ pub enum MutatorStep {
     UpgradeUndecided(Object),
     UpgradeFails(Object),
     SetWeak(Option<Object>, Object),
+    LookUp(Object, Object),
+    BeginInsert(Object, Object),
+    Insert(Object, Object),
+    FindsOtherKey,
+    Remove(Object, Object),
     TakeLock(Object, bool),
     ChangeContents(Object, Option<Object>),
     GiveLockBack(Object, bool),
@@ -71,6 +76,8 @@ pub enum CollectorStep {
     EndMark,
     LookAtWeak(Option<Object>, Option<Object>),
     ClearWeakRoot(Object),
+    LookAtEntry(Option<(Object, Object)>),
+    ClearEntry(Option<(Object, Object)>),
     ReadByte(Object, Colour),
     WriteByte(Object, Colour),
     PinDead(Object),
@@ -105,7 +112,9 @@ impl fmt::Display for MutatorStep {
             }
             Self::GiveSpanBack => f.write_str("gives the span back"),
             Self::Shade { object, was } => write!(f, "need not shade {}, which is {was:?}", name(object)),
-            Self::Finish(Then::Anything | Then::ShadeUpgraded(_) | Then::AwaitLock(_)) => f.write_str("goes on"),
+            Self::Finish(Then::Anything | Then::ShadeUpgraded(_) | Then::AwaitLock(_) | Then::Insert(..)) => {
+                f.write_str("goes on")
+            }
             Self::Finish(Then::HandOver) => f.write_str("hands over what it has shaded"),
             Self::Finish(Then::Initialise(object, value)) => {
                 write!(f, "initialises the field of {} with {}", name(object), Named(value))
@@ -185,6 +194,15 @@ impl fmt::Display for MutatorStep {
             Self::DropInHand => f.write_str("drops the lock in hand, and makes a new one"),
             Self::ForgetInnerGuard(object, _) => write!(f, "forgets the guard of the inner lock of {}", name(object)),
             Self::ForgetGuard(object) => write!(f, "forgets the guard of the lock of {}", name(object)),
+            Self::LookUp(key, value) => {
+                write!(f, "looks up the value of {}, and has {} in hand", name(key), name(value))
+            }
+            Self::BeginInsert(key, value) => {
+                write!(f, "is to shade {}, and make it the value of {}", name(value), name(key))
+            }
+            Self::Insert(key, value) => write!(f, "makes {} the value of {}", name(value), name(key)),
+            Self::FindsOtherKey => f.write_str("finds no room in the weak map"),
+            Self::Remove(key, value) => write!(f, "removes {}, whose value was {}", name(key), name(value)),
             Self::SetWeak(None, value) => write!(f, "makes the weak root lead to {}", name(value)),
             Self::SetWeak(Some(object), value) => {
                 write!(f, "makes the weak field of {} lead to {}", name(object), name(value))
@@ -202,6 +220,9 @@ impl fmt::Display for CollectorStep {
             Self::Goes(Stage::AwaitClose) => f.write_str("has nothing to trace, begins a closing round"),
             Self::Goes(Stage::Trace) => f.write_str("goes on to tracing"),
             Self::Goes(Stage::Decide) => f.write_str("finds that the round brought nothing"),
+            Self::Goes(Stage::Ephemerons) => {
+                f.write_str("finds that the round brought nothing, begins a pass over the weak map")
+            }
             Self::Goes(Stage::Sweep) => f.write_str("begins to sweep"),
             Self::Goes(stage) => write!(f, "goes on to {stage:?}"),
             Self::MarkRoot(object) => write!(f, "marks the root's object: {}", Named(object)),
@@ -223,6 +244,12 @@ impl fmt::Display for CollectorStep {
                 name(object),
                 Named(target)
             ),
+            Self::LookAtEntry(None) => f.write_str("looks at the weak map, which is empty"),
+            Self::LookAtEntry(Some((key, value))) => {
+                write!(f, "looks at the entry of {}, marks {} if the key is marked", name(key), name(value))
+            }
+            Self::ClearEntry(None) => f.write_str("finds nothing to remove from the weak map"),
+            Self::ClearEntry(Some((key, _))) => write!(f, "removes the entry of {}, if that is white", name(key)),
             Self::ClearWeakRoot(seen) => write!(f, "clears the weak root, in which it has seen {}", name(seen)),
             Self::ReadByte(object, colour) => write!(f, "reads the mark byte of {}: {colour:?}", name(object)),
             Self::PinDead(object) => write!(f, "drops the value of {}, whose Drop pins it", name(object)),

@@ -173,8 +173,10 @@ fn list(config: &Config, state: &State, successors: &mut Vec<Successor>) {
         if successor.violation.is_none() {
             let noticed = next.reachable_from(next.noticed());
             let free = noticed.both(next.coloured(Colour::Free)).each().next().map(Violation::FreeSlotReachable);
+            let left = next.free_in_entry().map(Violation::EntryLeft);
             let undecided = held.both(next.failed).each().next().map(Violation::Undecided);
-            successor.violation = free.or(undecided).or(next.unflagged_pin(config).map(Violation::PinNotFlagged));
+            successor.violation =
+                free.or(left).or(undecided).or(next.unflagged_pin(config).map(Violation::PinNotFlagged));
         }
         successor.violation = successor.violation.filter(|violation| !config.ignored.has(violation.promise()));
     }

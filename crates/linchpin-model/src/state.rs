@@ -37,12 +37,17 @@ pub enum Stage {
     AwaitClose,
     /// In a second closing round: see [`Config::two_quiet_rounds`](crate::Config::two_quiet_rounds).
     AwaitCloseAgain,
-    /// The last round has brought nothing; the mark is about to end. Only without the lock a stage of its own.
+    /// The last round has brought nothing, nor has the pass; the mark is about to end. Without ephemerons a stage of its own only
+    /// without the lock.
     Decide,
+    /// The last round has brought nothing, and the weak map is looked at.
+    Ephemerons,
     /// The mark has ended, and the weak root is looked at.
     ClearWeakRoot,
     /// The mark has ended, and the weak fields of what lives are looked at.
     ClearWeakFields,
+    /// The mark has ended, and the weak map is looked at again.
+    ClearEntry,
     /// In the handshake to `Off`; the mark has ended.
     AwaitOff,
     /// While slots are swept.
@@ -50,7 +55,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Rest,
         Self::AwaitArm,
         Self::AwaitMark,
@@ -61,8 +66,10 @@ impl Stage {
         Self::AwaitClose,
         Self::AwaitCloseAgain,
         Self::Decide,
+        Self::Ephemerons,
         Self::ClearWeakRoot,
         Self::ClearWeakFields,
+        Self::ClearEntry,
         Self::AwaitOff,
         Self::Sweep,
     ];
@@ -70,7 +77,10 @@ impl Stage {
     /// Between the flip and the end of the mark.
     #[must_use]
     pub fn is_marking(self) -> bool {
-        !matches!(self, Self::Rest | Self::ClearWeakRoot | Self::ClearWeakFields | Self::AwaitOff | Self::Sweep)
+        !matches!(
+            self,
+            Self::Rest | Self::ClearWeakRoot | Self::ClearWeakFields | Self::ClearEntry | Self::AwaitOff | Self::Sweep
+        )
     }
 }
 
@@ -83,6 +93,8 @@ pub struct State {
     pub field: [Option<Object>; MOST_OBJECTS],
     /// The weak pointer field of each object, and last the weak root.
     pub weak: [Option<Object>; MOST_OBJECTS + 1],
+    /// The entry of the weak map: a key, and its value.
+    pub entry: Option<(Object, Object)>,
     /// The root slot.
     pub root: Option<Object>,
     /// Objects whose pin counter is 1. It counts no further here.
@@ -117,6 +129,8 @@ pub struct State {
     pub forgotten: Objects,
     /// Since the last round a marker has passed by a lock that somebody had.
     pub passed_by: bool,
+    /// There was a pass over the weak map in this cycle, which matters to a fault only.
+    pub had_pass: bool,
     /// The processors.
     pub processors: [Processor; MOST_PROCESSORS],
 }
@@ -170,7 +184,9 @@ impl State {
                 | is_in(self.queue) << 5
                 | is_in(self.to_visit) << 6
                 | is_in(self.garbage) << 7
-                | leads_here(self.weak[MOST_OBJECTS]) << 8;
+                | leads_here(self.weak[MOST_OBJECTS]) << 8
+                | leads_here(self.entry.map(|(key, _)| key)) << 19
+                | leads_here(self.entry.map(|(_, value)| value)) << 20;
             for processor in &self.processors {
                 // Two bits each, as the places of processors do not count.
                 *mark += is_in(processor.hand) << 9
@@ -218,7 +234,13 @@ impl State {
             | set(self.lock_traced[0]) << 52
             | set(self.lock_traced[1]) << 55
             | set(self.forgotten) << 58
-            | u64::from(self.passed_by) << 61;
+            | u64::from(self.passed_by) << 61
+            | u64::from(pointer(self.entry.map(|(key, _)| key))) << 52
+            | u64::from(pointer(self.entry.map(|(_, value)| value))) << 54
+            | u64::from(self.had_pass) << 56;
+        // With ephemerons there are no locks.
+        debug_assert!(config.ephemeron || (self.entry.is_none() && !self.had_pass));
+        debug_assert!(!config.ephemeron || self.lock_traced[0].and(self.lock_traced[1]).and(self.forgotten).is_empty());
         debug_assert!(words.iter().all(|&word| word >> bits_of_each(processors) == 0));
         let mut packed = u128::from(heap);
         for word in &words[..processors] {
@@ -263,13 +285,18 @@ impl State {
         state.failed = set(45);
         state.traced = set(48);
         state.stale = bits(51, 1) != 0;
-        state.lock_traced = [set(52), set(55)];
-        state.forgotten = set(58);
+        if config.ephemeron {
+            state.entry = pointer_from_bits(bits(52, 3)).zip(pointer_from_bits(bits(54, 3)));
+            state.had_pass = bits(56, 1) != 0;
+        } else {
+            state.lock_traced = [set(52), set(55)];
+            state.forgotten = set(58);
+        }
         state.passed_by = bits(61, 1) != 0;
         state
     }
 
-    /// Puts in hand of every running mutation what it can load, and upgrade by a load.
+    /// Puts in hand of every running mutation what it can load, and upgrade or look up by a load.
     pub fn load_everything(&mut self, config: &Config) {
         let shared = Objects::of(self.root).and(self.pinned);
         for index in 0..MOST_PROCESSORS {
@@ -277,8 +304,13 @@ impl State {
                 continue;
             }
             let mut hand = self.reachable_past(self.closed_to(index), self.processors[index].hand.and(shared));
-            if config.is_weak() {
+            while config.is_weak() {
+                let loaded = hand;
                 hand = self.load_weak(config, index, hand);
+                hand = self.load_value(config, index, hand);
+                if hand == loaded || !config.ephemeron {
+                    break;
+                }
             }
             self.processors[index].hand = hand;
         }
@@ -297,9 +329,10 @@ impl State {
                 .fold(Objects::of(self.weak[MOST_OBJECTS]), |set, object| {
                     set.and(Objects::of(self.weak[object as usize]))
                 })
+                .and(Objects::of(self.entry.map(|(key, _)| key).filter(|_| config.entries)))
                 .and(self.processors[index].weak);
             let upgraded = if is_load { weak } else { weak.without(white) };
-            let more = self.reachable_from(hand.and(upgraded));
+            let more = self.reachable_past(Objects::NONE, hand.and(upgraded));
             if more == hand {
                 self.processors[index].weak = weak.without(hand);
                 return hand;
@@ -320,7 +353,9 @@ impl State {
     #[must_use]
     pub fn taken_by_helpers(&self) -> Objects {
         match self.stage {
-            Stage::Trace | Stage::AwaitClose | Stage::AwaitCloseAgain | Stage::Decide => self.to_visit,
+            Stage::Trace | Stage::AwaitClose | Stage::AwaitCloseAgain | Stage::Decide | Stage::Ephemerons => {
+                self.to_visit
+            }
             _ => Objects::NONE,
         }
     }
@@ -346,10 +381,14 @@ impl State {
         })
     }
 
-    /// What fields lead to from `set`, itself included.
+    /// What fields, and the weak map, lead to from `set`, itself included.
     #[must_use]
     pub fn reachable_from(&self, set: Objects) -> Objects {
-        self.reachable_past(Objects::NONE, set)
+        let set = self.reachable_past(Objects::NONE, set);
+        match self.entry {
+            Some((key, value)) if set.has(key) => self.reachable_past(Objects::NONE, set.and(Objects::of(Some(value)))),
+            _ => set,
+        }
     }
 
     /// Objects that the mutation of a processor cannot look into, because another one has the lock.
@@ -359,7 +398,7 @@ impl State {
     }
 
     /// What fields lead to from `set`, itself included, but for the fields of `closed` objects.
-    fn reachable_past(&self, closed: Objects, mut set: Objects) -> Objects {
+    pub(crate) fn reachable_past(&self, closed: Objects, mut set: Objects) -> Objects {
         let mut to_follow = set;
         while !to_follow.is_empty() {
             let mut next = Objects::NONE;
@@ -376,6 +415,10 @@ impl State {
     fn weakly_reachable(&self) -> Objects {
         let mut set = self.processors.iter().fold(self.noticed(), |set, each| set.and(each.weak));
         set = set.and(Objects::of(self.weak[MOST_OBJECTS]));
+        // The collector looks at the entry, too.
+        for object in self.entry.into_iter().flat_map(|(key, value)| [key, value]) {
+            set.add(object);
+        }
         loop {
             let next = set
                 .each()

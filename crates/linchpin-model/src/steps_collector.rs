@@ -10,6 +10,7 @@ use crate::processor::{Mode, Processor};
 use crate::report::{CollectorStep, Step};
 use crate::search::Successor;
 use crate::state::{Stage, State};
+use crate::steps_ephemeron::{clear_entry, has_pass, pass, value_to_trace};
 use crate::steps_weak::{cell_of, fail};
 
 /// Adds every step that the collector can do in `state`.
@@ -65,7 +66,10 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
         Stage::Trace if state.queue.is_empty() && !state.to_visit.is_empty() && !config.has(HelpersNotAwaited) => {}
         Stage::Trace if state.queue.is_empty() => {
             let had_round = state.processors.iter().any(|each| each.mode == Mode::Close);
-            if config.has(NoFinalRound) || (config.has(NoFurtherRound) && had_round) {
+            let early = config.has(EphemeronsBeforeRoundsOnly) && !had_round;
+            if early && value_to_trace(config, state).is_some() {
+                add(CollectorStep::LookAtEntry(state.entry), &|next| pass(config, next));
+            } else if config.has(NoFinalRound) || (config.has(NoFurtherRound) && had_round) {
                 add(CollectorStep::EndMark, &|next| end_mark(config, next));
             } else {
                 add(CollectorStep::Goes(Stage::AwaitClose), &|next| {
@@ -101,11 +105,18 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
                 add(CollectorStep::Goes(Stage::AwaitCloseAgain), &|next| enter(next, Stage::AwaitCloseAgain));
             } else if state.queue.is_empty() && config.has(DecisionWithoutLock) {
                 add(CollectorStep::Goes(Stage::Decide), &|next| enter(next, Stage::Decide));
+            } else if state.queue.is_empty() && has_pass(config, state) {
+                add(CollectorStep::Goes(Stage::Ephemerons), &|next| enter(next, Stage::Ephemerons));
             } else if state.queue.is_empty() {
                 add(CollectorStep::EndMark, &|next| end_mark(config, next));
             } else {
                 add(CollectorStep::Goes(Stage::Trace), &|next| enter(next, Stage::Trace));
             }
+        }
+        Stage::Ephemerons => add(CollectorStep::LookAtEntry(state.entry), &|next| pass(config, next)),
+        // An upgrade or a look-up has shaded something since the round began.
+        Stage::Decide if config.ephemeron && !state.queue.is_empty() && !config.has(ShadedInPassNotCounted) => {
+            add(CollectorStep::Goes(Stage::Trace), &|next| enter(next, Stage::Trace));
         }
         Stage::Decide => add(CollectorStep::EndMark, &|next| end_mark(config, next)),
         Stage::ClearWeakRoot => clear_weak_root(config, state, &mut add),
@@ -121,6 +132,15 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
                     violation
                 });
             }
+        }
+        Stage::ClearEntry => add(CollectorStep::ClearEntry(state.entry), &|next| {
+            let violation = clear_entry(next);
+            next.to_visit = Objects::first(config.objects);
+            enter(next, if config.has(EntryClearedAfterOff) { Stage::Sweep } else { Stage::AwaitOff });
+            violation
+        }),
+        Stage::AwaitOff if all_answered && config.has(EntryClearedAfterOff) => {
+            add(CollectorStep::Goes(Stage::ClearEntry), &|next| enter(next, Stage::ClearEntry));
         }
         Stage::AwaitOff if all_answered && config.has(WeakClearedAfterOff) => {
             add(CollectorStep::Goes(Stage::ClearWeakRoot), &|next| enter(next, Stage::ClearWeakRoot));
@@ -177,7 +197,7 @@ fn open_sweep(config: &Config, next: &mut State) -> Option<Violation> {
 }
 
 /// Goes to a stage; one that begins a handshake asks every processor.
-fn enter(next: &mut State, stage: Stage) -> Option<Violation> {
+pub(crate) fn enter(next: &mut State, stage: Stage) -> Option<Violation> {
     next.stage = stage;
     let is_handshake = matches!(
         stage,
@@ -302,7 +322,7 @@ fn walk_pin(config: &Config, next: &mut State, object: Object) -> Option<Violati
 }
 
 /// Marks an object; one that was white is grey now.
-fn visit(next: &mut State, object: Object) -> Option<Violation> {
+pub(crate) fn visit(next: &mut State, object: Object) -> Option<Violation> {
     match next.colour_of(object) {
         Colour::Free => return Some(Violation::FreeSlotMarked(object)),
         Colour::White => {
@@ -344,6 +364,7 @@ fn end_mark(config: &Config, next: &mut State) -> Option<Violation> {
     let left = grey.and(next.to_visit).each().next().filter(|_| config.grey_at_end_counts);
     next.stale = config.one_span;
     next.passed_by = false;
+    next.had_pass = false;
     if !config.is_weak() || config.has(WeakNeverCleared) || config.has(WeakClearedAfterOff) {
         next.to_visit = Objects::first(config.objects);
         enter(next, Stage::AwaitOff);
@@ -408,6 +429,10 @@ fn begin_weak_fields(config: &Config, next: &mut State) {
 
 /// No weak pointer leads to anything dead any more.
 fn after_weak(config: &Config, next: &mut State) {
+    if config.ephemeron && !config.has(EntryNeverCleared) && !config.has(EntryClearedAfterOff) {
+        enter(next, Stage::ClearEntry);
+        return;
+    }
     next.to_visit = Objects::first(config.objects);
     enter(next, if config.has(WeakClearedAfterOff) { Stage::Sweep } else { Stage::AwaitOff });
 }

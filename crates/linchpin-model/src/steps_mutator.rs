@@ -104,6 +104,7 @@ impl Mutation<'_> {
             }
             self.use_pins();
             self.use_weak();
+            self.use_ephemeron();
         }
     }
 
@@ -189,10 +190,14 @@ impl Mutation<'_> {
             self.take_awaited_lock(object);
             return;
         }
+        if let Then::Insert(key, value) = then {
+            self.insert_now(key, value);
+            return;
+        }
         self.add_sound(MutatorStep::Finish(then), |next, me| {
             me.then = Then::Anything;
             match then {
-                Then::Anything | Then::ShadeUpgraded(_) | Then::AwaitLock(_) => {}
+                Then::Anything | Then::ShadeUpgraded(_) | Then::AwaitLock(_) | Then::Insert(..) => {}
                 Then::HandOver => hand_over(next, me),
                 Then::Initialise(object, value) => next.field[object as usize] = value,
                 Then::DropRoot | Then::Unpin(_) => remove(next, then),
@@ -427,9 +432,13 @@ impl Stage {
             Self::AwaitArm if faults.has(NoSecondHandshake) => Mode::Mark,
             Self::AwaitArm => Mode::Arm,
             Self::AwaitMark | Self::MarkRoot | Self::ListPins | Self::WalkPins | Self::Trace => Mode::Mark,
-            Self::AwaitClose | Self::AwaitCloseAgain | Self::Decide | Self::ClearWeakRoot | Self::ClearWeakFields => {
-                Mode::Close
-            }
+            Self::AwaitClose
+            | Self::AwaitCloseAgain
+            | Self::Decide
+            | Self::Ephemerons
+            | Self::ClearWeakRoot
+            | Self::ClearWeakFields
+            | Self::ClearEntry => Mode::Close,
         }
     }
 }

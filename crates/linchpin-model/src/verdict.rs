@@ -86,7 +86,7 @@
 //! | a span belongs to its sweeper, or to one processor | `memory/class.rs` | `SpanTakenWhileSwept`, `SpanTakenTwice` |
 //! | all is swept before the next cycle | `memory/sweep.rs` | `CycleBeforeSweepEnds`, `SweepInFlightNotAwaited` |
 //!
-//! **Weak pointers**, which are not in the library yet
+//! **Weak pointers**, as they would be in fields; in the library they lead to handles, and `collector/decision.rs` says what is left of this
 //!
 //! | part | source | variants |
 //! | --- | --- | --- |
@@ -100,6 +100,23 @@
 //! | in newborns, too | | `WeakFieldsFoundByTracing` |
 //! | a copy asks like an upgrade | | `WeakCopiedUnchecked` |
 //! | weak pointers are not traced | | `WeakTargetTraced` |
+//!
+//! **Ephemerons**
+//!
+//! | part | source | variants |
+//! | --- | --- | --- |
+//! | who looks a value up in `Mark` shades it | `collector/decision.rs` | `LookUpNotShadedInMark` |
+//! | in `Close`, what is not decided, into the queue | `collector/decision.rs` | `LookUpNotShadedInClose` |
+//! | | | `LookUpInCloseNotCounted` |
+//! | who removes or replaces a value shades it | `gc/weak/map.rs` | `EntryRemovedInArmNotShaded` |
+//! | | | `EntryRemovedInMarkNotShaded`, `EntryRemovedInCloseNotShaded` |
+//! | who inserts one in `Arm` does, too | `gc/weak/map.rs` | `EntryInsertedInArmNotShaded` |
+//! | values of marked keys are traced, after a round that brought nothing | `collector/ephemerons.rs` | `EphemeronsNotTraced` |
+//! | each time | `collector/cycle.rs` | `EphemeronsBeforeRoundsOnly`, `EphemeronsTracedOnce` |
+//! | but not values of other keys | `gc/weak/map.rs` | `ValueOfWhiteKeyTraced` |
+//! | the mark ends if nothing was shaded since the round began | `collector/decision.rs` | `ShadedInPassNotCounted` |
+//! | entries of dead keys go between decision and `Off` | `collector/ephemerons.rs` | `EntryClearedInPass` |
+//! | | | `EntryClearedAfterOff`, `EntryNeverCleared` |
 //!
 //! **Locks around contents**
 //!
@@ -181,6 +198,8 @@ const fn with_two(config: Config) -> Config {
     Config { begins_with_two: true, fixed_root: true, ..config }
 }
 
+const NO_GREY_EPHEMERON: Config = one_processor(Config { grey_at_end_counts: true, ..Config::EPHEMERON });
+
 const NO_GREY_SHARED: Config = Config { grey_at_end_counts: true, ..with_two(Config::SHARED_LOCKS) };
 
 /// The faults that break the protocol by themselves.
@@ -250,6 +269,20 @@ pub const BREAKING: &[Verdict] = &[
     breaks(one_of_each(Config::WEAK), &[WeakCopiedUnchecked]),
     breaks(Config::WEAK_FIELDS, &[WeakFieldsFoundByTracing]),
     breaks(one_of_each(Config::WEAK), &[WeakTargetTraced]),
+    // What it leaves grey has a white object behind it as soon as there are three.
+    breaks(NO_GREY_EPHEMERON, &[LookUpNotShadedInMark]),
+    breaks(NO_GREY_EPHEMERON, &[LookUpNotShadedInClose]),
+    breaks(NO_GREY_EPHEMERON, &[LookUpInCloseNotCounted]),
+    breaks(one_processor(Config::EPHEMERON), &[EntryRemovedInMarkNotShaded]),
+    breaks(one_processor(Config::EPHEMERON), &[EntryRemovedInCloseNotShaded]),
+    breaks(one_processor(Config::EPHEMERON), &[EphemeronsNotTraced]),
+    breaks(one_processor(Config::ENTRIES), &[EphemeronsBeforeRoundsOnly]),
+    breaks(one_processor(Config::ENTRIES), &[EphemeronsTracedOnce]),
+    breaks(one_processor(Config::ENTRIES), &[ShadedInPassNotCounted]),
+    breaks(one_of_each(Config::ENTRIES), &[EntryClearedInPass]),
+    breaks(one_of_each(Config::ENTRIES), &[EntryClearedAfterOff]),
+    breaks(one_of_each(Config::EPHEMERON), &[EntryNeverCleared]),
+    breaks(one_of_each(Config::EPHEMERON), &[ValueOfWhiteKeyTraced]),
     breaks(Config::LOCKS, &[LockTakenInMarkNotShaded]),
     breaks(Config::LOCKS, &[LockShadedAfterChange]),
     breaks(Config::LOCKS, &[LockTakenInArmNotShaded]),
@@ -284,6 +317,10 @@ pub const BREAKING: &[Verdict] = &[
 ///   be handed over at once, as long as handshake 2 is awaited.
 /// * A lock that is in hand in `Arm` is new, or was made to forget when it was taken out. So what is behind an outer lock that is given
 ///   back has nothing left to forget.
+/// * A value that is inserted in `Arm` is found by the pass, if its key lives, and shaded by whoever else looks it up or removes it.
+///   So it need not be shaded where it is inserted, as a root made in `Arm` need not.
+/// * A value that is removed in `Arm` stays with whoever removed it, in `Arm`, where all that is done with it is shaded. Who has
+///   looked it up before, in `Mark`, has shaded it. So removing it in `Arm` need not.
 pub const HARMLESS: &[Verdict] = &[
     holds(Config::SMALL, &[AllocateWhiteInArm]),
     holds(Config::SMALL, &[HandshakeTwoNotAwaited]),
@@ -293,6 +330,9 @@ pub const HARMLESS: &[Verdict] = &[
     holds(Config::PINS, &[PinsWalkedBeforeHandshakeTwo]),
     holds(Config::SMALL, &[NewbornsHandedOverAtOnce]),
     holds(with_two(Config::MOVED_LOCKS), &[InnerLockKeptWhenGivenBackInArm]),
+    holds(Config::EPHEMERON, &[EntryInsertedInArmNotShaded]),
+    holds(Config::EPHEMERON, &[EntryRemovedInArmNotShaded]),
+    holds(Config::EPHEMERON, &[EntryInsertedInArmNotShaded, EntryRemovedInArmNotShaded]),
     holds(Config::SMALL, &[AllocateWhiteInArm, HandshakeTwoNotAwaited]),
     holds(Config::PINS, &[AllocateWhiteInArm, RootMadeInArmNotShaded, PinMadeInArmNotShaded]),
 ];

@@ -131,11 +131,12 @@ impl Mutator<'_> {
             // Whatever it marks puts the decision off, be it only because it may be a key.
             tracer.keep_all(true);
             value.trace(&mut tracer);
-            // So does a weak map that it has come to, in which nothing is marked: the pass must look at it.
-            if !reordered!("weak.maps") && !tracer.take_weak_maps().is_empty() {
-                core.queue.count_as_pushed();
-            }
             core.queue.push(tracer.take_grey());
+            // A map that is part of the value, and not in an object: a pass that has begun does not know that it is reached, nor
+            // does it find the map where it was, if it is being moved out. So there has to be another one.
+            if !reordered!("weak.maps") && !tracer.take_weak_maps().is_empty() {
+                core.queue.put_off();
+            }
         }
     }
 }

@@ -35,8 +35,8 @@ impl GreyQueue {
         }
     }
 
-    /// Has a closing round count as one that has brought something.
-    pub(crate) fn count_as_pushed(&self) {
+    /// Counts as a batch, though there is nothing to trace: puts the end of the mark off.
+    pub(crate) fn put_off(&self) {
         // Release: as in `push`.
         self.pushed.fetch_add(1, Ordering::Release);
     }

@@ -17,7 +17,7 @@ use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::trace::{Allocate, Inspector, Trace};
 
 /// Parts with a lock each: threads seldom meet, and the collector keeps nobody waiting for long.
-const PARTS: usize = if cfg!(loom) { 1 } else { 8 };
+pub(super) const PARTS: usize = if cfg!(loom) { 1 } else { 8 };
 
 /// A part with no more room than this keeps it.
 const KEPT_ROOM: usize = 32;

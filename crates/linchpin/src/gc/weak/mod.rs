@@ -13,6 +13,8 @@
 mod cell;
 mod interner;
 mod map;
+#[cfg(all(test, not(loom)))]
+mod map_tests;
 mod root;
 mod table;
 #[cfg(all(test, not(loom)))]

@@ -1,0 +1,89 @@
+//! What a mutation does in the middle of a pass over weak maps.
+
+use std::sync::{Arc, Mutex};
+
+use super::map::PARTS;
+use super::table::part_of;
+use crate::collector::cycle::{Cycle, handshake};
+use crate::collector::workers::Workers;
+use crate::processor::phase::{Mode, colour_of_cycle};
+use crate::trace::Inspector;
+use crate::{Gc, Heap, Mutator, Root, Trace, Tracer, WeakMap};
+
+/// Runs something, once, when it is traced.
+#[derive(Clone, Default)]
+struct Hook(Arc<Mutex<Option<Run>>>);
+
+type Run = Box<dyn FnOnce() + Send>;
+
+// SAFETY: it holds no pointer.
+unsafe impl Trace for Hook {
+    type Branded<'b> = Self;
+    const NEEDS_TRACE: bool = true;
+
+    fn trace(&self, _: &mut Tracer<'_>) {
+        let run = self.0.lock().unwrap().take();
+        run.into_iter().for_each(|run| run());
+    }
+
+    fn inspect(&self, _: &mut Inspector<'_>) {}
+}
+
+/// A value with a map in it, which is not an object of its own.
+#[derive(Trace)]
+struct Value<'gc> {
+    hook: Hook,
+    inner: WeakMap<'gc, u64, Gc<'gc, Arc<()>>>,
+}
+
+#[derive(Trace)]
+struct Outer<'gc> {
+    map: WeakMap<'gc, u64, Value<'gc>>,
+}
+
+/// A key that lies in this part of a map.
+fn key_in<'gc>(mu: &Mutator<'gc>, part: usize) -> Gc<'gc, u64> {
+    let mut keys = std::iter::repeat_with(|| mu.alloc(0_u64));
+    keys.find(|key| part_of(key.start().addr().get(), PARTS) == part).unwrap()
+}
+
+/// A map that is moved out of another one in the middle of a pass, before that has come to it: what it has is looked at.
+#[test]
+fn a_map_that_is_moved_out_of_a_map_in_mid_pass_is_looked_at() {
+    let heap = Arc::new(Heap::builder().processors(1).build().unwrap());
+    let (value, none, hook) = (Arc::new(()), Workers::none(), Hook::default());
+    let core = heap.core();
+    let (outer, [first, last]): (Root<Outer<'static>>, [Root<u64>; 2]) = heap.mutate(|mu| {
+        let outer = mu.alloc(Outer { map: WeakMap::new(mu) });
+        let keys @ [first, last] = [0, PARTS - 1].map(|part| key_in(mu, part));
+        outer.map.insert(mu, first, Value { hook: hook.clone(), inner: WeakMap::new(mu) });
+        let inner = WeakMap::new(mu);
+        inner.insert(mu, first, mu.alloc(Arc::clone(&value)));
+        outer.map.insert(mu, last, Value { hook: Hook::default(), inner });
+        (mu.root(outer), keys.map(|key| mu.root(key)))
+    });
+    let moved: Arc<Mutex<Option<Root<Value<'static>>>>> = Arc::default();
+    let remove = {
+        let (heap, moved) = (Arc::clone(&heap), Arc::clone(&moved));
+        move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Close);
+                let value = outer.get(mu).map.remove(mu, last.get(mu)).unwrap();
+                *moved.lock().unwrap() = Some(mu.root(mu.alloc(value)));
+            });
+        }
+    };
+    let on_another_thread = move || std::thread::spawn(remove).join().unwrap();
+    let mut cycle = Cycle::begin(core, &none);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    handshake(core, Mode::Close, colour_of_cycle(core.memory.marked_cycle() + 1));
+    *hook.0.lock().unwrap() = Some(Box::new(on_another_thread));
+    cycle.close();
+    cycle.switch_off();
+    cycle.sweep();
+    assert_eq!(Arc::strong_count(&value), 2, "the value was dropped while its key lives");
+    heap.verify().unwrap();
+    let moved = moved.lock().unwrap().take().unwrap();
+    heap.mutate(|mu| assert!(Arc::ptr_eq(&moved.get(mu).inner.get(mu, first.get(mu)).unwrap(), &value)));
+}
