@@ -318,7 +318,8 @@ pub const BREAKING: &[Verdict] = &[
 /// * A lock that is in hand in `Arm` is new, or was made to forget when it was taken out. So what is behind an outer lock that is given
 ///   back has nothing left to forget.
 /// * A value that is inserted in `Arm` is found by the pass, if its key lives, and shaded by whoever else looks it up or removes it.
-///   So it need not be shaded where it is inserted, as a root made in `Arm` need not.
+///   So it need not be shaded where it is inserted, as a root made in `Arm` need not: with this map, which is always reached. A map
+///   that was born in `Mark` is not, and the shade is what keeps the value (`protocol_tests::what_arm_inserts_into_a_weak_map_survives`).
 /// * A value that is removed in `Arm` stays with whoever removed it, in `Arm`, where all that is done with it is shaded. Who has
 ///   looked it up before, in `Mark`, has shaded it. So removing it in `Arm` need not.
 pub const HARMLESS: &[Verdict] = &[
