@@ -38,15 +38,18 @@ fn main() {
     thread::scope(|scope| {
         let (heap, graph, finished) = (&heap, &graph, &finished);
         let searcher = scope.spawn(move || {
-            let (mut searches, mut widest, mut furthest) = (0, 0, 0);
+            let (mut searches, mut widest, mut furthest) = (0, 0, (0, 0));
             while !finished.load(Ordering::Acquire) {
                 let found = heap.mutate(|mu| {
                     let found = graph.get(mu).reachable(mu);
-                    (found.len(), found.last().map_or(0, |&(_, distance)| distance))
+                    (found.len(), found.last().map_or((0, 0), |&(node, distance)| (distance, node.id())))
                 });
                 (searches, widest, furthest) = (searches + 1, widest.max(found.0), furthest.max(found.1));
             }
-            println!("{searches} searches found up to {widest} nodes, up to {furthest} edges away");
+            println!(
+                "{searches} searches found up to {widest} nodes, up to {} edges away (node {})",
+                furthest.0, furthest.1
+            );
         });
         let counter = scope.spawn(move || {
             let (mut counts, mut least, mut most) = (0, usize::MAX, 0);

@@ -12,9 +12,9 @@ mod tests;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use linchpin::{Heap, Root, Trace};
+use linchpin::{Gc, Heap, Root, Trace};
 
-use list::List;
+use list::{List, Node};
 
 /// Changes of each thread.
 const CHANGES: usize = 1_000_000;
@@ -56,8 +56,8 @@ fn main() {
         let done: Vec<_> = changers.into_iter().map(|thread| thread.join().expect("no change panics")).collect();
         finished.store(true, Ordering::Release);
         for (walker, direction) in walkers.into_iter().zip(["forward", "back"]) {
-            let (walks, nodes) = walker.join().expect("no walk panics");
-            println!("{direction}: {walks} walks past {nodes} nodes");
+            let (walks, nodes, largest) = walker.join().expect("no walk panics");
+            println!("{direction}: {walks} walks past {nodes} nodes, the largest {largest:#x}");
         }
         done
     });
@@ -96,7 +96,7 @@ fn change(heap: &Heap, list: &Root<List<'static, Number>>, seed: u64) -> Done {
                         return;
                     }
                     Some(_) => {}
-                    None if choice / 7 % 3 == 0 => _ = list.push_front(mu, Number(random)),
+                    None if (choice / 7).is_multiple_of(3) => _ = list.push_front(mu, Number(random)),
                     None => _ = list.push_back(mu, Number(random)),
                 }
                 done.put_in += 1;
@@ -113,15 +113,24 @@ fn change(heap: &Heap, list: &Root<List<'static, Number>>, seed: u64) -> Done {
     done
 }
 
-/// Walks through the list until `finished`; how often, and past how many nodes.
-fn walk_until(heap: &Heap, list: &Root<List<'static, Number>>, back: bool, finished: &AtomicBool) -> (usize, usize) {
-    let (mut walks, mut nodes) = (0, 0);
+/// Walks through the list until `finished`; how often, past how many nodes, and which was the largest number.
+fn walk_until(
+    heap: &Heap,
+    list: &Root<List<'static, Number>>,
+    back: bool,
+    finished: &AtomicBool,
+) -> (usize, usize, u64) {
+    let (mut walks, mut nodes, mut largest) = (0, 0, 0);
     while !finished.load(Ordering::Acquire) {
         walks += 1;
-        nodes += heap.mutate(|mu| {
+        heap.mutate(|mu| {
+            let mut pass = |node: Gc<'_, Node<'_, Number>>| {
+                nodes += 1;
+                largest = largest.max(node.value().0);
+            };
             let list = list.get(mu);
-            if back { list.iter_back(mu).count() } else { list.iter().count() }
+            if back { list.iter_back(mu).for_each(&mut pass) } else { list.iter().for_each(&mut pass) }
         });
     }
-    (walks, nodes)
+    (walks, nodes, largest)
 }
