@@ -206,9 +206,8 @@ impl Drop for Connection<'_> {
 impl Connection<'_> {
     fn serve(self, stream: TcpStream) {
         // An error is the client's going away, or taking nothing more.
-        match self.answer(&stream) {
-            Ok(Next::Shutdown) => self.shared.end(),
-            Ok(_) | Err(_) => {}
+        if let Ok(Next::Shutdown) = self.answer(&stream) {
+            self.shared.end();
         }
         let _ = stream.shutdown(Shutdown::Both);
     }

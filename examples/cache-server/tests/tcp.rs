@@ -39,8 +39,8 @@ fn expect(client: &mut TcpStream, expected: impl AsRef<[u8]>) {
 
 #[track_caller]
 fn ask(client: &mut TcpStream, request: &str, reply: &str) {
-    client.write_all(request.as_bytes()).unwrap();
-    client.write_all(b"\r\n").unwrap();
+    // In one piece: the system holds a second one back until the first has been acknowledged.
+    client.write_all(format!("{request}\r\n").as_bytes()).unwrap();
     expect(client, format!("{reply}\r\n"));
 }
 
