@@ -24,7 +24,7 @@ struct Options {
     /// The most entries; beyond, what was not used for longest goes.
     #[arg(long, value_parser = positive)]
     max_entries: Option<usize>,
-    /// The most bytes of keys, values and what goes with them; the heap takes about twice that.
+    /// The most bytes of keys, values and what goes with them; the heap takes two or three times that.
     #[arg(long, value_parser = positive)]
     max_bytes: Option<usize>,
     /// Parts with a lock and a share of the limits each.
