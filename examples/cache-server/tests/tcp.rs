@@ -44,6 +44,14 @@ fn ask(client: &mut TcpStream, request: &str, reply: &str) {
     expect(client, format!("{reply}\r\n"));
 }
 
+/// Sets `k` to a value of one megabyte, and gives that.
+fn set_megabyte(client: &mut TcpStream) -> String {
+    let value = "x".repeat(1 << 20);
+    client.write_all(format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()).as_bytes()).unwrap();
+    expect(client, "+OK\r\n");
+    value
+}
+
 /// Reads until the server closes the connection.
 fn rest(mut client: TcpStream) -> String {
     let mut rest = Vec::new();
@@ -146,9 +154,7 @@ fn requests_in_pieces_and_many_at_once() {
 fn a_large_value_comes_back() {
     let (server, _) = server();
     let mut client = connect(&server);
-    let value = "x".repeat(1 << 20);
-    client.write_all(format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()).as_bytes()).unwrap();
-    expect(&mut client, "+OK\r\n");
+    let value = set_megabyte(&mut client);
     client.write_all(b"MGET k k k\r\n").unwrap();
     let bulk = format!("${}\r\n{value}\r\n", value.len());
     expect(&mut client, format!("*3\r\n{bulk}{bulk}{bulk}"));
@@ -215,10 +221,10 @@ fn it_ends_when_asked_to_whatever_clients_do() {
     let (server, _) = server();
     let mut idle = connect(&server);
     ask(&mut idle, "PING", "+PONG");
-    // One that takes no replies, so that the server waits for it.
+    // One that takes no replies, of which there are far more than the system holds for it: the server waits for it.
     let mut deaf = connect(&server);
-    ask(&mut deaf, &format!("SET k {}", "x".repeat(10_000)), "+OK");
-    deaf.write_all("MGET k k k k k k k k k k k k\r\n".repeat(200).as_bytes()).unwrap();
+    set_megabyte(&mut deaf);
+    deaf.write_all("MGET k k k k k k k k k k k k\r\n".repeat(100).as_bytes()).unwrap();
     let mut last = connect(&server);
     last.write_all(b"SHUTDOWN\r\n").unwrap();
     server.join();
