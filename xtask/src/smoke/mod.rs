@@ -1,5 +1,7 @@
 //! `cargo xtask smoke`: each job of the program once, briefly, on real input.
 
+mod cache_server;
+
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
@@ -32,5 +34,6 @@ pub(crate) fn run_all() -> Result<String> {
         "SKIPPED: gzip is not installed"
     };
     run(Command::new(&program).args(["stress", "--seconds", "5", "--threads", "4", "--seed", "42"]))?;
-    Ok(format!("trees, pinner, compare, compress ({gzip}), stress"))
+    let cache = cache_server::run_it()?;
+    Ok(format!("trees, pinner, compare, compress ({gzip}), stress, cache server ({cache})"))
 }
