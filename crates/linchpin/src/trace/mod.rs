@@ -26,7 +26,27 @@ pub(crate) use type_info::plain;
 /// }
 /// ```
 ///
-/// Data without pointers into the heap that does not implement `Trace` goes into [`Opaque`](crate::Opaque).
+/// Data that is `'static`, so without pointers into the heap, and does not implement `Trace` goes into a field with
+/// `#[trace(skip)]`, or into [`Opaque`](crate::Opaque). It is an error to skip what is not `'static`; a type parameter is with the bound
+/// that says so, and stays what it is then under every brand.
+///
+/// A value may outlive every borrow. So a lifetime beside the heap's must be `'static`, and say so, or be the heap's by another name:
+///
+/// ```
+/// use linchpin::{Gc, Trace};
+///
+/// struct Tuning { fast: bool } // of another crate, say
+///
+/// #[derive(Trace)]
+/// struct Frame<'gc, 'code: 'static, Host: 'static> {
+///     outer: Option<Gc<'gc, Frame<'gc, 'code, Host>>>,
+///     code: &'code [u8],
+///     #[trace(skip)]
+///     tuning: Tuning,
+///     #[trace(skip)]
+///     host: Host,
+/// }
+/// ```
 ///
 /// # Drop
 ///
@@ -45,7 +65,7 @@ pub(crate) use type_info::plain;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot live in a linchpin heap: it does not implement `Trace`",
     label = "`Trace` is not implemented for `{Self}`",
-    note = "add `#[derive(Trace)]` to `{Self}`, or wrap it in `linchpin::Opaque` if it holds no `Gc`"
+    note = "add `#[derive(Trace)]` to `{Self}`; if it is `'static`, and so holds no `Gc`, put `#[trace(skip)]` before the field, or wrap it in `linchpin::Opaque`"
 )]
 pub unsafe trait Trace: Sized {
     /// The type under the brand of another heap access: `Session<'b>` for `Session<'gc>`.
