@@ -155,7 +155,7 @@ macro_rules! containers {
 }
 
 /// What iterating over a container yields.
-trait TraceEach {
+pub(super) trait TraceEach {
     fn trace_each(self, tracer: &mut Tracer<'_>);
     fn inspect_each(self, inspector: &mut Inspector<'_>);
 }

@@ -1,6 +1,9 @@
 //! What the collector must know of a type: which pointers a value holds.
 
+// Its macros are for `foreign`, too.
+#[macro_use]
 mod impls;
+mod foreign;
 mod type_info;
 
 pub use crate::collector::mark::Tracer;
