@@ -147,6 +147,31 @@ pub(crate) fn for_each_traced(shapes: &[Shape<'_>], method: &Tokens, argument: &
     )
 }
 
+/// The method that adds up what every field which is traced owns outside the heap.
+pub(crate) fn owned_bytes(shapes: &[Shape<'_>]) -> Option<Tokens> {
+    if shapes.iter().flat_map(|shape| &shape.fields).all(|field| field.is_skipped) {
+        return None;
+    }
+    let sum = binding("bytes");
+    let body = for_each(
+        shapes,
+        &quote!(self),
+        |field| !field.is_skipped,
+        |place, name| {
+            let sum = at(&sum, place);
+            quote_spanned!(place=> #sum = #sum.saturating_add(::linchpin::Trace::owned_bytes(#name));)
+        },
+    );
+    Some(quote! {
+        #[inline]
+        fn owned_bytes(&self) -> ::core::primitive::usize {
+            let mut #sum: ::core::primitive::usize = 0;
+            #body
+            #sum
+        }
+    })
+}
+
 /// Compiles only if every field that is skipped is `'static`, whatever an attribute has made of it since the derive saw it; never runs.
 ///
 /// By `&mut`, which is invariant: through a shared reference a function that takes what is branded would pass, as a subtype of one that

@@ -9,7 +9,7 @@ use proc_macro2::TokenStream as Tokens;
 use quote::{quote, quote_spanned};
 use syn::{DeriveInput, Error, GenericParam, Generics, Ident, Lifetime, parse_macro_input, parse_quote};
 
-use fields::{Field, binding, check_skipped, for_each_traced, may_contain_itself, place_of, shapes_of};
+use fields::{Field, binding, check_skipped, for_each_traced, may_contain_itself, owned_bytes, place_of, shapes_of};
 use lifetimes::Lifetimes;
 
 /// Derives `linchpin::Trace` for a struct or an enum.
@@ -22,7 +22,7 @@ use lifetimes::Lifetimes;
 /// and stay what they are under every brand.
 ///
 /// A field with `#[trace(skip)]` is not traced, and its type need not implement `Trace`. It must be `'static`, so that it cannot hold a
-/// pointer into the heap.
+/// pointer into the heap. What it owns outside the heap is not counted (`Trace::owned_bytes`).
 #[proc_macro_derive(Trace, attributes(trace))]
 pub fn derive_trace(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -78,6 +78,11 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
     let inspector = binding("inspector");
     let body = for_each_traced(&shapes, &quote!(trace), &tracer);
     let inspection = for_each_traced(&shapes, &quote!(inspect), &inspector);
+    let owned_bytes = owned_bytes(&shapes);
+    let owns_memory = shapes.iter().flat_map(|shape| &shape.fields).filter(|field| !field.is_skipped).map(|field| {
+        let ty = field.ty;
+        quote_spanned!(place_of(ty)=> <#ty as ::linchpin::Trace>::OWNS_MEMORY)
+    });
     let skipped_are_static = check_skipped(&shapes, &tracer);
     let may_hold_pointers = lifetimes.have_brand() || !branded_parameters.is_empty();
     let no_drop = may_hold_pointers.then(|| {
@@ -98,6 +103,7 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
         unsafe impl #impl_generics ::linchpin::Trace for #name #own #where_clause {
             type Branded<'__linchpin> = #name #branded;
             const NEEDS_TRACE: ::core::primitive::bool = false #(|| #needs_trace)*;
+            const OWNS_MEMORY: ::core::primitive::bool = false #(|| #owns_memory)*;
             #[inline]
             fn trace(&self, #tracer: &mut ::linchpin::Tracer<'_>) {
                 #no_drop_indeed
@@ -107,6 +113,7 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
             fn inspect(&self, #inspector: &mut ::linchpin::Inspector<'_>) {
                 #inspection
             }
+            #owned_bytes
         }
         #no_drop
     })

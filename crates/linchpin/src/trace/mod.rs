@@ -9,7 +9,7 @@ mod type_info;
 pub use crate::collector::mark::Tracer;
 pub use crate::verify::words::Inspector;
 pub use type_info::TypeInfo;
-pub(crate) use type_info::plain;
+pub(crate) use type_info::{owns_memory, plain};
 
 /// A type whose values may live in a heap.
 ///
@@ -51,6 +51,11 @@ pub(crate) use type_info::plain;
 /// }
 /// ```
 ///
+/// # Memory outside the heap
+///
+/// What an object owns elsewhere, such as the elements of a `Vec`, counts towards the growth at which a cycle starts, as if it were in
+/// the heap: see [`owned_bytes`](Self::owned_bytes), which the derive adds up over the fields that are not skipped.
+///
 /// # Drop
 ///
 /// Values are dropped by the collector, on its thread (on the program's where a heap ends). A `Drop` that panics is contained:
@@ -85,6 +90,18 @@ pub unsafe trait Trace: Sized {
 
     /// Reports every pointer the value holds.
     fn trace(&self, tracer: &mut Tracer<'_>);
+
+    /// Whether values may own memory outside the heap, and say how much; if not, [`owned_bytes`](Self::owned_bytes) is never called.
+    const OWNS_MEMORY: bool = false;
+
+    /// How many bytes outside the heap the value owns, as far as its type lets us see: a `Vec`'s capacity, and what its elements own.
+    ///
+    /// They count towards the growth at which a cycle starts, from when an object is allocated until it is dropped. So that what is
+    /// counted then is what is taken off now, the answer must not change in between: what can change, behind a lock, is left out, and
+    /// is for [`Mutator::report_external`](crate::Mutator::report_external). It must not panic.
+    fn owned_bytes(&self) -> usize {
+        0
+    }
 
     /// Shows the value's words to the verifier, which looks for pointers that `trace` has forgotten: all its bytes, unless the
     /// implementation knows better which of them hold something.

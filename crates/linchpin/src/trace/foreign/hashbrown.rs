@@ -5,6 +5,6 @@ use ::hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use crate::trace::impls::TraceEach;
 use crate::trace::{Inspector, Trace, Tracer};
 
-containers!(HashTable<T>);
+containers!(HashTable<T>: capacity);
 hashed!(HashMap<K, V>, HashSet<T>);
 without_pointers!(DefaultHashBuilder);
