@@ -149,6 +149,9 @@ fn smallvec_inline_and_spilled() {
         assert!(object.spilled());
         object.iter().map(|leaf| leaf.entry()).collect()
     });
+    let texts: SmallVec<[String; 2]> = SmallVec::from_iter(["12".to_owned(), "3".to_owned()]);
+    assert_eq!(texts.owned_bytes(), 3);
+    assert_eq!(SmallVec::<[u64; 2]>::with_capacity(5).owned_bytes(), 40);
     assert_looked_into!(SmallVec<[Forgetful<'static>; 4]>, |make| SmallVec::<[Forgetful<'_>; 4]>::from_iter([make()]));
     assert_looked_into!(SmallVec<[Forgetful<'static>; 0]>, |make| SmallVec::<[Forgetful<'_>; 0]>::from_iter([make()]));
 }
@@ -172,6 +175,8 @@ fn arrayvec_and_its_string() {
             object.1.iter().map(|leaf| leaf.entry()).collect()
         }
     );
+    const { assert!(!<ArrayVec<u64, 8> as Trace>::OWNS_MEMORY) };
+    assert_eq!(ArrayVec::<String, 8>::from_iter(["12".to_owned(), "3".to_owned()]).owned_bytes(), 3);
     assert_looked_into!(ArrayVec<Forgetful<'static>, 2>, |make| ArrayVec::<Forgetful<'_>, 2>::from_iter([make()]));
 }
 
@@ -192,6 +197,7 @@ fn either_of_two() {
         },
         |object| object.iter().map(|one| one.as_ref().either(|leaf| leaf.entry(), |pair| pair.1.entry())).collect()
     );
+    assert_eq!(Either::<u64, _>::Right("123".to_owned()).owned_bytes(), 3);
     assert_looked_into!(Either<Forgetful<'static>, u64>, |make| Either::<_, u64>::Left(make()));
     assert_looked_into!(Either<u64, Forgetful<'static>>, |make| Either::<u64, _>::Right(make()));
 }
@@ -244,6 +250,8 @@ fn hashbrown_keys_values_and_hashers() {
         },
         |object| sorted(object.iter().map(|leaf| leaf.entry()))
     );
+    let map = HashMap::<u64, String>::from_iter([(1, "123".to_owned())]);
+    assert_eq!(map.owned_bytes(), map.capacity() * size_of::<(u64, String)>() + 3);
     assert_looked_into!(HashMap<Forgetful<'static>, u64>, |make| HashMap::<_, u64>::from_iter([(make(), 1)]));
     assert_looked_into!(HashMap<u64, Forgetful<'static>>, |make| HashMap::<u64, _>::from_iter([(1, make())]));
     assert_looked_into!(HashMap<u64, u64, Forgetful<'static>>, |make| HashMap::<u64, u64, _>::with_hasher(make()));
@@ -280,6 +288,8 @@ fn indexmap_keys_values_and_hashers() {
         },
         |object| object.iter().map(|key| key.0.entry()).chain([object.hasher().0.entry()]).collect()
     );
+    let map = IndexMap::<u64, String>::from_iter([(1, "123".to_owned())]);
+    assert_eq!(map.owned_bytes(), map.capacity() * size_of::<(u64, String)>() + 3);
     assert_looked_into!(IndexMap<Forgetful<'static>, u64>, |make| IndexMap::<_, u64>::from_iter([(make(), 1)]));
     assert_looked_into!(IndexMap<u64, Forgetful<'static>>, |make| IndexMap::<u64, _>::from_iter([(1, make())]));
     assert_looked_into!(IndexMap<u64, u64, Forgetful<'static>>, |make| IndexMap::<u64, u64, _>::with_hasher(make()));
