@@ -36,6 +36,11 @@
 //! * A collector thread marks and sweeps while mutations go on. It asks each processor, between two mutations, to
 //!   adopt the next phase of the cycle; mutations never wait for it.
 //!
+//! # Features
+//!
+//! * `derive` (by default): `#[derive(Trace)]`.
+//! * `arrayvec`, `either`, `hashbrown`, `indexmap`, `smallvec`: [`Trace`](trait@Trace) for the types of these crates.
+//!
 //! # Where to find what
 //!
 //! | module | idea |

@@ -17,7 +17,7 @@ use crate::processor::phase::Mode;
 use crate::processor::thread::Frame;
 use crate::processor::{Local, Processor};
 use crate::sync::Ordering;
-use crate::trace::{Allocate, Trace, TypeInfo, plain};
+use crate::trace::{Allocate, Trace, TypeInfo, owns_memory, plain};
 use crate::verify::settings::Verify;
 
 /// The right to work on a heap, for the length of one [`mutate`](crate::Heap::mutate) call.
@@ -185,9 +185,54 @@ impl<'gc> Mutator<'gc> {
     #[inline(always)]
     unsafe fn initialise<T: Allocate<'gc>>(&self, start: NonNull<u8>, value: T) -> Gc<'gc, T> {
         // SAFETY: the caller's promise.
-        unsafe {
+        let gc: Gc<'gc, T> = unsafe {
             start.cast::<T>().write(value);
             Gc::from_start(start)
+        };
+        if const { owns_memory::<T>() } {
+            // Not before the object is whole, since it may unwind.
+            // SAFETY: the object is whole.
+            self.note_owned(unsafe { start.cast::<T>().as_ref() }.owned_bytes());
+        }
+        gc
+    }
+
+    /// Counts what a new object owns outside the heap.
+    #[inline]
+    pub(crate) fn note_owned(&self, bytes: usize) {
+        if self.local().note_outside(bytes, true) {
+            self.report_outside();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn report_outside(&self) {
+        self.report_allocated(false).unwrap_or_else(|refused| refused.panic());
+    }
+
+    /// Tells the collector of memory outside the heap that is kept by an object and that it does not see: what comes to be behind a
+    /// lock, or is allocated in C. What an object owns when it is allocated, a `Vec` or a `String` in a field, it sees by itself
+    /// ([`Trace::owned_bytes`]).
+    ///
+    /// The bytes count as allocated, so that a cycle starts as if they were in the heap. They do not count as live, as nobody says when
+    /// they are freed: a heap of small objects that keep much by such means has cycles the more often.
+    ///
+    /// ```
+    /// # use linchpin::{GcMutex, Heap};
+    /// # let heap = Heap::new();
+    /// heap.mutate(|mu| {
+    ///     let log = mu.alloc(GcMutex::new(Vec::<u64>::new()));
+    ///     log.lock(mu).reserve(1000);
+    ///     mu.report_external(8000);
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    /// If the collector's thread has to be started and cannot be.
+    pub fn report_external(&self, bytes: usize) {
+        if self.local().note_outside(bytes, false) {
+            self.report_outside();
         }
     }
 
@@ -288,6 +333,9 @@ impl<'gc> Mutator<'gc> {
     fn report_allocated(&self, region_is_full: bool) -> Result<(), NoThread> {
         let core = self.core();
         let bytes = self.local().unreported_bytes();
+        if let Some((owned, reported)) = self.local().untold_outside() {
+            core.pace.allocated_outside(owned, reported);
+        }
         if (core.pace.allocated(bytes) && self.mode() == Mode::Off) || region_is_full {
             return core.control.ask_for_growth(core);
         }
@@ -365,6 +413,9 @@ impl<'gc> Mutator<'gc> {
         let start = self.reserve_slice::<T>(length)?;
         for index in 0..length {
             let element = make(index);
+            if const { owns_memory::<T>() } {
+                self.note_owned(element.owned_bytes());
+            }
             // SAFETY: a fresh slice object with room for `length` elements; the length is raised behind each
             // one, so a panic in `make` leaves a valid, shorter slice.
             unsafe {

@@ -28,6 +28,11 @@ pub struct HeapStats {
     pub live_bytes: u64,
     /// Objects that lived when the last mark ended.
     pub live_objects: u64,
+    /// Bytes outside the heap that objects owned when they were allocated, and that were reported
+    /// ([`Mutator::report_external`](crate::Mutator::report_external)), since the heap was made.
+    pub external_bytes: u64,
+    /// Bytes outside the heap that were owned by what lived through the last mark.
+    pub live_external_bytes: u64,
     /// The size of the region, in bytes.
     pub region_bytes: usize,
     /// Units of 64 KiB that are in use.
@@ -82,6 +87,8 @@ impl HeapStats {
             drop_panics: swept.drop_panics.load(Ordering::Relaxed),
             live_bytes: core.pace.live(),
             live_objects: swept.live_objects.load(Ordering::Relaxed) as u64,
+            external_bytes: core.pace.outside(),
+            live_external_bytes: core.pace.live_outside(),
             region_bytes: core.memory.region.bytes(),
             spans_in_use,
             span_bytes: spans_in_use * SPAN_BYTES,

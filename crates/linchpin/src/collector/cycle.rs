@@ -56,6 +56,7 @@ impl<'a> Cycle<'a> {
         }
         // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
         handshake(self.core, Mode::Arm, self.black);
+        self.core.pace.note_owned();
         // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
         handshake(self.core, Mode::Mark, self.black);
         if late {
@@ -121,7 +122,8 @@ impl<'a> Cycle<'a> {
             handshake(core, Mode::Off, self.black);
         }
         verify::after_sweep(core);
-        core.pace.end_sweep(core.memory.swept.live_bytes.load(Ordering::Relaxed));
+        let swept = &core.memory.swept;
+        core.pace.end_sweep(swept.live_bytes.load(Ordering::Relaxed), swept.disowned_bytes.load(Ordering::Relaxed));
     }
 
     /// Traces the values of weak maps whose keys are marked; whether that has marked anything.

@@ -152,6 +152,13 @@ impl<'a> Tracer<'a> {
     #[inline(always)]
     pub fn check_drop<T: MustNotImplementDrop<Dropper = ()>>(&mut self) {}
 
+    /// Compiles for values only that are `'static`, and hence hold no [`Gc`]; `#[derive(Trace)]` asks it of fields that are not traced.
+    ///
+    /// Inherent, as [`check_drop`](Self::check_drop). By `&mut`, so that the type asked about is the value's own, and no supertype of it.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn check_static<T: 'static>(&mut self, _: &mut T) {}
+
     /// Marks an object; one that was white is to be traced, if its type has pointers.
     #[inline(always)]
     pub(crate) fn visit_start(&mut self, object: NonNull<u8>, needs_trace: bool) {

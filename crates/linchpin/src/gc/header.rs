@@ -9,7 +9,7 @@ use super::{Gc, Object};
 use crate::error::OutOfMemory;
 use crate::mutator::Mutator;
 use crate::panics::caught;
-use crate::trace::{Allocate, Trace, Tracer, TypeInfo};
+use crate::trace::{Allocate, Trace, Tracer, TypeInfo, owns_memory};
 use crate::verify::words::Inspector;
 
 /// A header and the elements that follow it, in one object: a `Gc<'gc, HeaderSlice<H, [T]>>` is one word.
@@ -97,6 +97,7 @@ impl TypeInfo {
             Layout::new::<HeaderSlice<H, [T; 0]>>(),
             if needs_trace { Some(trace::<H, T>) } else { None },
             if needs_drop { Some(drop_all::<H, T>) } else { None },
+            if owns_memory::<H>() || owns_memory::<T>() { Some(owned::<H, T>) } else { None },
             inspect::<H, T>,
             std::any::type_name::<HeaderSlice<H, [T]>>,
         )
@@ -108,6 +109,12 @@ unsafe fn trace<H: Trace, T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>)
     let value = unsafe { value_at::<H, T>(start).as_ref() };
     value.header.trace(tracer);
     value.slice.iter().for_each(|element| element.trace(tracer));
+}
+
+unsafe fn owned<H: Trace, T: Trace>(start: NonNull<u8>) -> usize {
+    // SAFETY: the sweeper calls this for a dead, initialised object of this type, before it drops it.
+    let value = unsafe { value_at::<H, T>(start).as_ref() };
+    value.slice.iter().fold(value.header.owned_bytes(), |bytes, element| bytes.saturating_add(element.owned_bytes()))
 }
 
 unsafe fn inspect<H: Trace, T: Trace>(start: NonNull<u8>, inspector: &mut Inspector<'_>) {
@@ -183,9 +190,17 @@ impl<'gc> Mutator<'gc> {
             slice::set_length(start, 0);
             let value = value_at::<H, T>(start).as_ptr();
             (&raw mut (*value).header).write(header);
+            if const { owns_memory::<H>() } {
+                // Not before there is a header to drop, since it may unwind.
+                self.note_owned((*value).header.owned_bytes());
+            }
             let elements = (&raw mut (*value).slice).cast::<T>();
             for index in 0..length {
-                elements.add(index).write(make(index));
+                let element = make(index);
+                if const { owns_memory::<T>() } {
+                    self.note_owned(element.owned_bytes());
+                }
+                elements.add(index).write(element);
                 slice::set_length(start, index + 1);
             }
             Gc::from_start(start)

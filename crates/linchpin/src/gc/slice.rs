@@ -115,6 +115,13 @@ pub(crate) unsafe fn trace_elements<T: Trace>(start: NonNull<u8>, tracer: &mut T
     }
 }
 
+/// How many bytes outside the heap a slice object's elements own.
+pub(crate) unsafe fn owned_by_elements<T: Trace>(start: NonNull<u8>) -> usize {
+    // SAFETY: the sweeper calls this for a dead, initialised slice object of `T`s, before it drops it.
+    let elements = unsafe { slice_at::<T>(start).as_ref() };
+    elements.iter().fold(0, |bytes: usize, element| bytes.saturating_add(element.owned_bytes()))
+}
+
 /// Drops a slice object's elements.
 pub(crate) unsafe fn drop_elements<T>(start: NonNull<u8>) {
     // SAFETY: the sweeper calls this once for a dead, initialised slice object of `T`s.

@@ -65,6 +65,8 @@ pub(crate) struct SweptFigures {
     pub(crate) dropped_values: AtomicU64,
     /// Drops that panicked.
     pub(crate) drop_panics: AtomicU64,
+    /// Bytes outside the heap that dropped values had owned, since the heap was made.
+    pub(crate) disowned_bytes: AtomicU64,
 }
 
 /// A span taken for allocation: swept, and nobody else's.
@@ -334,6 +336,7 @@ impl Memory {
         let Some(drop_value) = info.drop else { return 0 };
         let slot_bytes = self.region.span(unit).slot_bytes();
         let mut freed = 0;
+        let mut disowned = 0_u64;
         for address in self.region.slots(unit) {
             let mark = self.region.mark(address);
             // Relaxed, here and below: nobody else writes the bytes of a span that is being swept, which the caller owns; the
@@ -345,6 +348,11 @@ impl Memory {
             let value = self.region.pointer(address);
             // Cleared first: whatever the value's `Drop` does, it is dropped once.
             mark.store(0, Ordering::Relaxed);
+            if let Some(owned_bytes) = info.owned_bytes {
+                // One that panics, which it must not, is not counted.
+                // SAFETY: the slot carried a colour, so it holds an initialised value of the span's type, not dropped yet.
+                let _ = contained(|| disowned = disowned.saturating_add(unsafe { owned_bytes(value) } as u64));
+            }
             // SAFETY: the slot carried a colour, so it holds an initialised value of the span's type; it is dead, so
             // nobody reaches it; its byte is cleared, so it is dropped once.
             let panicked = contained(|| unsafe { drop_value(value) });
@@ -357,6 +365,9 @@ impl Memory {
             freed += 1;
         }
         self.swept.dropped_values.fetch_add(freed as u64, Ordering::Relaxed);
+        if disowned != 0 {
+            self.swept.disowned_bytes.fetch_add(disowned, Ordering::Relaxed);
+        }
         freed
     }
 }

@@ -37,6 +37,9 @@ use runs::{Allocated, HeldSpan, Runs};
 /// How many entries a barrier buffer holds before it is handed over in mid-mutation.
 const BARRIER_BUFFER: usize = 1024;
 
+/// So many bytes outside the heap, and the pacer is told of them before the next run is finished.
+const TELL_OF_OUTSIDE: u64 = 64 << 10;
+
 /// See the module head.
 #[repr(align(128))]
 pub(crate) struct Processor {
@@ -74,6 +77,9 @@ pub(crate) struct Local {
     born: RefCell<Vec<Grey>>,
     /// Bytes allocated that the pacer has been told of.
     reported_bytes: Cell<u64>,
+    /// Bytes outside the heap that the pacer was not told of yet: what new objects own, and what was reported.
+    owned_bytes: Cell<u64>,
+    external_bytes: Cell<u64>,
     /// With `collect_every`: allocations since this processor last asked for a cycle.
     uncollected: Cell<u64>,
 }
@@ -98,6 +104,8 @@ impl Processor {
                 barrier_buffer: RefCell::new(Vec::new()),
                 born: RefCell::new(Vec::new()),
                 reported_bytes: Cell::new(0),
+                owned_bytes: Cell::new(0),
+                external_bytes: Cell::new(0),
                 uncollected: Cell::new(0),
             },
         };
@@ -460,6 +468,21 @@ impl Local {
         let count = self.uncollected.get() + 1;
         self.uncollected.set(if count >= every { 0 } else { count });
         count >= every
+    }
+
+    /// Counts bytes outside the heap that a new object owns, or (not `owned`) that were reported; true if the pacer should be told.
+    #[inline(always)]
+    pub(crate) fn note_outside(&self, bytes: usize, owned: bool) -> bool {
+        let count = if owned { &self.owned_bytes } else { &self.external_bytes };
+        let total = count.get().saturating_add(bytes as u64);
+        count.set(total);
+        total >= TELL_OF_OUTSIDE
+    }
+
+    /// Bytes outside the heap since the pacer was last told, which it is by calling this: what new objects own, and what was reported.
+    pub(crate) fn untold_outside(&self) -> Option<(u64, u64)> {
+        (self.owned_bytes.get() | self.external_bytes.get() != 0)
+            .then(|| (self.owned_bytes.take(), self.external_bytes.take()))
     }
 
     /// Bytes allocated since the pacer was last told, as far as runs are finished; the pacer is told by calling

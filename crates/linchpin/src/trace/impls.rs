@@ -1,5 +1,8 @@
 //! `Trace` for the types of the standard library.
 //!
+//! What memory a value owns is reckoned from its capacity, or from its length where that is all there is to see. What owns memory says
+//! so without asking its parameters: a type that contains itself does so by way of that, and the answer must not depend on itself.
+//!
 //! What owns its contents traces them. What shares them ([`Arc`], references) may hold no pointers, which
 //! `T: 'static` sees to: a `Gc<'gc, _>` never is. In what can hold no pointer the verifier need not look for one, whatever
 //! address a number may happen to be. `NEEDS_TRACE` is false for types without a brand only: those without parameters, those
@@ -43,8 +46,6 @@ without_pointers!(
     isize,
     f32,
     f64,
-    String,
-    Box<str>,
     Arc<str>,
     std::num::NonZeroU8,
     std::num::NonZeroU16,
@@ -72,15 +73,40 @@ without_pointers!(
     std::time::Duration,
     std::time::Instant,
     std::time::SystemTime,
-    std::path::PathBuf,
-    std::ffi::OsString,
-    std::ffi::CString,
     std::net::IpAddr,
     std::net::Ipv4Addr,
     std::net::Ipv6Addr,
     std::net::SocketAddr,
     std::ops::RangeFull,
     crate::Pinner,
+);
+
+/// `Trace` for texts, which own memory.
+macro_rules! texts {
+    ($($type:ty: |$text:ident| $bytes:expr),* $(,)?) => {$(
+        // SAFETY: the type is `'static` and has no parameters, so it holds no `Gc`.
+        unsafe impl Trace for $type {
+            type Branded<'b> = $type;
+            const NEEDS_TRACE: bool = false;
+            const OWNS_MEMORY: bool = true;
+            #[inline(always)]
+            fn trace(&self, _: &mut Tracer<'_>) {}
+            fn inspect(&self, _: &mut Inspector<'_>) {}
+            #[inline(always)]
+            fn owned_bytes(&self) -> usize {
+                let $text = self;
+                $bytes
+            }
+        }
+    )*};
+}
+
+texts!(
+    String: |text| text.capacity(),
+    Box<str>: |text| text.len(),
+    std::path::PathBuf: |text| text.capacity(),
+    std::ffi::OsString: |text| text.capacity(),
+    std::ffi::CString: |text| text.as_bytes_with_nul().len(),
 );
 
 /// `Trace` for types that can hold no pointer because their contents are `'static`.
@@ -131,14 +157,15 @@ unsafe impl<T: Trace> Trace for std::marker::PhantomData<T> {
     fn inspect(&self, _: &mut Inspector<'_>) {}
 }
 
-/// `Trace` for containers: every element is traced, the keys of maps too.
+/// `Trace` for containers: every element is traced, the keys of maps too. They own room for as many elements as the method named says.
 macro_rules! containers {
-    ($($type:ident<$($parameter:ident $(: $bound:path)*),*>),* $(,)?) => {$(
+    ($($type:ident<$($parameter:ident),*>: $room:ident),* $(,)?) => {$(
         // SAFETY: the container owns its elements, iterates over all of them, and drops them without looking
         // through them.
         unsafe impl<$($parameter: Trace),*> Trace for $type<$($parameter),*> {
             type Branded<'b> = $type<$($parameter::Branded<'b>),*>;
             const NEEDS_TRACE: bool = false $(|| $parameter::NEEDS_TRACE)*;
+            const OWNS_MEMORY: bool = true;
             #[inline]
             fn trace(&self, tracer: &mut Tracer<'_>) {
                 for element in self {
@@ -150,14 +177,29 @@ macro_rules! containers {
                     element.inspect_each(inspector);
                 }
             }
+            fn owned_bytes(&self) -> usize {
+                let mut bytes = self.$room().saturating_mul(size_of::<($($parameter,)*)>());
+                if false $(|| $parameter::OWNS_MEMORY)* {
+                    for element in self {
+                        bytes = bytes.saturating_add(element.owned_each());
+                    }
+                }
+                bytes
+            }
         }
     )*};
 }
 
+/// What elements own.
+pub(super) fn owned_by_all<'a, T: Trace + 'a>(elements: impl IntoIterator<Item = &'a T>) -> usize {
+    elements.into_iter().fold(0, |bytes, element| bytes.saturating_add(element.owned_bytes()))
+}
+
 /// What iterating over a container yields.
-trait TraceEach {
+pub(super) trait TraceEach {
     fn trace_each(self, tracer: &mut Tracer<'_>);
     fn inspect_each(self, inspector: &mut Inspector<'_>);
+    fn owned_each(self) -> usize;
 }
 
 impl<T: Trace> TraceEach for &T {
@@ -168,6 +210,10 @@ impl<T: Trace> TraceEach for &T {
 
     fn inspect_each(self, inspector: &mut Inspector<'_>) {
         self.inspect(inspector);
+    }
+
+    fn owned_each(self) -> usize {
+        self.owned_bytes()
     }
 }
 
@@ -182,9 +228,20 @@ impl<K: Trace, V: Trace> TraceEach for (&K, &V) {
         self.0.inspect(inspector);
         self.1.inspect(inspector);
     }
+
+    fn owned_each(self) -> usize {
+        self.0.owned_bytes().saturating_add(self.1.owned_bytes())
+    }
 }
 
-containers!(Vec<T>, VecDeque<T>, LinkedList<T>, BTreeMap<K, V>, BTreeSet<T>, BinaryHeap<T>);
+containers!(
+    Vec<T>: capacity,
+    VecDeque<T>: capacity,
+    LinkedList<T>: len,
+    BTreeMap<K, V>: len,
+    BTreeSet<T>: len,
+    BinaryHeap<T>: capacity,
+);
 
 /// Maps and sets with a hasher: it is traced too.
 macro_rules! hashed {
@@ -194,6 +251,7 @@ macro_rules! hashed {
         unsafe impl<$($parameter: Trace,)* S: Trace> Trace for $type<$($parameter,)* S> {
             type Branded<'b> = $type<$($parameter::Branded<'b>,)* S::Branded<'b>>;
             const NEEDS_TRACE: bool = S::NEEDS_TRACE $(|| $parameter::NEEDS_TRACE)*;
+            const OWNS_MEMORY: bool = true;
             #[inline]
             fn trace(&self, tracer: &mut Tracer<'_>) {
                 self.hasher().trace(tracer);
@@ -207,6 +265,16 @@ macro_rules! hashed {
                     element.inspect_each(inspector);
                 }
             }
+            fn owned_bytes(&self) -> usize {
+                let mut bytes = self.capacity().saturating_mul(size_of::<($($parameter,)*)>());
+                bytes = bytes.saturating_add(self.hasher().owned_bytes());
+                if false $(|| $parameter::OWNS_MEMORY)* {
+                    for element in self {
+                        bytes = bytes.saturating_add(element.owned_each());
+                    }
+                }
+                bytes
+            }
         }
     )*};
 }
@@ -218,6 +286,7 @@ without_pointers!(std::collections::hash_map::RandomState);
 unsafe impl<T: Trace> Trace for Box<T> {
     type Branded<'b> = Box<T::Branded<'b>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    const OWNS_MEMORY: bool = true;
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         (**self).trace(tracer);
@@ -225,12 +294,16 @@ unsafe impl<T: Trace> Trace for Box<T> {
     fn inspect(&self, inspector: &mut Inspector<'_>) {
         (**self).inspect(inspector);
     }
+    fn owned_bytes(&self) -> usize {
+        size_of::<T>().saturating_add((**self).owned_bytes())
+    }
 }
 
 // SAFETY: the box owns its elements.
 unsafe impl<T: Trace> Trace for Box<[T]> {
     type Branded<'b> = Box<[T::Branded<'b>]>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    const OWNS_MEMORY: bool = true;
     #[inline]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         for element in self {
@@ -242,12 +315,17 @@ unsafe impl<T: Trace> Trace for Box<[T]> {
             element.inspect(inspector);
         }
     }
+    fn owned_bytes(&self) -> usize {
+        let elements = if T::OWNS_MEMORY { owned_by_all(self) } else { 0 };
+        size_of_val::<[T]>(self).saturating_add(elements)
+    }
 }
 
 // SAFETY: the array owns its elements.
 unsafe impl<T: Trace, const N: usize> Trace for [T; N] {
     type Branded<'b> = [T::Branded<'b>; N];
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    const OWNS_MEMORY: bool = T::OWNS_MEMORY;
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         for element in self {
@@ -259,12 +337,16 @@ unsafe impl<T: Trace, const N: usize> Trace for [T; N] {
             element.inspect(inspector);
         }
     }
+    fn owned_bytes(&self) -> usize {
+        if T::OWNS_MEMORY { owned_by_all(self) } else { 0 }
+    }
 }
 
 // SAFETY: the value, if there is one, is traced.
 unsafe impl<T: Trace> Trace for Option<T> {
     type Branded<'b> = Option<T::Branded<'b>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    const OWNS_MEMORY: bool = T::OWNS_MEMORY;
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         if let Some(value) = self {
@@ -276,12 +358,16 @@ unsafe impl<T: Trace> Trace for Option<T> {
             value.inspect(inspector);
         }
     }
+    fn owned_bytes(&self) -> usize {
+        self.as_ref().map_or(0, T::owned_bytes)
+    }
 }
 
 // SAFETY: exactly one of the two is there, and it is traced.
 unsafe impl<T: Trace, E: Trace> Trace for Result<T, E> {
     type Branded<'b> = Result<T::Branded<'b>, E::Branded<'b>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE || E::NEEDS_TRACE;
+    const OWNS_MEMORY: bool = T::OWNS_MEMORY || E::OWNS_MEMORY;
     #[inline]
     fn trace(&self, tracer: &mut Tracer<'_>) {
         match self {
@@ -295,6 +381,9 @@ unsafe impl<T: Trace, E: Trace> Trace for Result<T, E> {
             Err(error) => error.inspect(inspector),
         }
     }
+    fn owned_bytes(&self) -> usize {
+        self.as_ref().map_or_else(E::owned_bytes, T::owned_bytes)
+    }
 }
 
 /// `Trace` for tuples.
@@ -304,12 +393,17 @@ macro_rules! tuples {
         unsafe impl<$($parameter: Trace),+> Trace for ($($parameter,)+) {
             type Branded<'b> = ($($parameter::Branded<'b>,)+);
             const NEEDS_TRACE: bool = false $(|| $parameter::NEEDS_TRACE)+;
+            const OWNS_MEMORY: bool = false $(|| $parameter::OWNS_MEMORY)+;
             #[inline(always)]
             fn trace(&self, tracer: &mut Tracer<'_>) {
                 $(self.$index.trace(tracer);)+
             }
             fn inspect(&self, inspector: &mut Inspector<'_>) {
                 $(self.$index.inspect(inspector);)+
+            }
+            #[inline(always)]
+            fn owned_bytes(&self) -> usize {
+                0_usize $(.saturating_add(self.$index.owned_bytes()))+
             }
         }
     )*};

@@ -1,12 +1,15 @@
 //! What the collector must know of a type: which pointers a value holds.
 
+// Its macros are for `foreign`, too.
+#[macro_use]
 mod impls;
+mod foreign;
 mod type_info;
 
 pub use crate::collector::mark::Tracer;
 pub use crate::verify::words::Inspector;
 pub use type_info::TypeInfo;
-pub(crate) use type_info::plain;
+pub(crate) use type_info::{owns_memory, plain};
 
 /// A type whose values may live in a heap.
 ///
@@ -26,7 +29,32 @@ pub(crate) use type_info::plain;
 /// }
 /// ```
 ///
-/// Data without pointers into the heap that does not implement `Trace` goes into [`Opaque`](crate::Opaque).
+/// Data that is `'static`, so without pointers into the heap, and does not implement `Trace` goes into a field with
+/// `#[trace(skip)]`, or into [`Opaque`](crate::Opaque). It is an error to skip what is not `'static`; a type parameter is with the bound
+/// that says so, and stays what it is then under every brand.
+///
+/// A value may outlive every borrow. So a lifetime beside the heap's must be `'static`, and say so, or be the heap's by another name:
+///
+/// ```
+/// use linchpin::{Gc, Trace};
+///
+/// struct Tuning { fast: bool } // of another crate, say
+///
+/// #[derive(Trace)]
+/// struct Frame<'gc, 'code: 'static, Host: 'static> {
+///     outer: Option<Gc<'gc, Frame<'gc, 'code, Host>>>,
+///     code: &'code [u8],
+///     #[trace(skip)]
+///     tuning: Tuning,
+///     #[trace(skip)]
+///     host: Host,
+/// }
+/// ```
+///
+/// # Memory outside the heap
+///
+/// What an object owns elsewhere, such as the elements of a `Vec`, counts towards the growth at which a cycle starts, as if it were in
+/// the heap: see [`owned_bytes`](Self::owned_bytes), which the derive adds up over the fields that are not skipped.
 ///
 /// # Drop
 ///
@@ -45,7 +73,7 @@ pub(crate) use type_info::plain;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot live in a linchpin heap: it does not implement `Trace`",
     label = "`Trace` is not implemented for `{Self}`",
-    note = "add `#[derive(Trace)]` to `{Self}`, or wrap it in `linchpin::Opaque` if it holds no `Gc`"
+    note = "add `#[derive(Trace)]` to `{Self}`; if it is `'static`, and so holds no `Gc`, put `#[trace(skip)]` before the field, or wrap it in `linchpin::Opaque`"
 )]
 pub unsafe trait Trace: Sized {
     /// The type under the brand of another heap access: `Session<'b>` for `Session<'gc>`.
@@ -62,6 +90,18 @@ pub unsafe trait Trace: Sized {
 
     /// Reports every pointer the value holds.
     fn trace(&self, tracer: &mut Tracer<'_>);
+
+    /// Whether values may own memory outside the heap, and say how much; if not, [`owned_bytes`](Self::owned_bytes) is never called.
+    const OWNS_MEMORY: bool = false;
+
+    /// How many bytes outside the heap the value owns, as far as its type lets us see: a `Vec`'s capacity, and what its elements own.
+    ///
+    /// They count towards the growth at which a cycle starts, from when an object is allocated until it is dropped. So that what is
+    /// counted then is what is taken off now, the answer must not change in between: what can change, behind a lock, is left out, and
+    /// is for [`Mutator::report_external`](crate::Mutator::report_external). It must not panic.
+    fn owned_bytes(&self) -> usize {
+        0
+    }
 
     /// Shows the value's words to the verifier, which looks for pointers that `trace` has forgotten: all its bytes, unless the
     /// implementation knows better which of them hold something.

@@ -17,6 +17,8 @@ pub struct TypeInfo {
     pub(crate) trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
     /// Drops an object's value; `None` if there is nothing to drop.
     pub(crate) drop: Option<unsafe fn(NonNull<u8>)>,
+    /// How many bytes outside the heap a value owns, asked before it is dropped; `None` if it owns none, or is not dropped.
+    pub(crate) owned_bytes: Option<unsafe fn(NonNull<u8>) -> usize>,
     /// Looks at an object's words for the verifier; `None` for spans that types share (which they do not in a heap that
     /// verifies itself).
     pub(crate) inspect: Option<unsafe fn(NonNull<u8>, &mut Inspector<'_>)>,
@@ -33,6 +35,7 @@ impl TypeInfo {
             layout: Layout::new::<T>(),
             trace: if T::NEEDS_TRACE { Some(trace_value::<T>) } else { None },
             drop: if std::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
+            owned_bytes: if owns_memory::<T>() { Some(owned_by_value::<T>) } else { None },
             inspect: Some(words::inspect_value::<T>),
             is_slice: false,
             name: std::any::type_name::<T>,
@@ -45,6 +48,7 @@ impl TypeInfo {
             layout: Layout::new::<T>(),
             trace: if T::NEEDS_TRACE { Some(slice::trace_elements::<T>) } else { None },
             drop: if std::mem::needs_drop::<T>() { Some(slice::drop_elements::<T>) } else { None },
+            owned_bytes: if owns_memory::<T>() { Some(slice::owned_by_elements::<T>) } else { None },
             inspect: Some(words::inspect_elements::<T>),
             is_slice: true,
             name: std::any::type_name::<[T]>,
@@ -56,10 +60,11 @@ impl TypeInfo {
         layout: Layout,
         trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
         drop: Option<unsafe fn(NonNull<u8>)>,
+        owned_bytes: Option<unsafe fn(NonNull<u8>) -> usize>,
         inspect: unsafe fn(NonNull<u8>, &mut Inspector<'_>),
         name: fn() -> &'static str,
     ) -> Self {
-        Self { layout, trace, drop, inspect: Some(inspect), is_slice: false, name }
+        Self { layout, trace, drop, owned_bytes, inspect: Some(inspect), is_slice: false, name }
     }
 
     /// The constant for plain types of a size class.
@@ -68,7 +73,15 @@ impl TypeInfo {
             Ok(layout) => layout,
             Err(_) => panic!("a slot size is a multiple of a granule"),
         };
-        Self { layout, trace: None, drop: None, inspect: None, is_slice: false, name: || "plain data" }
+        Self {
+            layout,
+            trace: None,
+            drop: None,
+            owned_bytes: None,
+            inspect: None,
+            is_slice: false,
+            name: || "plain data",
+        }
     }
 
     /// Size and alignment of a value, or of an element.
@@ -104,6 +117,16 @@ static PLAIN: [TypeInfo; size_class::CLASSES] = {
 unsafe fn trace_value<T: Trace>(object: NonNull<u8>, tracer: &mut Tracer<'_>) {
     // SAFETY: the marker calls this for an initialised object of a span of `T`s.
     unsafe { object.cast::<T>().as_ref() }.trace(tracer);
+}
+
+/// Whether what values own outside the heap is counted: from their allocation to their drop.
+pub(crate) const fn owns_memory<T: Trace>() -> bool {
+    T::OWNS_MEMORY && std::mem::needs_drop::<T>()
+}
+
+unsafe fn owned_by_value<T: Trace>(object: NonNull<u8>) -> usize {
+    // SAFETY: the sweeper calls this for a dead, initialised object of a span of `T`s, before it drops it.
+    unsafe { object.cast::<T>().as_ref() }.owned_bytes()
 }
 
 unsafe fn drop_value<T>(object: NonNull<u8>) {
