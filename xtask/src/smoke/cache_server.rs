@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::tools::{cargo, is_installed, run, target_directory};
 
-/// What is asked in one go, and what must come back: an entry is had, counted, evicted, and had no more when all is removed.
+/// What is asked in one go, and what must come back: entries are set, had, counted up, and gone when all is removed.
 const TALK: [(&str, &str); 8] = [
     ("PING\r\n", "+PONG\r\n"),
     ("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\n\r\n\r\n", "+OK\r\n"),
