@@ -203,6 +203,9 @@ fn an_object_has_a_handle_while_somebody_has_it() {
     let weak = heap.mutate(|mu| mu.weak_root(root.get(mu)));
     assert_eq!(live(), 2);
     heap.mutate(|mu| assert_eq!(*weak.upgrade(mu).unwrap(), 7));
+    drop(root);
+    heap.collect();
+    heap.mutate(|mu| assert_eq!(format!("{:?}", weak.get(mu)), "Weak { is_cleared: true, .. }"));
 }
 
 #[test]
