@@ -152,6 +152,13 @@ pub struct AllocError<T> {
     pub reason: OutOfMemory,
 }
 
+impl<T> From<AllocError<T>> for OutOfMemory {
+    /// Drops the value.
+    fn from(error: AllocError<T>) -> Self {
+        error.reason
+    }
+}
+
 impl<T> fmt::Debug for AllocError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AllocError").field("reason", &self.reason).finish_non_exhaustive()

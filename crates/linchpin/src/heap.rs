@@ -43,7 +43,8 @@ static NEXT_ID: StaticAtomicU64 = StaticAtomicU64::new(1);
 ///
 /// Dropping the heap ends its collector and drops every value in it. Roots and pins that are still there keep what they
 /// lead to, and the region with it, until the last of them is gone; the heap says so when it is dropped (pins by the
-/// hook of [`HeapBuilder::on_pin_leak`]).
+/// hook of [`HeapBuilder::on_pin_leak`]). So in a struct with a heap and roots in it, let the roots come first: fields are dropped in that
+/// order.
 ///
 /// To drop it is to wait until a cycle in progress is through, and a last one, `Drop`s of values included; so a thread must not
 /// drop it while it has what one of these `Drop`s waits for. A lock is such a thing, and so is a processor of another heap:

@@ -18,6 +18,9 @@ use crate::trace::{Inspector, Trace};
 /// lead to (unless a marker was there first), which takes time in proportion to them; and so does every taking and giving back
 /// while a cycle begins, until each mutation that was under way then has ended.
 ///
+/// So put few words behind a lock, and much into objects: a map of a million entries is better a table of [`GcCell`](crate::GcCell)s, or
+/// many maps with a lock each.
+///
 /// # Waiting
 ///
 /// Give the guard back soon: who waits for it waits inside a mutation, which delays the end of a cycle, and keeps its processor. So

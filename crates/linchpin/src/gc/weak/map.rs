@@ -314,6 +314,13 @@ unsafe impl<'gc, K: ?Sized + Object, V: Trace> Trace for WeakMap<'gc, K, V> {
         }
     }
 
+    // Of what is in it, which changes, `report_external` may tell.
+    const OWNS_MEMORY: bool = true;
+
+    fn owned_bytes(&self) -> usize {
+        size_of::<Table<V>>()
+    }
+
     /// Nothing in it is kept as a word.
     fn inspect(&self, _: &mut Inspector<'_>) {}
 }

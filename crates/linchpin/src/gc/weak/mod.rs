@@ -82,6 +82,8 @@ unsafe impl Trace for Handle {
 /// the collector has found that nothing but weak pointers leads to it; from then on it gives `None`, to everybody and for good.
 /// What must outlive the mutation is a [`WeakRoot`], or lies in an object.
 ///
+/// What anything but weak pointers led to at some time in a mutation can be upgraded until that mutation ends.
+///
 /// Two weak pointers are equal if they were made for the same object, whether that is still there or not.
 ///
 /// ```
