@@ -3,7 +3,7 @@
 use linchpin::Gc;
 
 use crate::model::Thing;
-use crate::objects::{Aligned, Cells, Large, Node, Page, Plain, Vault};
+use crate::objects::{Aligned, Cells, Large, Node, Page, Plain, Registry, Vault};
 use crate::token::Token;
 
 /// An object that knows what it must hold, but for its pointers.
@@ -73,6 +73,17 @@ impl Contents for [u8] {
         assert_eq!(self.len(), thing.length);
         let right = self.iter().enumerate().all(|(index, &byte)| byte == byte_of(thing.id, index));
         assert!(right, "the bytes of object {} have changed", thing.id);
+    }
+}
+
+impl Contents for Registry<'_> {
+    fn check(&self, thing: &Thing) {
+        check_token(&self.token, thing, 0);
+        assert!(
+            self.map.len() <= thing.entries.len(),
+            "map {} has entries that nobody made, or that are dead",
+            thing.id
+        );
     }
 }
 

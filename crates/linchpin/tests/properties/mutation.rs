@@ -3,14 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, WeakCell};
+use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, WeakCell, WeakMap};
 use parking_lot::Mutex;
 
 use crate::contents::{byte_of, large_words, number_of, text_of};
 use crate::fields::Field;
 use crate::helpers::Beside;
 use crate::model::{Id, Keeps, Thing};
-use crate::objects::{Aligned, Any, AnyWeak, Keepers, LINKS, Large, Node, Page, Plain, Vault};
+use crate::objects::{Aligned, Any, AnyWeak, Keepers, LINKS, Large, Node, Page, Plain, Registry, Vault};
 use crate::program::{By, Change, Kind, LOCALS, NAMES, Pick, Step};
 use crate::shared::{self, Common, Stranger};
 use crate::state::State;
@@ -190,6 +190,7 @@ impl Actor<'_> {
             }
             &Step::PanicInElement { length, at } => self.panic_in_element(mu, length, at),
             Step::Weak(step) => self.weak_step(mu, locals, step),
+            Step::Map(step) => self.map_step(mu, locals, step),
             Step::Panic => resume_unwind(Box::new(Planned)),
             Step::Shared(step) => {
                 if let Some(common) = self.common {
@@ -301,6 +302,10 @@ impl Actor<'_> {
                 };
                 let (bytes, ()) = mu.alloc_bytes_with(length, fill);
                 self.born(mu, locals, Any::Bytes(bytes), |thing| thing.length = length);
+            }
+            Kind::Registry => {
+                let registry = mu.alloc(Registry { map: WeakMap::new(mu), token: token() });
+                self.born(mu, locals, Any::Registry(registry), with_drop);
             }
             Kind::Plain => self.born(mu, locals, Any::Plain(mu.alloc(Plain { words: [number_of(id); 3] })), |_| ()),
             Kind::Large => {

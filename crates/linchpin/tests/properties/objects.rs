@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Mutator, Pinner, Root, Trace, Weak, WeakCell, WeakRoot};
+use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Mutator, Pinner, Root, Trace, Weak, WeakCell, WeakMap, WeakRoot};
 use parking_lot::Mutex;
 
 use crate::contents::Contents;
@@ -40,6 +40,20 @@ pub(crate) struct Node<'gc> {
 pub(crate) struct Shelf<'gc> {
     pub(crate) places: Vec<Gc<'gc, Node<'gc>>>,
     pub(crate) weak: Option<AnyWeak<'gc>>,
+}
+
+/// A weak map.
+#[derive(Trace)]
+pub(crate) struct Registry<'gc> {
+    pub(crate) map: WeakMap<'gc, Node<'gc>, Worth<'gc>>,
+    pub(crate) token: Token,
+}
+
+/// A value of a weak map. Its copies share a token, which goes with the last of them.
+#[derive(Trace, Clone)]
+pub(crate) struct Worth<'gc> {
+    pub(crate) any: Any<'gc>,
+    pub(crate) token: Arc<Token>,
 }
 
 /// Data without pointers and without `Drop`.
@@ -260,6 +274,7 @@ kinds! {
     Tokens: [Token], [Token];
     Text: str, str;
     Bytes: [u8], [u8];
+    Registry: Registry<'gc>, Registry<'static>;
     Plain: Plain, Plain;
     Large: Large, Large;
     Aligned: Aligned, Aligned;

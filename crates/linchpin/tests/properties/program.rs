@@ -5,6 +5,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::maps::{self, MapStep, map_step};
+
 /// Roots, weak roots and pinners that a program has names for, each.
 pub(crate) const NAMES: usize = 5;
 /// Objects, and weak pointers, that a mutation has names for, each.
@@ -61,6 +63,7 @@ pub(crate) enum Kind {
     Bytes {
         length: usize,
     },
+    Registry,
     Plain,
     Large,
     Aligned,
@@ -142,6 +145,7 @@ pub(crate) enum Step {
     },
     Panic,
     Weak(WeakStep),
+    Map(MapStep),
     Shared(SharedStep),
 }
 
@@ -270,6 +274,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         2 => length(40).prop_map(|length| Kind::Tokens { length }),
         2 => length(3000).prop_map(|length| Kind::Text { length }),
         4 => length(70_000).prop_map(|length| Kind::Bytes { length }),
+        2 => Just(Kind::Registry),
         2 => Just(Kind::Plain),
         1 => Just(Kind::Large),
         1 => Just(Kind::Aligned),
@@ -350,6 +355,7 @@ fn simple_step() -> BoxedStrategy<Step> {
         1 => pick().prop_map(Step::OpenVault),
         8 => handle().prop_map(Step::Handle),
         32 => weak_step().prop_map(Step::Weak),
+        24 => map_step().prop_map(Step::Map),
         1 => (1..20_usize, any::<prop::sample::Index>())
             .prop_map(|(length, at)| Step::PanicInElement { length, at: at.index(length) }),
         1 => Just(Step::Panic),
@@ -427,7 +433,7 @@ fn chase() -> impl Strategy<Value = Vec<Action>> {
 pub(crate) fn program(setting: Setting, actions: usize) -> impl Strategy<Value = Program> {
     let action = move || action(setting).prop_map(|action| vec![action]);
     let actions = match setting {
-        Setting::Alone => vec(prop_oneof![40 => action(), 1 => chase()].boxed(), 1..=actions),
+        Setting::Alone => vec(prop_oneof![40 => action(), 1 => chase(), 1 => maps::chase()].boxed(), 1..=actions),
         Setting::Among => vec(action().boxed(), 1..=actions),
     };
     let actions = actions.prop_map(|actions| actions.concat());
