@@ -49,6 +49,10 @@ impl<'gc> Locals<'gc> {
         (!self.named.is_empty()).then(|| self.named[usize::from(pick) % self.named.len()])
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+
     /// The pick that stands for the newest.
     pub(crate) fn newest(&self) -> Pick {
         (self.named.len() - 1) as Pick

@@ -433,7 +433,7 @@ fn chase() -> impl Strategy<Value = Vec<Action>> {
 pub(crate) fn program(setting: Setting, actions: usize) -> impl Strategy<Value = Program> {
     let action = move || action(setting).prop_map(|action| vec![action]);
     let actions = match setting {
-        Setting::Alone => vec(prop_oneof![40 => action(), 1 => chase(), 1 => maps::chase()].boxed(), 1..=actions),
+        Setting::Alone => vec(prop_oneof![40 => action(), 1 => chase(), 2 => maps::chase()].boxed(), 1..=actions),
         Setting::Among => vec(action().boxed(), 1..=actions),
     };
     let actions = actions.prop_map(|actions| actions.concat());
