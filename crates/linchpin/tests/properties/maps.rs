@@ -130,10 +130,14 @@ impl Actor<'_> {
                 let entry = self.state.lock().model.things[map_id].entries.remove(&key_id);
                 self.take_worth(mu, locals, found, entry);
             }
-            MapStep::Entries(map) => {
-                let (map, map_id) = self.some_map(mu, locals, map);
+            MapStep::Entries(pick) => {
+                let (map, map_id) = self.some_map(mu, locals, pick);
                 let entries = map.map.entries(mu);
-                let (there, dead) = self.state.lock().compare_entries(map_id, entries);
+                let (mut there, dead) = self.state.lock().compare_entries(map_id, entries);
+                // What is newest in hand, and so likely to get a root, is a key or a value.
+                if pick % 2 == 0 {
+                    there.reverse();
+                }
                 there.into_iter().for_each(|(any, id)| any.take(self, mu, locals, id));
                 for key in dead {
                     let things = &mut self.state.lock().model.things;
