@@ -3,7 +3,7 @@
 use linchpin::Gc;
 
 use crate::model::Thing;
-use crate::objects::{Aligned, Cells, Large, Node, Page, Plain, Registry, Vault};
+use crate::objects::{Aligned, Cells, Large, Node, Page, Plain, Registry, Table, Value, Vault};
 use crate::token::Token;
 
 /// An object that knows what it must hold, but for its pointers.
@@ -38,6 +38,8 @@ impl Contents for Node<'_> {
     fn check(&self, thing: &Thing) {
         assert_eq!(self.number, number_of(thing.id), "a node is not the one it was");
         check_token(&self.token, thing, 0);
+        let number = if let Value::Number(number) = self.tagged.load() { Some(number) } else { None };
+        assert_eq!(number, thing.number, "the tagged field of object {}", thing.id);
     }
 }
 
@@ -57,6 +59,17 @@ impl Contents for [Token] {
     fn check(&self, thing: &Thing) {
         assert_eq!(self.len(), thing.length);
         for (index, token) in self.iter().enumerate() {
+            check_token(token, thing, index);
+        }
+    }
+}
+
+impl Contents for Table<'_> {
+    fn check(&self, thing: &Thing) {
+        assert_eq!(self.header.number, number_of(thing.id), "a header is not the one it was");
+        assert_eq!(self.slice.len(), thing.length);
+        let elements = self.slice.iter().map(|place| &place.token);
+        for (index, token) in std::iter::once(&self.header.token).chain(elements).enumerate() {
             check_token(token, thing, index);
         }
     }

@@ -15,6 +15,7 @@
 //! | `objects`, `fields`, `token`, `contents` | what it allocates, each value recognisable and its drop booked once |
 //! | `model` | what must be there: ids, edges, reachability computed naively |
 //! | `state` | the program's names (roots, weak roots, pinners) beside the model, and the comparison of both |
+//! | `cleanups` | which cleanups have run, and may or must have |
 //! | `mutation`, `weak`, `maps`, `shared` | runs the steps of a program inside a mutation |
 //! | `world`, `helpers` | runs a program; a second mutation, and cycles that run meanwhile |
 //! | `single`, `concurrent`, `shapes`, `sizes`, `builder` | the properties |
@@ -22,6 +23,7 @@
 #![cfg(not(loom))]
 
 mod builder;
+mod cleanups;
 mod concurrent;
 mod contents;
 mod fields;

@@ -68,6 +68,8 @@ pub(crate) struct Thing {
     pub(crate) cells: Vec<Option<Id>>,
     /// Pointers that do not.
     pub(crate) fixed: Vec<Option<Id>>,
+    /// The number in the tagged field of a node, if that holds one.
+    pub(crate) number: Option<i32>,
     /// Weak pointers: first those that change.
     pub(crate) weak: Vec<Option<Id>>,
     /// What a weak map holds, by key. Those of keys that are gone are among them until that is known.

@@ -57,6 +57,11 @@ pub(crate) enum Kind {
     Tokens {
         length: usize,
     },
+    /// A slice with a header.
+    Table {
+        length: usize,
+        fill: Option<Pick>,
+    },
     Text {
         length: usize,
     },
@@ -92,12 +97,20 @@ pub(crate) enum By {
 /// What may be done to roots, weak roots and pinners anywhere.
 #[derive(Debug, Clone)]
 pub(crate) enum Handle {
-    CloneRoot { from: Pick, to: Pick },
+    CloneRoot {
+        from: Pick,
+        to: Pick,
+    },
     DropRoot(Pick),
-    CloneWeakRoot { from: Pick, to: Pick },
+    CloneWeakRoot {
+        from: Pick,
+        to: Pick,
+    },
     DropWeakRoot(Pick),
     Unpin(Pick),
     DropPinner(Pick),
+    /// Takes a cleanup back.
+    Cancel(Pick),
 }
 
 /// What a mutation does. What it makes or loads becomes its newest local.
@@ -142,10 +155,19 @@ pub(crate) enum Step {
     PanicInElement {
         length: usize,
         at: usize,
+        /// The slice has a header.
+        header: bool,
     },
     Panic,
     Weak(WeakStep),
     Map(MapStep),
+    /// Registers a cleanup.
+    CleanUp(Pick),
+    /// Puts a number into the tagged field of a node.
+    Number {
+        of: Pick,
+        number: i32,
+    },
     Shared(SharedStep),
 }
 
@@ -272,6 +294,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         4 => (length(9000), pick()).prop_map(|(length, fill)| Kind::Cells { length, fill }),
         2 => length(40).prop_map(|length| Kind::Pointers { length }),
         2 => length(40).prop_map(|length| Kind::Tokens { length }),
+        4 => (length(300), pick()).prop_map(|(length, fill)| Kind::Table { length, fill }),
         2 => length(3000).prop_map(|length| Kind::Text { length }),
         4 => length(70_000).prop_map(|length| Kind::Bytes { length }),
         2 => Just(Kind::Registry),
@@ -291,6 +314,7 @@ fn handle() -> impl Strategy<Value = Handle> {
         1 => any::<Pick>().prop_map(Handle::DropWeakRoot),
         2 => any::<Pick>().prop_map(Handle::Unpin),
         1 => any::<Pick>().prop_map(Handle::DropPinner),
+        1 => any::<Pick>().prop_map(Handle::Cancel),
     ]
 }
 
@@ -356,8 +380,10 @@ fn simple_step() -> BoxedStrategy<Step> {
         8 => handle().prop_map(Step::Handle),
         32 => weak_step().prop_map(Step::Weak),
         24 => map_step().prop_map(Step::Map),
-        1 => (1..20_usize, any::<prop::sample::Index>())
-            .prop_map(|(length, at)| Step::PanicInElement { length, at: at.index(length) }),
+        8 => pick().prop_map(Step::CleanUp),
+        4 => (pick(), any::<i32>()).prop_map(|(of, number)| Step::Number { of, number }),
+        1 => (1..20_usize, any::<prop::sample::Index>(), any::<bool>())
+            .prop_map(|(length, at, header)| Step::PanicInElement { length, at: at.index(length), header }),
         1 => Just(Step::Panic),
     ]
     .boxed()

@@ -7,6 +7,7 @@ use std::sync::Weak;
 use linchpin::{Gc, Heap, Mutator, Pinner};
 use parking_lot::Mutex;
 
+use crate::cleanups::Cleanups;
 use crate::model::{Id, Model, Pin};
 use crate::objects::{Any, AnyRoot, AnyWeak, AnyWeakRoot, Keepers, Node, Worth};
 use crate::program::{Handle, NAMES, Pick};
@@ -22,6 +23,7 @@ pub(crate) struct NamedPinner {
 pub(crate) struct State {
     pub(crate) model: Model,
     pub(crate) ledger: Ledger,
+    pub(crate) cleanups: Cleanups,
     pub(crate) roots: [Option<(AnyRoot, Id)>; NAMES],
     pub(crate) weak_roots: [Option<(AnyWeakRoot, Id)>; NAMES],
     pub(crate) pinners: [NamedPinner; NAMES],
@@ -34,6 +36,7 @@ impl State {
         Self {
             model: Model::default(),
             ledger: Ledger::new(),
+            cleanups: Cleanups::default(),
             roots: Default::default(),
             weak_roots: Default::default(),
             pinners: Default::default(),
@@ -81,6 +84,10 @@ impl State {
                 named.pinner.unpin();
                 assert!(named.pinner.is_empty());
             }
+            Handle::Cancel(pick) => {
+                let live = self.live();
+                self.cleanups.cancel(pick, &live);
+            }
             Handle::DropPinner(name) => self.pinners[usize::from(name) % NAMES] = NamedPinner::default(),
         }
     }
@@ -109,6 +116,9 @@ impl State {
     pub(crate) fn compare_drops(&mut self) {
         self.ledger.assert_sound();
         let live = self.live();
+        for id in self.cleanups.compare(&live) {
+            self.model.mark_gone(id);
+        }
         for (id, &live) in live.iter().enumerate() {
             let thing = &self.model.things[id];
             let dropped = thing.tokens.clone().filter(|&token| self.ledger.drops_of(token) != 0).count();
@@ -142,6 +152,7 @@ impl State {
                 "map {map} still has the value of key {key}, which is dead"
             );
         }
+        self.cleanups.compare_due(kept);
         for thing in &mut self.model.things {
             thing.entries.retain(|&key, _| kept[key]);
         }
