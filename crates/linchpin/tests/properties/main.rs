@@ -11,7 +11,7 @@
 //!
 //! | module | idea |
 //! | --- | --- |
-//! | `program` | a random program: what it may do, and how it is made up |
+//! | `program`, `chases` | a random program: what it may do, and how it is made up |
 //! | `objects`, `fields`, `token`, `contents` | what it allocates, each value recognisable and its drop booked once |
 //! | `model` | what must be there: ids, edges, reachability computed naively |
 //! | `state` | the program's names (roots, weak roots, pinners) beside the model, and the comparison of both |
@@ -23,6 +23,7 @@
 #![cfg(not(loom))]
 
 mod builder;
+mod chases;
 mod cleanups;
 mod concurrent;
 mod contents;

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::model::{Entry, Id};
 use crate::mutation::{Actor, Item, Locals};
 use crate::objects::{Any, AnyRoot, Node, Registry, Worth};
-use crate::program::{Action, Handle, Kind, NAMES, Pick, Step, WeakStep};
+use crate::program::{Kind, NAMES, Pick, Step, WeakStep};
 
 /// What is done with weak maps: a map, a key, a value.
 #[derive(Debug, Clone)]
@@ -36,8 +36,6 @@ pub(crate) enum MapStep {
     },
     Entries(Pick),
     Clear(Pick),
-    /// What has come in hand last gets a root.
-    RootNewest(Pick),
     /// A new node as the value of a new node, and so on; the first key, if anything, has a root, or a weak one.
     Chain {
         map: Pick,
@@ -59,36 +57,6 @@ pub(crate) fn map_step() -> impl Strategy<Value = MapStep> {
         3 => (pick(), 1..5_u8, pick(), any::<bool>())
             .prop_map(|(map, links, name, weak)| MapStep::Chain { map, links, name, weak }),
     ]
-}
-
-/// Entries whose keys only weak roots lead to; a cycle that is led some way; then what is found of them by way of the map or of the
-/// weak roots is rooted. By chance alone, programs seldom look up what a cycle is about to decide about.
-pub(crate) fn chase() -> impl Strategy<Value = Vec<Action>> {
-    let look = || {
-        prop_oneof![
-            1 => any::<Pick>().prop_map(|name| Step::Weak(WeakStep::UpgradeRoot(name))),
-            1 => any::<Pick>().prop_map(|map| Step::Map(MapStep::Entries(map))),
-            1 => any::<(Pick, Pick)>().prop_map(|(map, key)| Step::Map(MapStep::Get { map, key })),
-            2 => any::<(Pick, Pick)>().prop_map(|(map, key)| Step::Map(MapStep::Remove { map, key })),
-            1 => any::<(Pick, Pick, Pick)>()
-                .prop_map(|(map, key, value)| Step::Map(MapStep::Insert { map, key, value })),
-        ]
-    };
-    let looks = || {
-        let looked = (look(), any::<Pick>()).prop_map(|(look, name)| [look, Step::Map(MapStep::RootNewest(name))]);
-        prop::collection::vec(looked, 1..4).prop_map(|looks| looks.concat())
-    };
-    let chains = prop::collection::vec((1..5_u8, 1..NAMES as Pick, prop::bool::weighted(0.3)), 1..4);
-    (chains, 0..8_usize, looks(), looks(), any::<bool>()).prop_map(|(chains, advances, first, second, beside)| {
-        let chain = |(links, name, weak)| Step::Map(MapStep::Chain { map: 0, links, name, weak });
-        // Nothing but the map, at name 0, and the chains has a root.
-        let mut actions: Vec<Action> = (0..NAMES).map(|_| Action::Handle(Handle::DropRoot(0))).collect();
-        actions.extend([Action::Mutate(chains.into_iter().map(chain).collect()), Action::Hold, Action::StartCycle]);
-        actions.extend(vec![Action::Advance; advances]);
-        actions.push(if beside { Action::Beside(first) } else { Action::Mutate(first) });
-        actions.extend([Action::Advance, Action::Mutate(second), Action::Release, Action::Collect]);
-        actions
-    })
 }
 
 impl Actor<'_> {
@@ -151,11 +119,6 @@ impl Actor<'_> {
                 assert!(map.map.is_empty());
                 self.state.lock().model.things[map_id].entries.clear();
             }
-            MapStep::RootNewest(name) if !locals.is_empty() => {
-                let local = locals.newest();
-                self.step(mu, locals, &Step::Root { local, name });
-            }
-            MapStep::RootNewest(_) => {}
             MapStep::Chain { map, links, name, weak } => {
                 let map = self.some_map(mu, locals, map);
                 let mut value = self.new_node(mu, locals);

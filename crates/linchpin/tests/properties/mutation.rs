@@ -52,10 +52,6 @@ impl<'gc> Locals<'gc> {
         (!self.named.is_empty()).then(|| self.named[usize::from(pick) % self.named.len()])
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.named.is_empty()
-    }
-
     /// The pick that stands for the newest.
     pub(crate) fn newest(&self) -> Pick {
         (self.named.len() - 1) as Pick
@@ -175,6 +171,11 @@ impl Actor<'_> {
             &Step::Change { of, field, how, to } => self.change(mu, locals, of, field, how, to),
             &Step::Root { local, name } => {
                 if let Some((any, id)) = locals.pick(local) {
+                    self.state.lock().roots[usize::from(name) % NAMES] = Some((any.root(mu), id));
+                }
+            }
+            &Step::RootNewest(name) => {
+                if let Some(&(any, id)) = locals.named.last() {
                     self.state.lock().roots[usize::from(name) % NAMES] = Some((any.root(mu), id));
                 }
             }
@@ -318,15 +319,17 @@ impl Actor<'_> {
                     thing.length = length;
                 });
             }
-            Kind::Table { length, fill } => {
-                let (fill, fill_id) = locals.pick_of(fill, Any::node).unzip();
-                let head = Head { number: number_of(id), first: GcCell::new(fill), token: token() };
+            Kind::Table { first, length, fill } => {
+                let [(first, first_id), (fill, fill_id)] =
+                    [first, fill].map(|pick| locals.pick_of(pick, Any::node).unzip());
+                let head = Head { number: number_of(id), first: GcCell::new(first), token: token() };
                 let place = |_| Place { cell: GcCell::new(fill), token: token() };
                 let table = mu.alloc_header_slice(head, length, place);
                 self.born(mu, locals, Any::Table(table), |thing| {
                     with_drop(thing);
                     thing.length = length;
                     thing.cells = vec![fill_id; 1 + length];
+                    thing.cells[0] = first_id;
                 });
             }
             Kind::Text { length } => {

@@ -5,7 +5,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::maps::{self, MapStep, map_step};
+use crate::chases;
+use crate::maps::{MapStep, map_step};
 
 /// Roots, weak roots and pinners that a program has names for, each.
 pub(crate) const NAMES: usize = 5;
@@ -59,6 +60,7 @@ pub(crate) enum Kind {
     },
     /// A slice with a header.
     Table {
+        first: Option<Pick>,
         length: usize,
         fill: Option<Pick>,
     },
@@ -132,6 +134,8 @@ pub(crate) enum Step {
         local: Pick,
         name: Pick,
     },
+    /// Roots what has come in hand last.
+    RootNewest(Pick),
     SetRoot {
         local: Pick,
         name: Pick,
@@ -287,6 +291,13 @@ fn length(most: usize) -> impl Strategy<Value = usize> {
     prop_oneof![4 => 0..=8_usize, 2 => 0..=200_usize, 1 => 0..=most]
 }
 
+/// Mostly short, so that fields are met again.
+pub(crate) fn table() -> impl Strategy<Value = Kind> {
+    let pick = || option::weighted(0.6, any::<Pick>());
+    let length = prop_oneof![3 => 0..4_usize, 1 => length(300)];
+    (pick(), length, pick()).prop_map(|(first, length, fill)| Kind::Table { first, length, fill })
+}
+
 fn kind() -> impl Strategy<Value = Kind> {
     let pick = || option::weighted(0.6, any::<Pick>());
     prop_oneof![
@@ -294,7 +305,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         4 => (length(9000), pick()).prop_map(|(length, fill)| Kind::Cells { length, fill }),
         2 => length(40).prop_map(|length| Kind::Pointers { length }),
         2 => length(40).prop_map(|length| Kind::Tokens { length }),
-        4 => (length(300), pick()).prop_map(|(length, fill)| Kind::Table { length, fill }),
+        6 => table(),
         2 => length(3000).prop_map(|length| Kind::Text { length }),
         4 => length(70_000).prop_map(|length| Kind::Bytes { length }),
         2 => Just(Kind::Registry),
@@ -434,32 +445,11 @@ fn action(setting: Setting) -> BoxedStrategy<Action> {
     }
 }
 
-/// Nodes that only weak roots lead to, one linked to the other; a cycle that is led some way; upgrades of them, then, and roots
-/// for what they give. The mutation beside upgrades them in the phase that it holds up, the program's own in the next one. By
-/// chance alone, programs seldom upgrade what leads to something while a cycle decides about both.
-fn chase() -> impl Strategy<Value = Vec<Action>> {
-    let picks = || vec((any::<Pick>(), any::<Pick>()), 1..4);
-    (picks(), 0..8_usize, picks(), any::<bool>()).prop_map(|(nodes, advances, upgrades, beside)| {
-        let lose = |(link, name)| {
-            let kind = Kind::Node { link: Some(link), load: None, weak: None };
-            Step::Weak(WeakStep::Lose { kind, name })
-        };
-        let upgrade =
-            |(name, local)| [Step::Weak(WeakStep::UpgradeRoot(name)), Step::Root { local, name: local.rotate_left(4) }];
-        let upgrades = upgrades.into_iter().flat_map(upgrade).collect();
-        let mut actions = vec![Action::Mutate(nodes.into_iter().map(lose).collect()), Action::Hold, Action::StartCycle];
-        actions.extend(vec![Action::Advance; advances]);
-        actions.push(if beside { Action::Beside(upgrades) } else { Action::Mutate(upgrades) });
-        actions.extend([Action::Release, Action::Collect]);
-        actions
-    })
-}
-
 /// A program of up to so many actions.
 pub(crate) fn program(setting: Setting, actions: usize) -> impl Strategy<Value = Program> {
     let action = move || action(setting).prop_map(|action| vec![action]);
     let actions = match setting {
-        Setting::Alone => vec(prop_oneof![40 => action(), 1 => chase(), 2 => maps::chase()].boxed(), 1..=actions),
+        Setting::Alone => vec(prop_oneof![30 => action(), 3 => chases::any_chase()].boxed(), 1..=actions),
         Setting::Among => vec(action().boxed(), 1..=actions),
     };
     let actions = actions.prop_map(|actions| actions.concat());
