@@ -20,7 +20,20 @@ fn stress(arguments: &[&str]) -> String {
 fn several_threads_find_nothing_wrong() {
     let report = stress(&["--seconds", "1.5", "--threads", "4", "--seed", "20"]);
     assert!(report.starts_with("stress: seed 20, 4 threads, 4 processors"), "{report}");
-    for figure in ["operations", "cycles", "objects", "drops", "pins", "upgrades", "refused", "panics"] {
+    for figure in [
+        "operations",
+        "cycles",
+        "objects",
+        "drops",
+        "pins",
+        "upgrades",
+        "refused",
+        "map entries found",
+        "gone",
+        "cleanups",
+        "yields",
+        "panics",
+    ] {
         assert!(report.contains(figure), "{figure}: {report}");
     }
 }
@@ -47,8 +60,21 @@ fn figure(report: &str, name: &str) -> u64 {
 fn a_paranoid_run_verifies_and_finds_nothing_wrong() {
     let report = stress(&["--paranoid", "--seconds", "2", "--threads", "3", "--seed", "23"]);
     assert!(report.contains("stress: LINCHPIN=verify=strict,poison,"), "{report}");
-    let counted =
-        ["cycles", "objects", "pins", "upgraded", "refused", "comparisons", "verifications", "verified", "exact"];
+    let counted = [
+        "cycles",
+        "objects",
+        "pins",
+        "upgraded",
+        "refused",
+        "found",
+        "gone",
+        "cleanups",
+        "yields",
+        "comparisons",
+        "verifications",
+        "verified",
+        "exact",
+    ];
     for name in counted {
         assert!(figure(&report, name) > 0, "{name}: {report}");
     }

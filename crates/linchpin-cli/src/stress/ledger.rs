@@ -161,7 +161,8 @@ fn drops_of(serial: u64) -> Option<u8> {
     drops.get(serial as usize / PARTS).copied()
 }
 
-fn problem(text: String) {
+/// Notes what is wrong, for the run to find.
+pub(crate) fn problem(text: String) {
     let mut problems = locked(&PROBLEMS);
     // The first ones tell the story.
     if problems.len() < 20 {

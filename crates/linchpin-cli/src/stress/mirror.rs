@@ -9,9 +9,12 @@ use std::collections::hash_map::Entry;
 
 use linchpin::{Gc, Heap, Mutator, Root};
 
+use super::cleanups::OfNode;
+use super::maps::{Labelled, NodeMap};
 use super::numbers::Pattern;
 use super::objects::{KIDS, Maker, Node};
 use super::weak::{WeakNode, check_found, upgrade};
+use super::words::{self, ShadowWord};
 
 /// What one node should hold.
 #[derive(Default)]
@@ -27,6 +30,10 @@ pub(crate) struct Shadow {
     pub(crate) back: Option<u64>,
     /// An upgrade of what is in `back` has failed.
     pub(crate) back_dead: bool,
+    pub(crate) word: ShadowWord,
+    /// Its value in the map of the graph.
+    pub(crate) labelled: Option<Labelled>,
+    pub(crate) cleanup: Option<OfNode>,
 }
 
 impl Shadow {
@@ -69,6 +76,8 @@ pub(crate) struct Graph {
     pub(crate) roots: Vec<(Root<Node<'static>>, u64)>,
     /// Weak roots and the ids of the nodes they were made for.
     pub(crate) weak: Vec<WeakNode>,
+    /// Values of nodes, if any has one.
+    pub(crate) map: Option<Root<NodeMap<'static>>>,
     /// All nodes that a root leads to, and some that none leads to any more.
     pub(crate) shadows: HashMap<u64, Shadow>,
 }
@@ -136,6 +145,8 @@ impl Graph {
                     };
                     self.check_contents(known)?;
                     backs.extend(self.check_back(mu, known)?);
+                    found.extend(self.follow_label(mu, known)?);
+                    found.extend(words::compare(known.0.word.load(), self.shadow(known.1)?.word)?);
                     for slot in 0..self.shadow(known.1)?.slots() {
                         found.extend(self.follow(known, slot)?);
                     }
@@ -150,6 +161,7 @@ impl Graph {
                 Ok::<(), String>(())
             })?;
         }
+        heap.mutate(|mu| self.check_labels(mu))?;
         for (id, at) in backs {
             if let Some(&address) = seen.get(&id)
                 && at != Some(address)
@@ -185,6 +197,7 @@ impl Graph {
         let shadow = self.shadow(id)?;
         let check = || {
             node.is_node(id)?;
+            shadow.cleanup.as_ref().map_or(Ok(()), OfNode::check)?;
             let fan = present(node.fan.load(), shadow.fan.as_ref(), "fan")?;
             if let Some((found, expected)) = fan
                 && found.len() != expected.len()
@@ -202,10 +215,10 @@ impl Graph {
             }
             let group = present(node.group.load(), shadow.group.as_ref(), "group")?;
             if let Some((found, expected)) = group {
-                if found.len() != expected.len() {
-                    return Err(format!("a group of {} has {}", expected.len(), found.len()));
+                if 1 + found.slice.len() != expected.len() {
+                    return Err(format!("a group of {} has {}", expected.len(), 1 + found.slice.len()));
                 }
-                for (found, expected) in found.iter().zip(expected) {
+                for (found, expected) in std::iter::once(&found.header).chain(&found.slice).zip(expected) {
                     found.check(*expected)?;
                 }
             }

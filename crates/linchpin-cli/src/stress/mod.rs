@@ -2,19 +2,23 @@
 //!
 //! Each worker builds and rewires a graph of its own and keeps a mirror of it in ordinary Rust
 //! data; besides, all change shared objects whose contents follow from their ids, take pins and
-//! check what is at the pinned addresses, send pins to each other, upgrade weak pointers, trade whole graphs, panic out of
+//! check what is at the pinned addresses, send pins to each other, upgrade weak pointers, look things up in weak maps, register
+//! cleanups, trade whole graphs, panic out of
 //! mutations and end their threads. Meanwhile one thread runs cycles, part of the time without
-//! pause. At the end everything is given up, and nothing may be alive and every `Drop` have run
+//! pause. At the end everything is given up, and nothing may be alive and every `Drop`, and every cleanup, have run
 //! once.
 //!
 //! - [`objects`]: the types in the heap; [`numbers`]: randomness and derived contents;
 //! - [`mirror`] and [`rewire`]: a graph, its mirror, and changes to both;
 //! - [`pins`], [`shared`], [`upset`]: pins, what threads share, panics;
-//! - [`weak`]: weak pointers, shared and of graphs;
+//! - [`weak`], [`maps`]: weak pointers and weak maps, shared and of graphs; [`words`]: tagged fields;
+//! - [`cleanups`]: what is done when objects have gone;
 //! - [`ledger`]: births and drops; [`worker`]: the loop;
 //! - [`paranoid`]: the heap's own verifier and disturbances.
 
+mod cleanups;
 mod ledger;
+mod maps;
 mod mirror;
 mod numbers;
 mod objects;
@@ -25,6 +29,7 @@ mod shared;
 mod shelves;
 mod upset;
 mod weak;
+mod words;
 mod worker;
 
 use std::hash::{BuildHasher, RandomState};
@@ -143,6 +148,9 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
             note(&problems, format!("after all roots were gone: {problem}"));
         }
         drop(keepsakes);
+        if let Err(problem) = cleanups::wait_for_all(&heap) {
+            note(&problems, format!("after all roots were gone: {problem}"));
+        }
         check_nothing_left(&heap, &problems);
         if let Err(problem) = paranoid::verify(&heap, Some(0)) {
             note(&problems, format!("after all roots were gone: {problem}"));
@@ -154,10 +162,13 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
     let stats = heap.stats();
     let drops = ledger::count();
     let (upgraded, refused) = weak::upgrades();
+    let ((found, gone), cleaned) = (maps::found_and_gone(), cleanups::run());
+    let yields = figures.yields;
     writeln!(
         std::io::stdout(),
         "stress: {elapsed:.1} s, {} operations, {} cycles, {} objects, {} drops, {} pins, \
-         {upgraded} upgrades and {refused} refused, {} panics, {} nodes compared in {} verifications, mismatches {}",
+         {upgraded} upgrades and {refused} refused, {found} map entries found and {gone} gone, {cleaned} cleanups, \
+         {yields} yields, {} panics, {} nodes compared in {} verifications, mismatches {}",
         figures.operations,
         stats.cycles,
         stats.allocated_objects,
@@ -171,7 +182,7 @@ pub(crate) fn run(args: StressArgs) -> anyhow::Result<()> {
     // For programs: `name=value`, last.
     writeln!(
         std::io::stdout(),
-        "figures: cycles={} objects={} pins={} upgraded={upgraded} refused={refused} comparisons={} verifications={} verified={} exact={} mismatches={}",
+        "figures: cycles={} objects={} pins={} upgraded={upgraded} refused={refused} found={found} gone={gone} cleanups={cleaned} yields={yields} comparisons={} verifications={} verified={} exact={} mismatches={}",
         stats.cycles,
         stats.allocated_objects,
         pins::taken(),
@@ -217,6 +228,7 @@ fn work(run: &Run, seed: u64, threads: usize, time: Duration, paranoid: bool) ->
                 sum.verifications += figures.verifications;
                 sum.compared += figures.compared;
                 sum.panics += figures.panics;
+                sum.yields += figures.yields;
             }
         }
         let mut left = run.table.take_left();

@@ -1,10 +1,11 @@
 //! What the graphs are made of: several types and sizes, and where they come from.
 
-use linchpin::{Gc, GcCell, Mutator, Trace, WeakCell};
+use linchpin::{Gc, GcCell, HeaderSlice, Mutator, TaggedCell, Trace, WeakCell};
 
 use super::ledger::{Ghost, Tracked};
 use super::mirror::Shadow;
 use super::numbers::{Numbers, Pattern, mix};
+use super::words::Word;
 
 /// Pointer fields of a node itself; a fan adds more.
 pub(crate) const KIDS: usize = 3;
@@ -18,12 +19,16 @@ pub(crate) struct Node<'gc> {
     pub(crate) fan: GcCell<'gc, Fan<'gc>>,
     pub(crate) bytes: GcCell<'gc, [u8]>,
     pub(crate) tracked: GcCell<'gc, Tracked>,
-    pub(crate) group: GcCell<'gc, [Tracked]>,
+    pub(crate) group: GcCell<'gc, Group>,
     pub(crate) heavy: GcCell<'gc, Heavy>,
     pub(crate) empty: GcCell<'gc, Empty>,
     pub(crate) ghost: GcCell<'gc, Ghost>,
     pub(crate) back: WeakCell<'gc, Node<'gc>>,
+    pub(crate) word: TaggedCell<'gc, Word<'gc>>,
 }
+
+/// Values with a `Drop`: one, and behind it others.
+pub(crate) type Group = HeaderSlice<Tracked, [Tracked]>;
 
 /// A slice of pointer fields.
 pub(crate) type Fan<'gc> = [GcCell<'gc, Node<'gc>>];
@@ -167,6 +172,7 @@ impl Maker {
             empty: GcCell::null(),
             ghost: GcCell::null(),
             back: WeakCell::null(),
+            word: TaggedCell::new(Word::Nothing),
         });
         (node, id, Shadow::with_kids(kids.map(|kid| kid.map(|(_, id)| id))))
     }
@@ -191,11 +197,13 @@ impl Maker {
         Tracked::new(self.worker)
     }
 
-    /// A slice of values with a `Drop`, and their numbers.
-    pub(crate) fn group<'gc>(&mut self, mu: &Mutator<'gc>) -> (Gc<'gc, [Tracked]>, Vec<u64>) {
+    /// Values with a `Drop`, and their numbers.
+    pub(crate) fn group<'gc>(&mut self, mu: &Mutator<'gc>) -> (Gc<'gc, Group>, Vec<u64>) {
         let length = self.numbers.below(9);
-        let mut serials = Vec::with_capacity(length);
-        let group = mu.alloc_slice_with(length, |_| {
+        let mut serials = Vec::with_capacity(length + 1);
+        let header = self.tracked();
+        serials.push(header.serial());
+        let group = mu.alloc_header_slice(header, length, |_| {
             let tracked = self.tracked();
             serials.push(tracked.serial());
             tracked

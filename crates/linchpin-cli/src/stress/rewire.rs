@@ -2,9 +2,10 @@
 
 use linchpin::{Gc, GcCell, Mutator};
 
+use super::cleanups;
 use super::ledger::Ghost;
 use super::mirror::{Graph, Known, same_target};
-use super::objects::{Empty, KIDS, Maker, Node};
+use super::objects::{Empty, Group, KIDS, Maker, Node};
 use super::weak::{WeakNode, downgrade};
 
 /// Nodes that a mutation keeps in hand. They may lose their last path from a root while in hand
@@ -31,7 +32,7 @@ impl Graph {
         let Some(known) = self.pick(mu, maker, hand)? else {
             return self.add_root(mu, maker, hand);
         };
-        match maker.numbers.below(24) {
+        match maker.numbers.below(30) {
             0..6 => self.link_new(mu, maker, hand, known),
             6..11 => self.link_known(mu, maker, hand, known),
             11..13 => self.cut(mu, maker, hand, known),
@@ -40,12 +41,15 @@ impl Graph {
             18 => self.add_root(mu, maker, hand),
             19..21 => self.add_weak_root(mu, maker, known),
             21..23 => self.replace_back(mu, maker, hand, known),
+            23..26 => self.relabel(mu, maker, hand, known),
+            26..28 => self.replace_word(mu, maker, hand, known),
+            28 => self.clean_up(mu, maker, known),
             _ => self.change_root(mu, maker, known),
         }
     }
 
     /// A node from the hand or from a walk.
-    fn pick<'gc>(
+    pub(crate) fn pick<'gc>(
         &mut self,
         mu: &Mutator<'gc>,
         maker: &mut Maker,
@@ -243,7 +247,11 @@ impl Graph {
             9..14 => {
                 let tracked = maker.tracked();
                 shadow.tracked = Some(tracked.serial());
-                node.tracked.store(mu, mu.alloc(tracked));
+                let tracked = mu.alloc(tracked);
+                if maker.numbers.once_in(4) {
+                    cleanups::of_tracked(mu, maker, tracked);
+                }
+                node.tracked.store(mu, tracked);
             }
             14..17 => {
                 let (group, serials) = maker.group(mu);
@@ -269,7 +277,7 @@ impl Graph {
             }
             21 => {
                 node.tracked.store(mu, None::<Gc<'_, _>>);
-                node.group.store(mu, None::<Gc<'_, [_]>>);
+                node.group.store(mu, None::<Gc<'_, Group>>);
                 (shadow.tracked, shadow.group) = (None, None);
             }
             22 => {
@@ -329,7 +337,8 @@ impl Graph {
     }
 }
 
-fn keep<'gc>(hand: &mut Hand<'gc>, maker: &mut Maker, known: Known<'gc>) {
+/// Keeps a node in hand, perhaps in place of another.
+pub(crate) fn keep<'gc>(hand: &mut Hand<'gc>, maker: &mut Maker, known: Known<'gc>) {
     if hand.len() < HAND {
         hand.push(known);
     } else {

@@ -1,11 +1,13 @@
 //! What all threads share: a table of roots, a rooted slice of pointer fields that any thread
-//! changes at any time, objects behind locks and behind weak pointers, and a place where whole graphs change hands.
+//! changes at any time, objects behind locks and behind weak pointers and in weak maps, and a place where whole graphs change hands.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use linchpin::{Gc, GcCell, Heap, Mutator, Root};
 
+use super::cleanups;
+use super::maps::Maps;
 use super::mirror::Graph;
 use super::objects::{Maker, Shared};
 use super::shelves::Shelves;
@@ -34,6 +36,8 @@ pub(crate) struct Table {
     shelves: Shelves,
     /// Weak pointers to objects.
     notes: Notes,
+    /// Weak maps of objects.
+    maps: Maps,
     /// A graph that some worker left for another, with its mirror.
     left: Mutex<Graph>,
     /// Weak roots of those that have ended.
@@ -48,8 +52,8 @@ impl Table {
             mu.root(cells)
         });
         let roots = (0..ENTRIES).map(|_| Mutex::new(None)).collect();
-        let (shelves, notes) = (Shelves::new(heap), Notes::new(heap));
-        Self { roots, cells, shelves, notes, left: Mutex::default(), keepsakes: Mutex::default() }
+        let (shelves, notes, maps) = (Shelves::new(heap), Notes::new(heap), Maps::new(heap));
+        Self { roots, cells, shelves, notes, maps, left: Mutex::default(), keepsakes: Mutex::default() }
     }
 
     /// Some root of the table, cloned.
@@ -69,13 +73,16 @@ impl Table {
 
     /// Keeps the weak roots of a graph that is given up.
     pub(crate) fn keep(&self, graph: &mut Graph) {
-        locked(&self.keepsakes).nodes.append(&mut graph.weak);
+        let mut keepsakes = locked(&self.keepsakes);
+        keepsakes.nodes.append(&mut graph.weak);
+        keepsakes.maps.extend(graph.map.take());
     }
 
     /// Ends the table. What it leaves are weak roots that must lead nowhere then.
     pub(crate) fn into_keepsakes(self, heap: &Heap) -> Keepsakes {
         let mut kept = self.keepsakes.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.notes.keep_all(heap, &mut kept);
+        kept.shared_maps = Some(self.maps.root);
         kept
     }
 
@@ -119,7 +126,7 @@ impl Table {
         }
     }
 
-    /// Does something to the slice of pointer fields, to what is behind locks, or to weak pointers, inside a mutation.
+    /// Does something to the slice of pointer fields, to what is behind locks, to weak pointers or to weak maps, inside a mutation.
     pub(crate) fn use_cells<'gc>(
         &self,
         mu: &Mutator<'gc>,
@@ -128,7 +135,7 @@ impl Table {
     ) -> Result<(), String> {
         let cells = self.cells.get(mu);
         let cell = &cells[maker.numbers.below(CELLS)];
-        match maker.numbers.below(13) {
+        match maker.numbers.below(17) {
             0 | 1 => {
                 let links = [self.load(mu, maker, hand), self.load(mu, maker, hand)];
                 let old = cell.swap(mu, Some(maker.shared(mu, links)));
@@ -168,6 +175,11 @@ impl Table {
                 self.shelves.change(mu, maker, hand)
             }
             9..12 => self.notes.change(mu, maker, hand),
+            12..15 => {
+                self.load(mu, maker, hand);
+                self.maps.change(mu, maker, hand)
+            }
+            15 => hand.last().map_or(Ok(()), |&object| cleanups::of_shared(mu, maker, object)),
             _ => cell.load().map_or(Ok(()), |start| wander(mu, maker, start)),
         }
     }
@@ -192,7 +204,7 @@ impl Table {
             for object in &hand {
                 object.check()?;
                 let cell = &cells[maker.numbers.below(CELLS)];
-                match maker.numbers.below(15) {
+                match maker.numbers.below(17) {
                     // Into an object that may be younger than the handshake this mutation holds up.
                     0..4 => {
                         if let Some(younger) = cell.load() {
@@ -206,6 +218,7 @@ impl Table {
                     11 => self.notes.note(mu, maker, *object)?,
                     12 => _ = downgrade(mu, *object)?,
                     13 => self.notes.change(mu, maker, &mut SharedHand::new())?,
+                    14 => self.maps.change(mu, maker, &mut vec![*object])?,
                     9 | 10 => self.shelves.put(mu, maker, *object)?,
                     8 => {
                         let new = mu.root(*object);

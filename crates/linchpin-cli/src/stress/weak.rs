@@ -6,9 +6,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use linchpin::{Gc, GcCell, Heap, Mutator, Object, Root, Trace, Weak, WeakCell, WeakRoot};
+use linchpin::{Gc, GcCell, Heap, Mutator, Object, Root, Trace, Weak, WeakCell, WeakMap, WeakRoot};
 
 use super::ledger::{Tracked, was_dropped};
+use super::maps::{NodeMap, SharedMap};
 use super::objects::{Maker, Node, Shared};
 use super::shared::{SharedHand, retire};
 
@@ -233,21 +234,28 @@ pub(crate) fn check_found<'gc>(
     }
 }
 
-/// Weak roots that outlive all else.
+/// Weak roots, and weak maps, that outlive all else.
 #[derive(Default)]
 pub(crate) struct Keepsakes {
     pub(crate) nodes: Vec<WeakNode>,
     shared: Vec<WeakRoot<Shared<'static>>>,
     tracked: Vec<WeakRoot<Tracked>>,
+    pub(crate) maps: Vec<Root<NodeMap<'static>>>,
+    pub(crate) shared_maps: Option<Root<[SharedMap<'static>]>>,
 }
 
 impl Keepsakes {
-    /// With every root and pin given up, and a cycle after that, none leads anywhere.
+    /// With every other root and pin given up, and a cycle after that, none leads anywhere.
     pub(crate) fn check_all_dead(&self, heap: &Heap) -> Result<(), String> {
         heap.mutate(|mu| {
             let nodes = self.nodes.iter().filter(|weak| weak.root.upgrade(mu).is_some()).count();
             let shared = self.shared.iter().filter(|weak| weak.upgrade(mu).is_some()).count();
             let tracked = self.tracked.iter().filter(|weak| weak.upgrade(mu).is_some()).count();
+            let shared_maps = self.shared_maps.iter().flat_map(|maps| maps.get(mu).as_ref()).map(WeakMap::len);
+            let entries: usize = shared_maps.chain(self.maps.iter().map(|map| map.get(mu).len())).sum();
+            if entries != 0 {
+                return Err(format!("{entries} entries of weak maps were left"));
+            }
             match (nodes, shared, tracked) {
                 (0, 0, 0) => Ok(()),
                 counts => Err(format!("{counts:?} nodes, shared objects and values with a Drop could be upgraded")),

@@ -38,6 +38,8 @@ pub(crate) struct Figures {
     pub(crate) compared: u64,
     /// Panics that unwound out of a mutation.
     pub(crate) panics: u64,
+    /// Long mutations that ended, to begin anew, because something waited for that.
+    pub(crate) yields: u64,
 }
 
 /// A worker, between two threads or on one.
@@ -101,7 +103,10 @@ impl Worker {
             0..550 => self.change_graph(heap, 1),
             550..580 => {
                 let changes = self.maker.numbers.below(80);
-                self.change_graph(heap, changes)
+                match self.maker.numbers.once_in(2) {
+                    true => self.change_graph_yielding(heap, changes),
+                    false => self.change_graph(heap, changes),
+                }
             }
             580..610 => self.change_roots(),
             610..700 => run.table.use_roots(heap, &mut self.maker),
@@ -148,6 +153,27 @@ impl Worker {
             }
             Ok(())
         })
+    }
+
+    /// Changes in as many mutations as others want.
+    fn change_graph_yielding(&mut self, heap: &Heap, changes: usize) -> Result<(), String> {
+        let mut left = changes;
+        while left > 0 {
+            heap.mutate(|mu| {
+                let mut hand = Hand::new();
+                while left > 0 {
+                    left -= 1;
+                    self.graph.change(mu, &mut self.maker, &mut hand)?;
+                    self.dawdle();
+                    if mu.wants_yield() {
+                        self.figures.yields += 1;
+                        break;
+                    }
+                }
+                Ok::<(), String>(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Clones and drops roots outside any mutation.

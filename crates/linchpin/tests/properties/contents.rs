@@ -3,7 +3,7 @@
 use linchpin::Gc;
 
 use crate::model::Thing;
-use crate::objects::{Aligned, Cells, Large, Node, Page, Plain, Vault};
+use crate::objects::{Aligned, Cells, Large, Node, Page, Plain, Registry, Table, Value, Vault};
 use crate::token::Token;
 
 /// An object that knows what it must hold, but for its pointers.
@@ -38,6 +38,8 @@ impl Contents for Node<'_> {
     fn check(&self, thing: &Thing) {
         assert_eq!(self.number, number_of(thing.id), "a node is not the one it was");
         check_token(&self.token, thing, 0);
+        let number = if let Value::Number(number) = self.tagged.load() { Some(number) } else { None };
+        assert_eq!(number, thing.number, "the tagged field of object {}", thing.id);
     }
 }
 
@@ -62,6 +64,17 @@ impl Contents for [Token] {
     }
 }
 
+impl Contents for Table<'_> {
+    fn check(&self, thing: &Thing) {
+        assert_eq!(self.header.number, number_of(thing.id), "a header is not the one it was");
+        assert_eq!(self.slice.len(), thing.length);
+        let elements = self.slice.iter().map(|place| &place.token);
+        for (index, token) in std::iter::once(&self.header.token).chain(elements).enumerate() {
+            check_token(token, thing, index);
+        }
+    }
+}
+
 impl Contents for str {
     fn check(&self, thing: &Thing) {
         assert_eq!(self, text_of(thing.id, thing.length), "a text has changed");
@@ -73,6 +86,17 @@ impl Contents for [u8] {
         assert_eq!(self.len(), thing.length);
         let right = self.iter().enumerate().all(|(index, &byte)| byte == byte_of(thing.id, index));
         assert!(right, "the bytes of object {} have changed", thing.id);
+    }
+}
+
+impl Contents for Registry<'_> {
+    fn check(&self, thing: &Thing) {
+        check_token(&self.token, thing, 0);
+        assert!(
+            self.map.len() <= thing.entries.len(),
+            "map {} has entries that nobody made, or that are dead",
+            thing.id
+        );
     }
 }
 

@@ -1,8 +1,8 @@
 //! Pointer fields that change, of whatever sort: cells, and places behind locks; for pointers and for weak pointers.
 
-use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Mutator, Object, Weak, WeakCell};
+use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Mutator, Object, TaggedCell, Weak, WeakCell};
 
-use crate::objects::{AnyWeak, Node, Shelf};
+use crate::objects::{AnyWeak, Node, Shelf, Value};
 
 /// A field that holds a pointer of type `P`, or null.
 pub(crate) trait Field<'gc, P> {
@@ -154,5 +154,43 @@ impl<'gc> Field<'gc, AnyWeak<'gc>> for GcRwLock<Shelf<'gc>> {
         new: Option<AnyWeak<'gc>>,
     ) -> Result<Option<AnyWeak<'gc>>, Option<AnyWeak<'gc>>> {
         exchange(&mut self.write(mu).weak, |held| held == current, new)
+    }
+}
+
+impl<'gc> Value<'gc> {
+    fn of(node: Option<Gc<'gc, Node<'gc>>>) -> Self {
+        node.map_or(Self::Nothing, Self::Node)
+    }
+
+    pub(crate) fn node(self) -> Option<Gc<'gc, Node<'gc>>> {
+        if let Self::Node(node) = self { Some(node) } else { None }
+    }
+}
+
+/// A number is no pointer, as nothing is.
+impl<'gc> Field<'gc, Gc<'gc, Node<'gc>>> for TaggedCell<'gc, Value<'gc>> {
+    fn load(&self, _: &Mutator<'gc>) -> Option<Gc<'gc, Node<'gc>>> {
+        self.load().node()
+    }
+
+    fn store(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, Node<'gc>>>) {
+        self.store(mu, Value::of(new));
+    }
+
+    fn swap(&self, mu: &Mutator<'gc>, new: Option<Gc<'gc, Node<'gc>>>) -> Option<Gc<'gc, Node<'gc>>> {
+        self.swap(mu, Value::of(new)).node()
+    }
+
+    fn compare_exchange(
+        &self,
+        mu: &Mutator<'gc>,
+        current: Option<Gc<'gc, Node<'gc>>>,
+        new: Option<Gc<'gc, Node<'gc>>>,
+    ) -> Result<Option<Gc<'gc, Node<'gc>>>, Option<Gc<'gc, Node<'gc>>>> {
+        let expected = match (current, self.load()) {
+            (None, number @ Value::Number(_)) => number,
+            _ => Value::of(current),
+        };
+        self.compare_exchange(mu, expected, Value::of(new)).map(Value::node).map_err(Value::node)
     }
 }

@@ -11,21 +11,25 @@
 //!
 //! | module | idea |
 //! | --- | --- |
-//! | `program` | a random program: what it may do, and how it is made up |
+//! | `program`, `chases` | a random program: what it may do, and how it is made up |
 //! | `objects`, `fields`, `token`, `contents` | what it allocates, each value recognisable and its drop booked once |
 //! | `model` | what must be there: ids, edges, reachability computed naively |
 //! | `state` | the program's names (roots, weak roots, pinners) beside the model, and the comparison of both |
-//! | `mutation`, `weak`, `shared` | runs the steps of a program inside a mutation |
+//! | `cleanups` | which cleanups have run, and may or must have |
+//! | `mutation`, `weak`, `maps`, `shared` | runs the steps of a program inside a mutation |
 //! | `world`, `helpers` | runs a program; a second mutation, and cycles that run meanwhile |
 //! | `single`, `concurrent`, `shapes`, `sizes`, `builder` | the properties |
 
 #![cfg(not(loom))]
 
 mod builder;
+mod chases;
+mod cleanups;
 mod concurrent;
 mod contents;
 mod fields;
 mod helpers;
+mod maps;
 mod model;
 mod mutation;
 mod objects;

@@ -3,6 +3,7 @@
 //! A pinner or a root that lives in an object (a *vault*) goes when the object is swept. When that happens is the
 //! collector's affair, so reachability comes in two kinds: what certainly must be there, and what may be.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The number of an object, in the order of allocation.
@@ -43,6 +44,14 @@ pub(crate) struct Keeps {
     pub(crate) root: Option<Id>,
 }
 
+/// An entry of a weak map, beside its key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) value: Id,
+    /// The entry in the ledger of what the value owns.
+    pub(crate) token: usize,
+}
+
 /// An object.
 #[derive(Default)]
 pub(crate) struct Thing {
@@ -59,8 +68,12 @@ pub(crate) struct Thing {
     pub(crate) cells: Vec<Option<Id>>,
     /// Pointers that do not.
     pub(crate) fixed: Vec<Option<Id>>,
+    /// The number in the tagged field of a node, if that holds one.
+    pub(crate) number: Option<i32>,
     /// Weak pointers: first those that change.
     pub(crate) weak: Vec<Option<Id>>,
+    /// What a weak map holds, by key. Those of keys that are gone are among them until that is known.
+    pub(crate) entries: BTreeMap<Id, Entry>,
     pub(crate) keeps: Option<Keeps>,
     /// Known to have been freed.
     pub(crate) gone: bool,
@@ -104,14 +117,31 @@ impl Model {
         if vaults {
             todo.extend(self.things.iter().filter(|thing| !thing.gone).flat_map(Thing::kept));
         }
-        while let Some(id) = todo.pop() {
-            if !std::mem::replace(&mut reached[id], true) {
-                let thing = &self.things[id];
-                todo.extend(thing.cells.iter().chain(&thing.fixed).flatten());
-                todo.extend(thing.kept());
+        let mut maps: Vec<&Thing> = Vec::new();
+        loop {
+            while let Some(id) = todo.pop() {
+                if !std::mem::replace(&mut reached[id], true) {
+                    let thing = &self.things[id];
+                    todo.extend(thing.cells.iter().chain(&thing.fixed).flatten());
+                    todo.extend(thing.kept());
+                    maps.extend(Some(thing).filter(|thing| !thing.entries.is_empty()));
+                }
+            }
+            // A value is kept by its map and its key together.
+            let entries = maps.iter().flat_map(|map| &map.entries);
+            todo.extend(
+                entries.filter(|(key, _)| reached[**key]).map(|(_, entry)| entry.value).filter(|&id| !reached[id]),
+            );
+            if todo.is_empty() {
+                return reached;
             }
         }
-        reached
+    }
+
+    /// Each entry of each weak map: the map, the key and the entry.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Id, Id, Entry)> {
+        let maps = self.things.iter().filter(|thing| !thing.entries.is_empty());
+        maps.flat_map(|map| map.entries.iter().map(|(&key, &entry)| (map.id, key, entry)))
     }
 
     /// Pins that `vaults` have of each object.

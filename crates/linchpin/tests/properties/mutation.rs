@@ -3,14 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, WeakCell};
+use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, TaggedCell, WeakCell, WeakMap};
 use parking_lot::Mutex;
 
 use crate::contents::{byte_of, large_words, number_of, text_of};
 use crate::fields::Field;
 use crate::helpers::Beside;
 use crate::model::{Id, Keeps, Thing};
-use crate::objects::{Aligned, Any, AnyWeak, Keepers, LINKS, Large, Node, Page, Plain, Vault};
+use crate::objects::{
+    Aligned, Any, AnyWeak, Head, Keepers, LINKS, Large, Node, Page, Place, Plain, Registry, TAGGED, Value, Vault,
+    table_cell,
+};
 use crate::program::{By, Change, Kind, LOCALS, NAMES, Pick, Step};
 use crate::shared::{self, Common, Stranger};
 use crate::state::State;
@@ -71,6 +74,10 @@ pub(crate) trait Item<'gc>: Copy + 'gc {
     fn among<'a>(locals: &'a Locals<'gc>) -> &'a [(Self, Id)];
     /// The fields of an object that hold such.
     fn fields(thing: &mut Thing) -> &mut [Option<Id>];
+    /// Notes what such a field holds from now on.
+    fn put(thing: &mut Thing, index: usize, id: Option<Id>) {
+        Self::fields(thing)[index] = id;
+    }
     /// Whether both lead to the same object.
     fn same(self, other: Self) -> bool;
     fn take(self, actor: &Actor<'_>, mu: &Mutator<'gc>, locals: &mut Locals<'gc>, id: Id);
@@ -83,6 +90,13 @@ impl<'gc> Item<'gc> for Any<'gc> {
 
     fn fields(thing: &mut Thing) -> &mut [Option<Id>] {
         &mut thing.cells
+    }
+
+    fn put(thing: &mut Thing, index: usize, id: Option<Id>) {
+        thing.cells[index] = id;
+        if index == TAGGED {
+            thing.number = None;
+        }
     }
 
     fn same(self, other: Self) -> bool {
@@ -160,6 +174,11 @@ impl Actor<'_> {
                     self.state.lock().roots[usize::from(name) % NAMES] = Some((any.root(mu), id));
                 }
             }
+            &Step::RootNewest(name) => {
+                if let Some(&(any, id)) = locals.named.last() {
+                    self.state.lock().roots[usize::from(name) % NAMES] = Some((any.root(mu), id));
+                }
+            }
             &Step::SetRoot { local, name } => {
                 let mut state = self.state.lock();
                 if let Some((any, id)) = locals.pick(local)
@@ -188,8 +207,17 @@ impl Actor<'_> {
                     beside.run(steps);
                 }
             }
-            &Step::PanicInElement { length, at } => self.panic_in_element(mu, length, at),
+            &Step::PanicInElement { length, at, header } => self.panic_in_element(mu, length, at, header),
+            &Step::CleanUp(local) => self.clean_up(mu, locals, local),
+            &Step::Number { of, number } => {
+                let Some((node, id)) = locals.pick_of(Some(of), Any::node) else { return };
+                let held = node.tagged.swap(mu, Value::Number(number)).node().map(Any::Node);
+                let expected = self.state.lock().model.things[id].cells[TAGGED].take();
+                self.state.lock().model.things[id].number = Some(number);
+                self.take_expected(mu, locals, held, expected);
+            }
             Step::Weak(step) => self.weak_step(mu, locals, step),
+            Step::Map(step) => self.map_step(mu, locals, step),
             Step::Panic => resume_unwind(Box::new(Planned)),
             Step::Shared(step) => {
                 if let Some(common) = self.common {
@@ -252,6 +280,7 @@ impl Actor<'_> {
                     bytes: GcCell::null(),
                     locked: GcMutex::new(None),
                     shelved: GcRwLock::default(),
+                    tagged: TaggedCell::new(gc.map_or(Value::Nothing, Value::Node)),
                     twin,
                     load: load.map(|(any, _)| any),
                     back: WeakCell::new(back.map(|(weak, _)| weak)),
@@ -261,7 +290,7 @@ impl Actor<'_> {
                 self.born(mu, locals, Any::Node(mu.alloc(node)), |thing| {
                     with_drop(thing);
                     let link = link.map(|(_, id)| id);
-                    thing.cells = vec![link, None, None, None, None, None];
+                    thing.cells = vec![link, None, None, None, None, None, link];
                     thing.fixed = vec![link, load.map(|(_, id)| id)];
                     thing.weak = vec![back.map(|(_, id)| id), None, weak.map(|(_, id)| id)];
                 });
@@ -290,6 +319,19 @@ impl Actor<'_> {
                     thing.length = length;
                 });
             }
+            Kind::Table { first, length, fill } => {
+                let [(first, first_id), (fill, fill_id)] =
+                    [first, fill].map(|pick| locals.pick_of(pick, Any::node).unzip());
+                let head = Head { number: number_of(id), first: GcCell::new(first), token: token() };
+                let place = |_| Place { cell: GcCell::new(fill), token: token() };
+                let table = mu.alloc_header_slice(head, length, place);
+                self.born(mu, locals, Any::Table(table), |thing| {
+                    with_drop(thing);
+                    thing.length = length;
+                    thing.cells = vec![fill_id; 1 + length];
+                    thing.cells[0] = first_id;
+                });
+            }
             Kind::Text { length } => {
                 let text = mu.alloc_str(&text_of(id, length));
                 self.born(mu, locals, Any::Text(text), |thing| thing.length = length);
@@ -301,6 +343,10 @@ impl Actor<'_> {
                 };
                 let (bytes, ()) = mu.alloc_bytes_with(length, fill);
                 self.born(mu, locals, Any::Bytes(bytes), |thing| thing.length = length);
+            }
+            Kind::Registry => {
+                let registry = mu.alloc(Registry { map: WeakMap::new(mu), token: token() });
+                self.born(mu, locals, Any::Registry(registry), with_drop);
             }
             Kind::Plain => self.born(mu, locals, Any::Plain(mu.alloc(Plain { words: [number_of(id); 3] })), |_| ()),
             Kind::Large => {
@@ -317,19 +363,30 @@ impl Actor<'_> {
     }
 
     /// A slice that is never finished: what was made of it is dropped by the collector.
-    fn panic_in_element(&self, mu: &Mutator<'_>, length: usize, at: usize) {
+    fn panic_in_element(&self, mu: &Mutator<'_>, length: usize, at: usize, header: bool) {
         let first = self.state.lock().ledger.next_entry();
         contain(|| {
-            mu.alloc_slice_with(length, |index| {
+            let token = || self.state.lock().ledger.token();
+            let element = |index| {
                 if index == at {
                     resume_unwind(Box::new(Planned));
                 }
-                self.state.lock().ledger.token()
-            });
+                token()
+            };
+            if header {
+                mu.alloc_header_slice(token(), length, element);
+            } else {
+                mu.alloc_slice_with(length, element);
+            }
         });
         let model = &mut self.state.lock().model;
         let id = model.things.len();
-        model.things.push(Thing { id, tokens: first..first + at, has_drop: true, ..Thing::default() });
+        model.things.push(Thing {
+            id,
+            tokens: first..first + at + usize::from(header),
+            has_drop: true,
+            ..Thing::default()
+        });
     }
 
     fn change<'gc>(
@@ -355,12 +412,14 @@ impl Actor<'_> {
                 }
                 4 => change.run(locals, &gc.as_ref().locked, Any::node, Any::Node),
                 5 => change.run(locals, &gc.as_ref().shelved, Any::node, Any::Node),
+                TAGGED => change.run(locals, &gc.as_ref().tagged, Any::node, Any::Node),
                 _ => {
                     let bytes = |any: Any<'gc>| if let Any::Bytes(gc) = any { Some(gc) } else { None };
                     change.run(locals, &gc.as_ref().bytes, bytes, Any::Bytes);
                 }
             },
             Any::Cells(gc) => change.run(locals, &gc.as_ref()[index], Any::node, Any::Node),
+            Any::Table(gc) => change.run(locals, table_cell(gc, index), Any::node, Any::Node),
             _ => unreachable!("only these have cells"),
         }
     }
@@ -439,7 +498,7 @@ impl<'gc> Changing<'_, 'gc> {
             }
         }
         if stored {
-            A::fields(&mut actor.state.lock().model.things[id])[index] = new_id;
+            A::put(&mut actor.state.lock().model.things[id], index, new_id);
             match (cell.load(mu).map(any), new.map(any)) {
                 (Some(holds), Some(new)) => assert!(holds.same(new)),
                 (holds, new) => assert!(holds.is_none() && new.is_none()),

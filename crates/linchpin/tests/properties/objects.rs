@@ -3,7 +3,10 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Mutator, Pinner, Root, Trace, Weak, WeakCell, WeakRoot};
+use linchpin::{
+    Cleanup, Gc, GcCell, GcMutex, GcRwLock, HeaderSlice, Heap, Mutator, Pinner, Root, Tagged, TaggedCell, Trace, Weak,
+    WeakCell, WeakMap, WeakRoot,
+};
 use parking_lot::Mutex;
 
 use crate::contents::Contents;
@@ -28,10 +31,38 @@ pub(crate) struct Node<'gc> {
     pub(crate) bytes: GcCell<'gc, [u8]>,
     pub(crate) locked: GcMutex<Option<Gc<'gc, Node<'gc>>>>,
     pub(crate) shelved: GcRwLock<Shelf<'gc>>,
+    pub(crate) tagged: TaggedCell<'gc, Value<'gc>>,
     pub(crate) twin: Option<Gc<'gc, Node<'gc>>>,
     pub(crate) load: Option<Any<'gc>>,
     pub(crate) back: WeakCell<'gc, Node<'gc>>,
     pub(crate) weak: Option<AnyWeak<'gc>>,
+    pub(crate) token: Token,
+}
+
+/// The tagged field of a [`Node`], among its pointer fields.
+pub(crate) const TAGGED: usize = LINKS + 4;
+
+/// A value of one word.
+#[derive(Trace, Tagged, Clone, Copy)]
+pub(crate) enum Value<'gc> {
+    Nothing,
+    Number(i32),
+    Node(Gc<'gc, Node<'gc>>),
+}
+
+/// A slice with a header, each part of which has a pointer field and something to drop.
+pub(crate) type Table<'gc> = HeaderSlice<Head<'gc>, [Place<'gc>]>;
+
+#[derive(Trace)]
+pub(crate) struct Head<'gc> {
+    pub(crate) number: u64,
+    pub(crate) first: GcCell<'gc, Node<'gc>>,
+    pub(crate) token: Token,
+}
+
+#[derive(Trace)]
+pub(crate) struct Place<'gc> {
+    pub(crate) cell: GcCell<'gc, Node<'gc>>,
     pub(crate) token: Token,
 }
 
@@ -40,6 +71,20 @@ pub(crate) struct Node<'gc> {
 pub(crate) struct Shelf<'gc> {
     pub(crate) places: Vec<Gc<'gc, Node<'gc>>>,
     pub(crate) weak: Option<AnyWeak<'gc>>,
+}
+
+/// A weak map.
+#[derive(Trace)]
+pub(crate) struct Registry<'gc> {
+    pub(crate) map: WeakMap<'gc, Node<'gc>, Worth<'gc>>,
+    pub(crate) token: Token,
+}
+
+/// A value of a weak map. Its copies share a token, which goes with the last of them.
+#[derive(Trace, Clone)]
+pub(crate) struct Worth<'gc> {
+    pub(crate) any: Any<'gc>,
+    pub(crate) token: Arc<Token>,
 }
 
 /// Data without pointers and without `Drop`.
@@ -129,6 +174,12 @@ macro_rules! kinds {
             pub(crate) fn weak_root(self, mu: &Mutator<'gc>) -> AnyWeakRoot {
                 match self {
                     $(Self::$kind(gc) => AnyWeakRoot::$kind(mu.weak_root(gc)),)*
+                }
+            }
+
+            pub(crate) fn on_collect(self, mu: &Mutator<'gc>, work: Box<dyn FnOnce(&Heap) + Send>) -> Cleanup {
+                match self {
+                    $(Self::$kind(gc) => mu.on_collect(gc, work),)*
                 }
             }
 
@@ -258,8 +309,10 @@ kinds! {
     Cells: Cells<'gc>, Cells<'static>;
     Pointers: [Gc<'gc, Node<'gc>>], [Gc<'static, Node<'static>>];
     Tokens: [Token], [Token];
+    Table: Table<'gc>, Table<'static>;
     Text: str, str;
     Bytes: [u8], [u8];
+    Registry: Registry<'gc>, Registry<'static>;
     Plain: Plain, Plain;
     Large: Large, Large;
     Aligned: Aligned, Aligned;
@@ -279,6 +332,13 @@ impl<'gc> Any<'gc> {
             }
             Self::Node(gc) => {
                 pinner.pin_ref(mu, &gc.as_ref().token);
+                true
+            }
+            Self::Table(gc) => {
+                match gc.as_ref().slice.last() {
+                    Some(place) => pinner.pin_ref(mu, &place.token),
+                    None => pinner.pin_ref(mu, &gc.as_ref().header.token),
+                };
                 true
             }
             Self::Large(gc) => {
@@ -306,10 +366,12 @@ impl<'gc> Any<'gc> {
                 3 => gc.bytes.load().map(Any::Bytes),
                 4 => Field::load(&gc.as_ref().locked, mu).map(Any::Node),
                 5 => Field::load(&gc.as_ref().shelved, mu).map(Any::Node),
-                6 => gc.twin.map(Any::Node),
+                TAGGED => Field::load(&gc.tagged, mu).map(Any::Node),
+                7 => gc.twin.map(Any::Node),
                 _ => gc.load,
             },
             Self::Cells(gc) => gc[index].load().map(Any::Node),
+            Self::Table(gc) => table_cell(gc, index).load().map(Any::Node),
             Self::Pointers(gc) => Some(Any::Node(gc[index])),
             _ => None,
         }
@@ -318,8 +380,9 @@ impl<'gc> Any<'gc> {
     /// How many pointer fields that change it has.
     pub(crate) fn cells(self) -> usize {
         match self {
-            Self::Node(_) => LINKS + 4,
+            Self::Node(_) => LINKS + 5,
             Self::Cells(gc) => gc.len(),
+            Self::Table(gc) => 1 + gc.slice.len(),
             _ => 0,
         }
     }
@@ -333,4 +396,10 @@ impl<'gc> Any<'gc> {
             _ => None,
         }
     }
+}
+
+/// A pointer field of a slice with a header: first that of the header.
+pub(crate) fn table_cell<'gc>(table: Gc<'gc, Table<'gc>>, index: usize) -> &'gc GcCell<'gc, Node<'gc>> {
+    let table = table.as_ref();
+    index.checked_sub(1).map_or(&table.header.first, |index| &table.slice[index].cell)
 }

@@ -5,6 +5,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::chases;
+use crate::maps::{MapStep, map_step};
+
 /// Roots, weak roots and pinners that a program has names for, each.
 pub(crate) const NAMES: usize = 5;
 /// Objects, and weak pointers, that a mutation has names for, each.
@@ -55,12 +58,19 @@ pub(crate) enum Kind {
     Tokens {
         length: usize,
     },
+    /// A slice with a header.
+    Table {
+        first: Option<Pick>,
+        length: usize,
+        fill: Option<Pick>,
+    },
     Text {
         length: usize,
     },
     Bytes {
         length: usize,
     },
+    Registry,
     Plain,
     Large,
     Aligned,
@@ -89,12 +99,20 @@ pub(crate) enum By {
 /// What may be done to roots, weak roots and pinners anywhere.
 #[derive(Debug, Clone)]
 pub(crate) enum Handle {
-    CloneRoot { from: Pick, to: Pick },
+    CloneRoot {
+        from: Pick,
+        to: Pick,
+    },
     DropRoot(Pick),
-    CloneWeakRoot { from: Pick, to: Pick },
+    CloneWeakRoot {
+        from: Pick,
+        to: Pick,
+    },
     DropWeakRoot(Pick),
     Unpin(Pick),
     DropPinner(Pick),
+    /// Takes a cleanup back.
+    Cancel(Pick),
 }
 
 /// What a mutation does. What it makes or loads becomes its newest local.
@@ -116,6 +134,8 @@ pub(crate) enum Step {
         local: Pick,
         name: Pick,
     },
+    /// Roots what has come in hand last.
+    RootNewest(Pick),
     SetRoot {
         local: Pick,
         name: Pick,
@@ -139,9 +159,19 @@ pub(crate) enum Step {
     PanicInElement {
         length: usize,
         at: usize,
+        /// The slice has a header.
+        header: bool,
     },
     Panic,
     Weak(WeakStep),
+    Map(MapStep),
+    /// Registers a cleanup.
+    CleanUp(Pick),
+    /// Puts a number into the tagged field of a node.
+    Number {
+        of: Pick,
+        number: i32,
+    },
     Shared(SharedStep),
 }
 
@@ -261,6 +291,13 @@ fn length(most: usize) -> impl Strategy<Value = usize> {
     prop_oneof![4 => 0..=8_usize, 2 => 0..=200_usize, 1 => 0..=most]
 }
 
+/// Mostly short, so that fields are met again.
+pub(crate) fn table() -> impl Strategy<Value = Kind> {
+    let pick = || option::weighted(0.6, any::<Pick>());
+    let length = prop_oneof![3 => 0..4_usize, 1 => length(300)];
+    (pick(), length, pick()).prop_map(|(first, length, fill)| Kind::Table { first, length, fill })
+}
+
 fn kind() -> impl Strategy<Value = Kind> {
     let pick = || option::weighted(0.6, any::<Pick>());
     prop_oneof![
@@ -268,8 +305,10 @@ fn kind() -> impl Strategy<Value = Kind> {
         4 => (length(9000), pick()).prop_map(|(length, fill)| Kind::Cells { length, fill }),
         2 => length(40).prop_map(|length| Kind::Pointers { length }),
         2 => length(40).prop_map(|length| Kind::Tokens { length }),
+        6 => table(),
         2 => length(3000).prop_map(|length| Kind::Text { length }),
         4 => length(70_000).prop_map(|length| Kind::Bytes { length }),
+        2 => Just(Kind::Registry),
         2 => Just(Kind::Plain),
         1 => Just(Kind::Large),
         1 => Just(Kind::Aligned),
@@ -286,6 +325,7 @@ fn handle() -> impl Strategy<Value = Handle> {
         1 => any::<Pick>().prop_map(Handle::DropWeakRoot),
         2 => any::<Pick>().prop_map(Handle::Unpin),
         1 => any::<Pick>().prop_map(Handle::DropPinner),
+        1 => any::<Pick>().prop_map(Handle::Cancel),
     ]
 }
 
@@ -350,8 +390,11 @@ fn simple_step() -> BoxedStrategy<Step> {
         1 => pick().prop_map(Step::OpenVault),
         8 => handle().prop_map(Step::Handle),
         32 => weak_step().prop_map(Step::Weak),
-        1 => (1..20_usize, any::<prop::sample::Index>())
-            .prop_map(|(length, at)| Step::PanicInElement { length, at: at.index(length) }),
+        24 => map_step().prop_map(Step::Map),
+        8 => pick().prop_map(Step::CleanUp),
+        4 => (pick(), any::<i32>()).prop_map(|(of, number)| Step::Number { of, number }),
+        1 => (1..20_usize, any::<prop::sample::Index>(), any::<bool>())
+            .prop_map(|(length, at, header)| Step::PanicInElement { length, at: at.index(length), header }),
         1 => Just(Step::Panic),
     ]
     .boxed()
@@ -402,32 +445,11 @@ fn action(setting: Setting) -> BoxedStrategy<Action> {
     }
 }
 
-/// Nodes that only weak roots lead to, one linked to the other; a cycle that is led some way; upgrades of them, then, and roots
-/// for what they give. The mutation beside upgrades them in the phase that it holds up, the program's own in the next one. By
-/// chance alone, programs seldom upgrade what leads to something while a cycle decides about both.
-fn chase() -> impl Strategy<Value = Vec<Action>> {
-    let picks = || vec((any::<Pick>(), any::<Pick>()), 1..4);
-    (picks(), 0..8_usize, picks(), any::<bool>()).prop_map(|(nodes, advances, upgrades, beside)| {
-        let lose = |(link, name)| {
-            let kind = Kind::Node { link: Some(link), load: None, weak: None };
-            Step::Weak(WeakStep::Lose { kind, name })
-        };
-        let upgrade =
-            |(name, local)| [Step::Weak(WeakStep::UpgradeRoot(name)), Step::Root { local, name: local.rotate_left(4) }];
-        let upgrades = upgrades.into_iter().flat_map(upgrade).collect();
-        let mut actions = vec![Action::Mutate(nodes.into_iter().map(lose).collect()), Action::Hold, Action::StartCycle];
-        actions.extend(vec![Action::Advance; advances]);
-        actions.push(if beside { Action::Beside(upgrades) } else { Action::Mutate(upgrades) });
-        actions.extend([Action::Release, Action::Collect]);
-        actions
-    })
-}
-
 /// A program of up to so many actions.
 pub(crate) fn program(setting: Setting, actions: usize) -> impl Strategy<Value = Program> {
     let action = move || action(setting).prop_map(|action| vec![action]);
     let actions = match setting {
-        Setting::Alone => vec(prop_oneof![40 => action(), 1 => chase()].boxed(), 1..=actions),
+        Setting::Alone => vec(prop_oneof![30 => action(), 3 => chases::any_chase()].boxed(), 1..=actions),
         Setting::Among => vec(action().boxed(), 1..=actions),
     };
     let actions = actions.prop_map(|actions| actions.concat());

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::ptr::without_provenance;
 use std::sync::Weak;
 
-use linchpin::{Heap, Mutator, Pinner};
+use linchpin::{Gc, Heap, Mutator, Pinner};
 use parking_lot::Mutex;
 
+use crate::cleanups::Cleanups;
 use crate::model::{Id, Model, Pin};
-use crate::objects::{Any, AnyRoot, AnyWeak, AnyWeakRoot, Keepers};
+use crate::objects::{Any, AnyRoot, AnyWeak, AnyWeakRoot, Keepers, Node, Worth};
 use crate::program::{Handle, NAMES, Pick};
 use crate::token::Ledger;
 
@@ -22,6 +23,7 @@ pub(crate) struct NamedPinner {
 pub(crate) struct State {
     pub(crate) model: Model,
     pub(crate) ledger: Ledger,
+    pub(crate) cleanups: Cleanups,
     pub(crate) roots: [Option<(AnyRoot, Id)>; NAMES],
     pub(crate) weak_roots: [Option<(AnyWeakRoot, Id)>; NAMES],
     pub(crate) pinners: [NamedPinner; NAMES],
@@ -34,6 +36,7 @@ impl State {
         Self {
             model: Model::default(),
             ledger: Ledger::new(),
+            cleanups: Cleanups::default(),
             roots: Default::default(),
             weak_roots: Default::default(),
             pinners: Default::default(),
@@ -81,6 +84,10 @@ impl State {
                 named.pinner.unpin();
                 assert!(named.pinner.is_empty());
             }
+            Handle::Cancel(pick) => {
+                let live = self.live();
+                self.cleanups.cancel(pick, &live);
+            }
             Handle::DropPinner(name) => self.pinners[usize::from(name) % NAMES] = NamedPinner::default(),
         }
     }
@@ -109,7 +116,10 @@ impl State {
     pub(crate) fn compare_drops(&mut self) {
         self.ledger.assert_sound();
         let live = self.live();
-        for (id, live) in live.into_iter().enumerate() {
+        for id in self.cleanups.compare(&live) {
+            self.model.mark_gone(id);
+        }
+        for (id, &live) in live.iter().enumerate() {
             let thing = &self.model.things[id];
             let dropped = thing.tokens.clone().filter(|&token| self.ledger.drops_of(token) != 0).count();
             if live {
@@ -118,6 +128,9 @@ impl State {
             } else if dropped != 0 && dropped == thing.tokens.len() {
                 self.model.mark_gone(id);
             }
+        }
+        for (map, key, entry) in self.model.entries().filter(|&(map, key, _)| live[map] && live[key]) {
+            assert_eq!(self.ledger.drops_of(entry.token), 0, "map {map} has lost the value of its living key {key}");
         }
     }
 
@@ -131,6 +144,17 @@ impl State {
                 }
                 self.model.mark_gone(id);
             }
+        }
+        for (map, key, entry) in self.model.entries().filter(|&(map, key, _)| !kept[map] || !kept[key]) {
+            assert_eq!(
+                self.ledger.drops_of(entry.token),
+                1,
+                "map {map} still has the value of key {key}, which is dead"
+            );
+        }
+        self.cleanups.compare_due(kept);
+        for thing in &mut self.model.things {
+            thing.entries.retain(|&key, _| kept[key]);
         }
         self.compare_drops();
     }
@@ -186,6 +210,9 @@ impl State {
                 }
                 self.compare(any, id);
                 let thing = &self.model.things[id];
+                if let Any::Registry(registry) = any {
+                    todo.extend(self.compare_entries(id, registry.map.entries(mu)).0);
+                }
                 for index in 0..thing.pointers() {
                     match (any.follow(mu, index), thing.pointer(index)) {
                         (Some(next), Some(id)) => todo.push((next, id)),
@@ -227,6 +254,36 @@ impl State {
                 None => assert!(!live[id], "object {id} could not be upgraded, but something leads to it"),
             }
         }
+    }
+
+    /// Compares what a map gives with the model. Gives the keys and values, which must be taken in hand then, and those keys
+    /// that have gone.
+    #[track_caller]
+    pub(crate) fn compare_entries<'gc>(
+        &self,
+        map: Id,
+        found: Vec<(Gc<'gc, Node<'gc>>, Worth<'gc>)>,
+    ) -> (Vec<(Any<'gc>, Id)>, Vec<Id>) {
+        let mut entries = self.model.things[map].entries.clone();
+        let mut there = Vec::new();
+        for (key, worth) in found {
+            let Some((&id, &entry)) = entries.iter().find(|(_, entry)| entry.token == worth.token.entry()) else {
+                panic!("map {map} has an entry that it must not have");
+            };
+            entries.remove(&id);
+            worth.token.assert_live();
+            for (any, id) in [(Any::Node(key), id), (worth.any, entry.value)] {
+                let thing = &self.model.things[id];
+                assert!(!thing.gone && !thing.dead, "object {id} is dead, but map {map} gave it");
+                self.compare(any, id);
+                there.push((any, id));
+            }
+        }
+        let live = self.live();
+        for &key in entries.keys() {
+            assert!(!live[key], "map {map} did not give key {key}, but something leads to it");
+        }
+        (there, entries.into_keys().collect())
     }
 
     /// Takes note of an upgrade, which gave `found`, of a weak pointer to `id`. What it gave must be taken in hand then.

@@ -2,6 +2,7 @@
 //! one that is dropped twice, or was overwritten, is an entry in a book and not a wild pointer.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -48,6 +49,12 @@ impl Ledger {
 
     pub(crate) fn drops_of(&self, entry: usize) -> u32 {
         self.book.drops.lock()[entry]
+    }
+
+    /// Tells, later and on any thread, whether these are dropped.
+    pub(crate) fn watch(&self, entries: Range<usize>) -> impl Fn() -> bool + Send + 'static {
+        let book = Arc::clone(&self.book);
+        move || book.drops.lock()[entries.clone()].iter().all(|&drops| drops != 0)
     }
 
     #[track_caller]

@@ -182,6 +182,7 @@ impl World {
             assert!(report.suspicions.is_empty(), "{report:?}");
         }
         let mut state = self.state.lock();
+        state.cleanups.wait(&kept);
         state.compare_freed(&kept);
         state.compare_contents(heap);
         if self.common.is_none() {
