@@ -391,7 +391,7 @@ fn simple_step() -> BoxedStrategy<Step> {
         8 => handle().prop_map(Step::Handle),
         32 => weak_step().prop_map(Step::Weak),
         24 => map_step().prop_map(Step::Map),
-        8 => pick().prop_map(Step::CleanUp),
+        16 => pick().prop_map(Step::CleanUp),
         4 => (pick(), any::<i32>()).prop_map(|(of, number)| Step::Number { of, number }),
         1 => (1..20_usize, any::<prop::sample::Index>(), any::<bool>())
             .prop_map(|(length, at, header)| Step::PanicInElement { length, at: at.index(length), header }),
