@@ -348,13 +348,13 @@ fn a_cleanup_may_drop_the_heap() {
     heap.mutate(|mu| {
         let (owner, first, second) = (Arc::clone(&owner), sender.clone(), sender.clone());
         mu.on_collect(mu.alloc(7_u64), move |lent| {
-            let mut heap = owner.lock().unwrap().take().unwrap();
+            let heap = owner.lock().unwrap().take().unwrap();
             assert_eq!(heap.id(), lent.id());
             // Until it is the last.
-            while let Err(shared) = Arc::try_unwrap(heap).map(drop) {
-                heap = shared;
+            while Arc::strong_count(&heap) != 1 {
                 thread::yield_now();
             }
+            drop(heap);
             first.send("dropped").unwrap();
         });
         mu.on_collect(mu.alloc(ledger.counted(0)), move |_| second.send("other").unwrap());
@@ -430,12 +430,12 @@ fn a_cleanup_may_drop_the_heap_in_a_mutation() {
         let object = mu.alloc(7_u64);
         let counted = ledger.counted(1);
         mu.on_collect(object, move |lent| {
-            let mut heap = owner.lock().unwrap().take().unwrap();
+            let heap = owner.lock().unwrap().take().unwrap();
             lent.mutate(|mu| {
-                while let Err(shared) = Arc::try_unwrap(heap).map(drop) {
-                    heap = shared;
+                while Arc::strong_count(&heap) != 1 {
                     thread::yield_now();
                 }
+                drop(heap);
                 assert_eq!(*mu.alloc(7_u64), 7);
             });
             first.send("dropped").unwrap();

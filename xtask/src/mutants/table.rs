@@ -86,6 +86,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         "roots are visited before the snapshot",
         "        // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
         handshake(self.core, Mode::Arm, self.black);
+        self.core.pace.note_owned();
         // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
         handshake(self.core, Mode::Mark, self.black);
         if late {
