@@ -11,7 +11,7 @@
 //! - [`objects`]: the types in the heap; [`numbers`]: randomness and derived contents;
 //! - [`mirror`] and [`rewire`]: a graph, its mirror, and changes to both;
 //! - [`pins`], [`shared`], [`upset`]: pins, what threads share, panics;
-//! - [`weak`], [`maps`]: weak pointers and weak maps, shared and of graphs; [`words`]: tagged fields;
+//! - [`weak`], [`maps`]: weak pointers and weak maps, shared and of graphs; [`words`]: tagged fields; [`symbols`]: interning, objects behind a trait;
 //! - [`cleanups`]: what is done when objects have gone;
 //! - [`ledger`]: births and drops; [`worker`]: the loop;
 //! - [`paranoid`]: the heap's own verifier and disturbances.
@@ -27,6 +27,7 @@ mod pins;
 mod rewire;
 mod shared;
 mod shelves;
+mod symbols;
 mod upset;
 mod weak;
 mod words;

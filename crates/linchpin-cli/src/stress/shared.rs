@@ -11,6 +11,7 @@ use super::maps::Maps;
 use super::mirror::Graph;
 use super::objects::{Maker, Shared};
 use super::shelves::Shelves;
+use super::symbols::Symbols;
 use super::weak::{Keepsakes, Notes, downgrade};
 
 /// Entries of the table.
@@ -38,6 +39,8 @@ pub(crate) struct Table {
     notes: Notes,
     /// Weak maps of objects.
     maps: Maps,
+    /// Interned texts, and objects behind a trait.
+    symbols: Symbols,
     /// A graph that some worker left for another, with its mirror.
     left: Mutex<Graph>,
     /// Weak roots of those that have ended.
@@ -53,7 +56,8 @@ impl Table {
         });
         let roots = (0..ENTRIES).map(|_| Mutex::new(None)).collect();
         let (shelves, notes, maps) = (Shelves::new(heap), Notes::new(heap), Maps::new(heap));
-        Self { roots, cells, shelves, notes, maps, left: Mutex::default(), keepsakes: Mutex::default() }
+        let symbols = Symbols::new(heap);
+        Self { roots, cells, shelves, notes, maps, symbols, left: Mutex::default(), keepsakes: Mutex::default() }
     }
 
     /// Some root of the table, cloned.
@@ -179,6 +183,7 @@ impl Table {
                 self.load(mu, maker, hand);
                 self.maps.change(mu, maker, hand)
             }
+            16 => self.symbols.change(mu, maker, hand.last().copied()),
             15 => hand.last().map_or(Ok(()), |&object| cleanups::of_shared(mu, maker, object)),
             _ => cell.load().map_or(Ok(()), |start| wander(mu, maker, start)),
         }
