@@ -151,7 +151,7 @@ pub(crate) unsafe fn drop_each<T>(slice: NonNull<[T]>) {
 }
 
 /// The first panic of two; another one goes no further.
-fn first_of(first: Result<(), Payload>, second: Result<(), Payload>) -> Result<(), Payload> {
+pub(crate) fn first_of(first: Result<(), Payload>, second: Result<(), Payload>) -> Result<(), Payload> {
     match (first, second) {
         (Err(payload), second) => {
             if let Err(another) = second {

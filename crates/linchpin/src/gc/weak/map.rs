@@ -9,9 +9,9 @@ use std::ptr::NonNull;
 use super::table::{AddressHasher, part_of};
 use crate::collector::ephemerons::{DeadValues, EphemeronTable};
 use crate::collector::mark::Tracer;
-use crate::gc::{Brand, Gc, Object};
+use crate::gc::{Brand, Gc, Object, slice};
 use crate::mutator::Mutator;
-use crate::panics::contained;
+use crate::panics::{caught, contained};
 use crate::processor::phase::Mode;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::trace::{Allocate, Inspector, Trace};
@@ -83,6 +83,17 @@ unsafe impl<V: Send> Send for Entry<V> {}
 impl<V> Table<V> {
     fn part(&self, key: usize) -> MutexGuard<'_, Part<V>> {
         self.parts[part_of(key, PARTS)].lock()
+    }
+}
+
+impl<V> Drop for Table<V> {
+    /// Drops each value. If some panic, the first of the panics goes on when all are dropped; to drop a table of the standard library
+    /// would end the process at the second, and leak its memory at the first.
+    fn drop(&mut self) {
+        let parts = self.parts.iter_mut();
+        let values: Vec<V> = parts.flat_map(|part| part.get_mut().drain().map(|(_, entry)| entry.value)).collect();
+        let outcomes = values.into_iter().map(|value| caught(|| drop(value)));
+        slice::resume_first(outcomes.fold(Ok(()), slice::first_of), Ok(()));
     }
 }
 
