@@ -1,4 +1,7 @@
 //! `#[derive(Tagged)]`: an enum as one word.
+//!
+//! What it calls are methods of the trait that it implements. A crate may have an item of any other name that is asked for here, be it
+//! `::linchpin` or `::core`; but then the trait is not the one that the library asks for, or the types are not those of its methods.
 
 use proc_macro2::{Span, TokenStream as Tokens};
 use quote::{quote, quote_spanned};
@@ -29,23 +32,23 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
         let name = &variant.ident;
         match only_member(&variant.fields)? {
             None => {
-                into.extend(quote!(Self::#name {} => ::linchpin::tagged::join(::core::ptr::null_mut(), #tag),));
+                into.extend(quote!(Self::#name {} => <Self as ::linchpin::Tagged>::__bare(#tag),));
                 from.extend(quote!(#tag => Self::#name {},));
-                target.extend(quote!(Self::#name {} => ::core::option::Option::None,));
+                target.extend(quote!(Self::#name {} => <Self as ::linchpin::Tagged>::__no_target(),));
             }
             Some((member, span)) => {
                 // The types of what is there say how, not what the tokens of the field look like.
                 into.extend(quote_spanned! {span=>
                     Self::#name { #member: __linchpin_payload } => {
-                        ::linchpin::tagged::join(::linchpin::Payload::into_bits(__linchpin_payload), #tag)
+                        <Self as ::linchpin::Tagged>::__pack(__linchpin_payload, #tag)
                     }
                 });
                 from.extend(quote! {
                     // SAFETY: the caller's promise.
-                    #tag => Self::#name { #member: unsafe { ::linchpin::Payload::from_bits(__linchpin_bits) } },
+                    #tag => Self::#name { #member: unsafe { <Self as ::linchpin::Tagged>::__unpack(__linchpin_word) } },
                 });
                 target.extend(quote! {
-                    Self::#name { #member: __linchpin_payload } => ::linchpin::Payload::target(__linchpin_payload),
+                    Self::#name { #member: __linchpin_payload } => <Self as ::linchpin::Tagged>::__target(__linchpin_payload),
                 });
             }
         }
@@ -67,10 +70,9 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
             }
             #[inline(always)]
             unsafe fn from_word(__linchpin_word: *mut ::core::primitive::u8) -> Self {
-                let (__linchpin_bits, __linchpin_tag) = ::linchpin::tagged::split(__linchpin_word);
-                match __linchpin_tag {
+                match <Self as ::linchpin::Tagged>::__tag(__linchpin_word) {
                     #from
-                    _ => ::core::unreachable!("the tag of a variant"),
+                    _ => <Self as ::linchpin::Tagged>::__no_such_tag(),
                 }
             }
             #[inline(always)]

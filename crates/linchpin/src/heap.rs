@@ -181,6 +181,8 @@ impl Heap {
 
     /// Runs a whole cycle and returns when everything that was unreachable when it began is swept and dropped.
     ///
+    /// (In a cleanup of a heap that has ended or is ending, it may return before that.)
+    ///
     /// # Panics
     /// Inside a mutation of this heap, or in a `Drop` that the collector runs: the cycle would wait for its own
     /// caller. Also if the collector's thread cannot be started, and in a forked child. (That a `Drop` collects another

@@ -109,8 +109,6 @@ pub use verify::findings::{FindingKind, VerifyFinding};
 pub use verify::settings::{DebugSettings, Verify};
 
 #[doc(hidden)]
-pub use gc::tagged;
-#[doc(hidden)]
 pub use trace::{Inspector, MustNotImplementDrop, TypeInfo};
 
 /// Derives [`Trace`](trait@Trace) for a struct or an enum. See the trait.

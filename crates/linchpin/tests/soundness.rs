@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use linchpin::{Gc, Heap, Pinner, Root, Trace};
+use linchpin::{Gc, Heap, Pinner, Root, Tagged, TaggedCell, Trace};
 use linchpin_test_attributes::becomes;
 
 /// An object of exactly one slot, with a field of no size at its end.
@@ -316,4 +316,81 @@ fn a_field_that_changes_after_the_derive_is_traced() {
     drop(root);
     heap.collect();
     assert_eq!(Arc::strong_count(&counted), 1);
+}
+
+/// A cell whose values have no brand, which has one itself; and what a trait leads to from there.
+#[derive(Trace, Tagged, Clone, Copy)]
+enum Number {
+    Small(u32),
+}
+
+impl<'gc> Leads for TaggedCell<'gc, Number> {
+    type To = Gc<'gc, Arc<()>>;
+}
+
+#[test]
+fn a_tagged_cell_has_a_brand_whatever_its_values_are() {
+    type Named<'gc> = TaggedCell<'gc, Number>;
+    const { assert!(<Changed<Named<'static>> as Trace>::NEEDS_TRACE) };
+    let heap = Heap::builder().processors(1).build().expect("a heap of one processor");
+    let counted = Arc::new(());
+    let root: Root<Changed<Named<'static>>> = heap.mutate(|mu| {
+        assert!(matches!(TaggedCell::new(Number::Small(7)).load(), Number::Small(7)));
+        let held = mu.alloc(counted.clone());
+        mu.root(mu.alloc(Changed::<Named<'_>> { held }))
+    });
+    heap.collect();
+    heap.collect();
+    assert_eq!(Arc::strong_count(&counted), 2, "the value behind the changed field was dropped");
+    drop(root);
+    heap.collect();
+    assert_eq!(Arc::strong_count(&counted), 1);
+}
+
+/// Elements of size zero that have a brand, as many as there can be: nobody looks at each.
+#[test]
+fn a_slice_of_nothing_is_not_looked_through() {
+    type Nothing<'gc> = PhantomData<Gc<'gc, u64>>;
+    #[derive(Trace)]
+    struct Nothings<'gc> {
+        vec: Vec<Nothing<'gc>>,
+        boxed: Box<[Nothing<'gc>]>,
+        slice: Gc<'gc, [Nothing<'gc>]>,
+    }
+    let heap = Heap::new();
+    let root: Root<Nothings<'static>> = heap.mutate(|mu| {
+        let boxed = || -> Box<[Nothing<'_>]> { Box::new([PhantomData; usize::MAX]) };
+        let (vec, boxed) = (boxed().into_vec(), boxed());
+        let slice = mu.alloc_slice_copy(&vec);
+        mu.root(mu.alloc(Nothings { vec, boxed, slice }))
+    });
+    heap.collect();
+    heap.verify().expect("a heap in order");
+    heap.mutate(|mu| assert_eq!(root.get(mu).slice.len(), usize::MAX));
+    drop(root);
+    heap.collect();
+}
+
+/// A value that contains itself in boxes, a million deep: nobody looks for what it owns at the bottom, which would take a stack of that
+/// depth.
+#[test]
+fn what_a_deep_value_owns_is_not_looked_for_to_the_end() {
+    #[derive(Trace)]
+    struct Deep(Option<Box<Deep>>);
+    impl Drop for Deep {
+        fn drop(&mut self) {
+            let mut next = self.0.take();
+            while let Some(mut deep) = next {
+                next = deep.0.take();
+            }
+        }
+    }
+    let heap = Heap::new();
+    let deep = (0..1_000_000).fold(Deep(None), |inner, _| Deep(Some(Box::new(inner))));
+    heap.mutate(|mu| {
+        mu.alloc(deep);
+    });
+    heap.collect();
+    let stats = heap.stats();
+    assert_eq!((stats.dropped_values, stats.drop_panics, stats.live_external_bytes), (1, 0, 0));
 }

@@ -9,7 +9,7 @@ use super::{Gc, Object};
 use crate::error::OutOfMemory;
 use crate::mutator::Mutator;
 use crate::panics::caught;
-use crate::trace::{Allocate, Trace, Tracer, TypeInfo, owns_memory};
+use crate::trace::{Allocate, Trace, Tracer, TypeInfo, has_size, owned_by_all, owns_memory};
 use crate::verify::words::Inspector;
 
 /// A header and the elements that follow it, in one object: a `Gc<'gc, HeaderSlice<H, [T]>>` is one word.
@@ -108,20 +108,26 @@ unsafe fn trace<H: Trace, T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>)
     // SAFETY: the marker calls this for an initialised object of this type.
     let value = unsafe { value_at::<H, T>(start).as_ref() };
     value.header.trace(tracer);
-    value.slice.iter().for_each(|element| element.trace(tracer));
+    if const { has_size::<T>() } {
+        value.slice.iter().for_each(|element| element.trace(tracer));
+    }
 }
 
 unsafe fn owned<H: Trace, T: Trace>(start: NonNull<u8>) -> usize {
     // SAFETY: the sweeper calls this for a dead, initialised object of this type, before it drops it.
     let value = unsafe { value_at::<H, T>(start).as_ref() };
-    value.slice.iter().fold(value.header.owned_bytes(), |bytes, element| bytes.saturating_add(element.owned_bytes()))
+    let header = if const { owns_memory::<H>() } { value.header.owned_bytes() } else { 0 };
+    let elements = if const { owns_memory::<T>() } { owned_by_all(&value.slice) } else { 0 };
+    header.saturating_add(elements)
 }
 
 unsafe fn inspect<H: Trace, T: Trace>(start: NonNull<u8>, inspector: &mut Inspector<'_>) {
     // SAFETY: the verifier calls this for an initialised object of this type.
     let value = unsafe { value_at::<H, T>(start).as_ref() };
     value.header.inspect(inspector);
-    value.slice.iter().for_each(|element| element.inspect(inspector));
+    if const { has_size::<T>() } {
+        value.slice.iter().for_each(|element| element.inspect(inspector));
+    }
 }
 
 /// Drops the header and each element, once. If some panic, the first of the panics goes on when all are dropped.
@@ -197,11 +203,11 @@ impl<'gc> Mutator<'gc> {
             let elements = (&raw mut (*value).slice).cast::<T>();
             for index in 0..length {
                 let element = make(index);
-                if const { owns_memory::<T>() } {
-                    self.note_owned(element.owned_bytes());
-                }
                 elements.add(index).write(element);
                 slice::set_length(start, index + 1);
+                if const { owns_memory::<T>() } {
+                    self.note_owned(owned_by_all(std::slice::from_ref(&*elements.add(index))));
+                }
             }
             Gc::from_start(start)
         }

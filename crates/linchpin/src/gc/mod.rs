@@ -7,7 +7,7 @@ pub(crate) mod lock;
 mod root;
 pub(crate) mod root_table;
 pub(crate) mod slice;
-pub mod tagged;
+mod tagged;
 pub(crate) mod weak;
 
 use std::borrow::Borrow;

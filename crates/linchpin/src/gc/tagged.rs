@@ -16,6 +16,7 @@ use crate::trace::{Inspector, Trace, Tracer};
 
 /// How many bits of a word are the tag.
 const TAG_BITS: u32 = GRANULE.trailing_zeros();
+const TAG_MASK: usize = GRANULE - 1;
 
 /// A value that can be packed into one word, and leads to one object at most.
 ///
@@ -70,6 +71,57 @@ pub unsafe trait Tagged: Trace + Copy {
 
     /// The start of the object it leads to.
     fn target(self) -> Option<NonNull<u8>>;
+
+    // For the derive, which reaches the rest by way of this trait: its name is the one that is known not to be another crate's, since the
+    // trait is the one that is implemented.
+
+    #[doc(hidden)]
+    #[inline(always)]
+    fn __bare(tag: usize) -> *mut u8 {
+        ptr::without_provenance_mut(tag & TAG_MASK)
+    }
+
+    #[doc(hidden)]
+    #[inline(always)]
+    fn __pack<P: Payload>(payload: P, tag: usize) -> *mut u8 {
+        let bits = payload.into_bits();
+        debug_assert!(bits.addr() & TAG_MASK == 0 && tag <= TAG_MASK);
+        bits.map_addr(|address| (address & !TAG_MASK) | (tag & TAG_MASK))
+    }
+
+    #[doc(hidden)]
+    #[inline(always)]
+    #[must_use]
+    fn __tag(word: *mut u8) -> usize {
+        word.addr() & TAG_MASK
+    }
+
+    /// # Safety
+    /// The word was packed with a payload of this type, as for [`from_word`](Self::from_word).
+    #[doc(hidden)]
+    #[inline(always)]
+    unsafe fn __unpack<P: Payload>(word: *mut u8) -> P {
+        // SAFETY: the caller's promise.
+        unsafe { P::from_bits(word.map_addr(|address| address & !TAG_MASK)) }
+    }
+
+    #[doc(hidden)]
+    #[inline(always)]
+    fn __target<P: Payload>(payload: P) -> Option<NonNull<u8>> {
+        payload.target()
+    }
+
+    #[doc(hidden)]
+    #[inline(always)]
+    fn __no_target() -> Option<NonNull<u8>> {
+        None
+    }
+
+    #[doc(hidden)]
+    #[cold]
+    fn __no_such_tag() -> ! {
+        unreachable!("the tag of a variant")
+    }
 }
 
 /// What fits into a word beside a tag of four bits: a [`Gc`], perhaps none, or a number of up to 60 bits.
@@ -167,22 +219,6 @@ numbers! {
     u32: |number: u32| number, |number| number;
     i32: |number: i32| number as u32, |number| number as i32;
     f32: f32::to_bits, f32::from_bits;
-}
-
-/// A word of bits and a tag, for the derive.
-#[doc(hidden)]
-#[inline(always)]
-pub fn join(bits: *mut u8, tag: usize) -> *mut u8 {
-    debug_assert!(bits.addr().is_multiple_of(GRANULE) && tag < GRANULE);
-    bits.map_addr(|address| address | tag)
-}
-
-/// The bits and the tag of a word, for the derive.
-#[doc(hidden)]
-#[inline(always)]
-#[must_use]
-pub fn split(word: *mut u8) -> (*mut u8, usize) {
-    (word.map_addr(|address| address & !(GRANULE - 1)), word.addr() & (GRANULE - 1))
 }
 
 /// An atomic field for a value of one word ([`Tagged`]) that threads may change at the same time: what
@@ -297,7 +333,8 @@ where
     for<'b> V::Branded<'b>: Tagged,
 {
     type Branded<'b> = TaggedCell<'b, V::Branded<'b>>;
-    const NEEDS_TRACE: bool = V::NEEDS_TRACE;
+    // Whatever its values are: it has a brand.
+    const NEEDS_TRACE: bool = true;
 
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer<'_>) {

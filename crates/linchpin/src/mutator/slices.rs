@@ -72,14 +72,18 @@ impl<'gc> Mutator<'gc> {
         let start = self.reserve_slice::<T>(length)?;
         for index in 0..length {
             let element = make(index);
-            if const { owns_memory::<T>() } {
-                self.note_owned(element.owned_bytes());
-            }
             // SAFETY: a fresh slice object with room for `length` elements; the length is raised behind each
             // one, so a panic in `make` leaves a valid, shorter slice.
-            unsafe {
-                slice::elements::<T>(start).add(index).write(element);
+            let place = unsafe {
+                let place = slice::elements::<T>(start).add(index);
+                place.write(element);
                 slice::set_length(start, index + 1);
+                place
+            };
+            if const { owns_memory::<T>() } {
+                // Not before the element is part of the slice, since it may unwind.
+                // SAFETY: it has just been written, and nobody else has it.
+                self.note_owned(unsafe { place.as_ref() }.owned_bytes());
             }
         }
         // SAFETY: all elements are initialised.

@@ -9,10 +9,12 @@
 //! whose parameters are `'static`, and those whose every parameter says the same. There is no `Trace` for `Rc` and `RefCell`,
 //! which threads cannot share.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::sync::Arc;
 
 use super::{Inspector, Trace, Tracer};
+use crate::sync::const_thread_local;
 
 /// `Trace` for types that can hold no pointer.
 macro_rules! without_pointers {
@@ -168,21 +170,25 @@ macro_rules! containers {
             const OWNS_MEMORY: bool = true;
             #[inline]
             fn trace(&self, tracer: &mut Tracer<'_>) {
-                for element in self {
-                    element.trace_each(tracer);
+                if const { $crate::trace::has_size::<($($parameter,)*)>() } {
+                    for element in self {
+                        element.trace_each(tracer);
+                    }
                 }
             }
             fn inspect(&self, inspector: &mut Inspector<'_>) {
-                for element in self {
-                    element.inspect_each(inspector);
+                if const { $crate::trace::has_size::<($($parameter,)*)>() } {
+                    for element in self {
+                        element.inspect_each(inspector);
+                    }
                 }
             }
             fn owned_bytes(&self) -> usize {
                 let mut bytes = self.$room().saturating_mul(size_of::<($($parameter,)*)>());
-                if false $(|| $parameter::OWNS_MEMORY)* {
-                    for element in self {
-                        bytes = bytes.saturating_add(element.owned_each());
-                    }
+                if $crate::trace::has_size::<($($parameter,)*)>() && (false $(|| $parameter::OWNS_MEMORY)*) {
+                    bytes = bytes.saturating_add($crate::trace::one_deeper(|| {
+                        self.into_iter().fold(0, |bytes: usize, element| bytes.saturating_add(element.owned_each()))
+                    }));
                 }
                 bytes
             }
@@ -191,8 +197,37 @@ macro_rules! containers {
 }
 
 /// What elements own.
-pub(super) fn owned_by_all<'a, T: Trace + 'a>(elements: impl IntoIterator<Item = &'a T>) -> usize {
-    elements.into_iter().fold(0, |bytes, element| bytes.saturating_add(element.owned_bytes()))
+pub(crate) fn owned_by_all<'a, T: Trace + 'a>(elements: impl IntoIterator<Item = &'a T>) -> usize {
+    if !has_size::<T>() {
+        return 0;
+    }
+    one_deeper(|| elements.into_iter().fold(0, |bytes: usize, element| bytes.saturating_add(element.owned_bytes())))
+}
+
+/// Whether there is anything in a value. In one of size zero is no pointer, whatever its type; and there may be so many that nobody
+/// should look at each.
+pub(crate) const fn has_size<T>() -> bool {
+    size_of::<T>() != 0
+}
+
+/// How far into what a value owns is looked for more that it owns: a type may contain itself in boxes, a million deep.
+const DEEPEST: u32 = 16;
+
+const_thread_local! {
+    static DEPTH: Cell<u32> = Cell::new(0);
+}
+
+/// What `look` finds, if that is not too deep. The same value is looked at as far the next time.
+pub(crate) fn one_deeper(look: impl FnOnce() -> usize) -> usize {
+    struct Back;
+    impl Drop for Back {
+        fn drop(&mut self) {
+            DEPTH.with(|depth| depth.set(depth.get() - 1));
+        }
+    }
+    let depth = DEPTH.with(|depth| depth.replace(depth.get() + 1));
+    let _back = Back;
+    if depth < DEEPEST { look() } else { 0 }
 }
 
 /// What iterating over a container yields.
@@ -269,9 +304,9 @@ macro_rules! hashed {
                 let mut bytes = self.capacity().saturating_mul(size_of::<($($parameter,)*)>());
                 bytes = bytes.saturating_add(self.hasher().owned_bytes());
                 if false $(|| $parameter::OWNS_MEMORY)* {
-                    for element in self {
-                        bytes = bytes.saturating_add(element.owned_each());
-                    }
+                    bytes = bytes.saturating_add($crate::trace::one_deeper(|| {
+                        self.into_iter().fold(0, |bytes: usize, element| bytes.saturating_add(element.owned_each()))
+                    }));
                 }
                 bytes
             }
@@ -295,7 +330,8 @@ unsafe impl<T: Trace> Trace for Box<T> {
         (**self).inspect(inspector);
     }
     fn owned_bytes(&self) -> usize {
-        size_of::<T>().saturating_add((**self).owned_bytes())
+        let more = if T::OWNS_MEMORY { one_deeper(|| (**self).owned_bytes()) } else { 0 };
+        size_of::<T>().saturating_add(more)
     }
 }
 
@@ -306,13 +342,17 @@ unsafe impl<T: Trace> Trace for Box<[T]> {
     const OWNS_MEMORY: bool = true;
     #[inline]
     fn trace(&self, tracer: &mut Tracer<'_>) {
-        for element in self {
-            element.trace(tracer);
+        if const { has_size::<T>() } {
+            for element in self {
+                element.trace(tracer);
+            }
         }
     }
     fn inspect(&self, inspector: &mut Inspector<'_>) {
-        for element in self {
-            element.inspect(inspector);
+        if const { has_size::<T>() } {
+            for element in self {
+                element.inspect(inspector);
+            }
         }
     }
     fn owned_bytes(&self) -> usize {
@@ -328,13 +368,17 @@ unsafe impl<T: Trace, const N: usize> Trace for [T; N] {
     const OWNS_MEMORY: bool = T::OWNS_MEMORY;
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer<'_>) {
-        for element in self {
-            element.trace(tracer);
+        if const { has_size::<T>() } {
+            for element in self {
+                element.trace(tracer);
+            }
         }
     }
     fn inspect(&self, inspector: &mut Inspector<'_>) {
-        for element in self {
-            element.inspect(inspector);
+        if const { has_size::<T>() } {
+            for element in self {
+                element.inspect(inspector);
+            }
         }
     }
     fn owned_bytes(&self) -> usize {

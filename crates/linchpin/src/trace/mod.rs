@@ -8,6 +8,7 @@ mod type_info;
 
 pub use crate::collector::mark::Tracer;
 pub use crate::verify::words::Inspector;
+pub(crate) use impls::{has_size, one_deeper, owned_by_all};
 pub use type_info::TypeInfo;
 pub(crate) use type_info::{owns_memory, plain};
 

@@ -46,7 +46,8 @@ impl TypeInfo {
     pub(crate) const fn of_slice<T: Trace>() -> Self {
         Self {
             layout: Layout::new::<T>(),
-            trace: if T::NEEDS_TRACE { Some(slice::trace_elements::<T>) } else { None },
+            // In elements of size zero is no pointer; and there may be so many that nobody should look at each.
+            trace: if T::NEEDS_TRACE && size_of::<T>() != 0 { Some(slice::trace_elements::<T>) } else { None },
             drop: if std::mem::needs_drop::<T>() { Some(slice::drop_elements::<T>) } else { None },
             owned_bytes: if owns_memory::<T>() { Some(slice::owned_by_elements::<T>) } else { None },
             inspect: Some(words::inspect_elements::<T>),
@@ -121,7 +122,7 @@ unsafe fn trace_value<T: Trace>(object: NonNull<u8>, tracer: &mut Tracer<'_>) {
 
 /// Whether what values own outside the heap is counted: from their allocation to their drop.
 pub(crate) const fn owns_memory<T: Trace>() -> bool {
-    T::OWNS_MEMORY && std::mem::needs_drop::<T>()
+    T::OWNS_MEMORY && std::mem::needs_drop::<T>() && size_of::<T>() != 0
 }
 
 unsafe fn owned_by_value<T: Trace>(object: NonNull<u8>) -> usize {

@@ -2,7 +2,7 @@
 
 use ::arrayvec::{ArrayString, ArrayVec};
 
-use crate::trace::impls::owned_by_all;
+use crate::trace::impls::{has_size, owned_by_all};
 use crate::trace::{Inspector, Trace, Tracer};
 
 // SAFETY: it owns its elements, iterates over all of them, and drops them without looking through them.
@@ -12,13 +12,17 @@ unsafe impl<T: Trace, const CAPACITY: usize> Trace for ArrayVec<T, CAPACITY> {
     const OWNS_MEMORY: bool = T::OWNS_MEMORY;
     #[inline]
     fn trace(&self, tracer: &mut Tracer<'_>) {
-        for element in self {
-            element.trace(tracer);
+        if const { has_size::<T>() } {
+            for element in self {
+                element.trace(tracer);
+            }
         }
     }
     fn inspect(&self, inspector: &mut Inspector<'_>) {
-        for element in self {
-            element.inspect(inspector);
+        if const { has_size::<T>() } {
+            for element in self {
+                element.inspect(inspector);
+            }
         }
     }
     fn owned_bytes(&self) -> usize {
