@@ -90,8 +90,8 @@ impl<V> Drop for Table<V> {
     /// Drops each value. If some panic, the first of the panics goes on when all are dropped; to drop a table of the standard library
     /// would end the process at the second, and leak its memory at the first.
     fn drop(&mut self) {
-        let parts = self.parts.iter_mut();
-        let values: Vec<V> = parts.flat_map(|part| part.get_mut().drain().map(|(_, entry)| entry.value)).collect();
+        let parts = self.parts.iter().map(|part| std::mem::take(&mut *part.lock()));
+        let values: Vec<V> = parts.flatten().map(|(_, entry)| entry.value).collect();
         let outcomes = values.into_iter().map(|value| caught(|| drop(value)));
         slice::resume_first(outcomes.fold(Ok(()), slice::first_of), Ok(()));
     }
