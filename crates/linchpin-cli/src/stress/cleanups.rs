@@ -1,11 +1,12 @@
 //! Cleanups: each that was registered runs once, or was cancelled, by the end; none runs while the mirror, or the ledger, says that
 //! its object is there.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use linchpin::{Cleanup, Gc, Heap, Mutator, Object};
+use parking_lot::{Condvar, Mutex};
 
 use super::ledger::{self, Tracked, was_dropped};
 use super::mirror::{Graph, Known};
@@ -24,7 +25,7 @@ static ANOTHER: Condvar = Condvar::new();
 
 /// Cleanups that have run so far.
 pub(crate) fn run() -> u64 {
-    *RUN.lock().unwrap_or_else(PoisonError::into_inner)
+    *RUN.lock()
 }
 
 /// Registers a cleanup that does `work`. What it owns goes with it, whether it runs or is cancelled.
@@ -42,7 +43,7 @@ fn register<'gc, T: ?Sized + Object>(
             heap.mutate(|mu| _ = mu.alloc(Tracked::new(0)));
         }
         drop(owned);
-        *RUN.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *RUN.lock() += 1;
         ANOTHER.notify_all();
     })
 }
@@ -112,9 +113,8 @@ impl Graph {
 /// Waits until each has run that was not cancelled, as all objects are dead, and a cycle has passed since.
 pub(crate) fn wait_for_all(heap: &Heap) -> Result<(), String> {
     let expected = REGISTERED.load(Ordering::Relaxed) - CANCELLED.load(Ordering::Relaxed);
-    let run = RUN.lock().unwrap_or_else(PoisonError::into_inner);
-    let (run, _) =
-        ANOTHER.wait_timeout_while(run, VERY_LONG, |run| *run < expected).unwrap_or_else(PoisonError::into_inner);
+    let mut run = RUN.lock();
+    ANOTHER.wait_while_for(&mut run, |run| *run < expected, VERY_LONG);
     let (run, panics) = (*run, heap.stats().cleanup_panics);
     if run != expected || panics != 0 {
         return Err(format!("of {expected} cleanups, {run} have run, and {panics} have panicked"));
