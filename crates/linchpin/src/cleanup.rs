@@ -18,7 +18,7 @@ use std::hash::BuildHasherDefault;
 use smallvec::SmallVec;
 
 use crate::collector::NoThread;
-use crate::gc::weak::{AddressHasher, part_of};
+use crate::gc::weak::{AddressHasher, give_room_back, part_of};
 use crate::gc::{Gc, Object};
 use crate::heap::{Core, Heap, Lent};
 use crate::memory::region::Region;
@@ -194,10 +194,7 @@ impl Cleanups {
             if !dead.is_empty() {
                 self.queue.lock().due.extend(dead);
             }
-            if part.capacity() > KEPT_ROOM && part.len() < part.capacity() / 4 {
-                let room = part.len() * 2;
-                part.shrink_to(room);
-            }
+            give_room_back(&mut part, KEPT_ROOM);
         }
     }
 

@@ -114,14 +114,13 @@ impl Ephemerons {
     }
 
     /// Maps that are there, which stay so until the sweep.
-    fn held(&self, choose: impl Fn(u64, &dyn EphemeronTable) -> bool) -> Vec<Arc<dyn EphemeronTable>> {
+    fn held(&self, choose: impl Fn(&dyn EphemeronTable) -> bool) -> Vec<Arc<dyn EphemeronTable>> {
         // All are kept for the moment, so that none of them is dropped here, whatever a mutation lets go of.
         let all: Vec<_> = {
             let tables = self.tables.lock();
             tables.by_number.iter().filter_map(|(&number, table)| Some((number, table.upgrade()?))).collect()
         };
-        let chosen = all.iter().filter(|(number, table)| choose(*number, &**table)).map(|(_, table)| Arc::clone(table));
-        let chosen = chosen.collect();
+        let chosen = all.iter().map(|(_, table)| table).filter(|table| choose(&***table)).cloned().collect();
         self.dead.lock().tables.extend(all);
         chosen
     }
@@ -137,7 +136,7 @@ impl Ephemerons {
     pub(crate) fn trace(&self, queue: &GreyQueue, tracer: &mut Tracer<'_>) -> bool {
         // What other tracers have come to is reached, too, and found here.
         tracer.take_weak_maps();
-        let mut reached = self.held(|_, table| table.is_reached());
+        let mut reached = self.held(|table| table.is_reached());
         if reached.is_empty() {
             return false;
         }
@@ -174,7 +173,7 @@ impl Ephemerons {
     pub(crate) fn clear_dead(&self, region: &Region, black: u8) {
         // Relaxed: all marks came before the decision, which has been taken on this thread.
         let lives = |address: usize| region.mark(address).load(Ordering::Relaxed) == black;
-        for table in self.held(|_, _| true) {
+        for table in self.held(|_| true) {
             // One that was not reached goes away itself; or it is new, and has keys that live.
             if table.is_reached()
                 && let Some(values) = table.remove_dead(&lives)

@@ -6,7 +6,7 @@ use std::hash::BuildHasherDefault;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use super::table::{AddressHasher, part_of};
+use super::table::{AddressHasher, give_room_back, part_of};
 use crate::collector::ephemerons::{DeadValues, EphemeronTable};
 use crate::collector::mark::Tracer;
 use crate::gc::{Brand, Gc, Object, slice};
@@ -277,10 +277,7 @@ impl<V: Trace + Send> EphemeronTable for Table<V> {
         for part in &self.parts {
             let mut part = part.lock();
             dead.extend(part.extract_if(|&key, _| !lives(key)).map(|(_, entry)| entry.value));
-            if part.capacity() > KEPT_ROOM && part.len() < part.capacity() / 4 {
-                let room = part.len() * 2;
-                part.shrink_to(room);
-            }
+            give_room_back(&mut part, KEPT_ROOM);
         }
         if dead.is_empty() {
             return None;

@@ -35,7 +35,7 @@ pub use cell::WeakCell;
 pub use interner::Interner;
 pub use map::WeakMap;
 pub use root::WeakRoot;
-pub(crate) use table::{AddressHasher, HandleTable, part_of};
+pub(crate) use table::{AddressHasher, HandleTable, give_room_back, part_of};
 
 /// What weak pointers to one object lead to: the object's address, or null when it is dead.
 // Under loom objects have one size.

@@ -98,10 +98,7 @@ impl HandleTable {
                 }
                 keep
             });
-            if part.capacity() > KEPT_ROOM && part.len() < part.capacity() / 4 {
-                let room = part.len() * 2;
-                part.shrink_to(room);
-            }
+            give_room_back(&mut part, KEPT_ROOM);
         }
     }
 
@@ -118,6 +115,13 @@ impl HandleTable {
                 f(target, handle.addr().get());
             }
         }
+    }
+}
+
+/// Shrinks a table by address that has become much too large for what is in it; one with no more room than `kept` keeps it.
+pub(crate) fn give_room_back<V>(part: &mut HashMap<usize, V, BuildHasherDefault<AddressHasher>>, kept: usize) {
+    if part.capacity() > kept && part.len() < part.capacity() / 4 {
+        part.shrink_to(part.len() * 2);
     }
 }
 
