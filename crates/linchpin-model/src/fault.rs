@@ -74,6 +74,8 @@ faults! {
     NewbornsHandedOverAtOnce,
     /// A handshake is answered in the middle of a mutation.
     AnswerInsideMutation,
+    /// Handshake 2 is answered in the middle of a mutation, where that allocates.
+    MarkAnsweredInsideMutation,
     /// The collector answers for an idle processor without taking its barrier buffer.
     IdleBufferLeftBehind,
     /// A thread says that it has answered a handshake, and hands over its barrier buffer then.

@@ -58,7 +58,7 @@ impl Mutation<'_> {
             return;
         }
         let may_answer = match me.running {
-            true => self.config.has(AnswerInsideMutation),
+            true => self.config.has(AnswerInsideMutation) || self.is_at_safepoint(),
             false => !me.is_held() || self.config.has(MomentNotHeld),
         };
         if !me.answered && may_answer {
@@ -106,6 +106,16 @@ impl Mutation<'_> {
             self.use_weak();
             self.use_ephemeron();
         }
+    }
+
+    /// Whether the mutation may answer as it allocates: any handshake but the second, of which all that is in hand would have to be
+    /// shaded. It is in the midst of no barrier; an object whose values are still to come may be there.
+    fn is_at_safepoint(&self) -> bool {
+        let me = self.me();
+        let asked = self.state.stage.asked_mode(self.config.faults);
+        me.to_shade.is_empty()
+            && matches!(me.then, Then::Anything | Then::Initialise(..))
+            && (asked != Mode::Mark || self.config.has(MarkAnsweredInsideMutation))
     }
 
     /// Shades an object.
@@ -404,9 +414,13 @@ pub(crate) fn owe(me: &mut Processor, applies: bool, object: Option<Object>) {
 fn answer(next: &mut State, me: &mut Processor, keep_buffer: bool, config: &Config) {
     me.mode = next.stage.asked_mode(config.faults);
     me.answered = true;
-    if me.mode == Mode::Off && !config.has(RunsKeptOverOff) {
-        me.holds_span = false;
-        me.run = Objects::NONE;
+    if me.mode == Mode::Off {
+        // Their handles have been cleared.
+        me.weak = Objects::NONE;
+        if !config.has(RunsKeptOverOff) {
+            me.holds_span = false;
+            me.run = Objects::NONE;
+        }
     }
     if keep_buffer {
         return;
