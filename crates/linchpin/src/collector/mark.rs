@@ -221,7 +221,7 @@ impl Marking {
                     queue.push(tracer.stack.drain(..half).collect());
                 }
             }
-            match queue.take() {
+            match queue.take(tracer.region) {
                 Some(batch) => tracer.stack.extend(batch),
                 None if self.wait_for_work(queue) => {}
                 None => {

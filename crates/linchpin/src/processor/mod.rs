@@ -6,8 +6,9 @@
 //! processor stays with a thread as long as nobody else needs it; but it belongs to nobody between mutations, and
 //! a thread may end without a word.
 //!
-//! A handshake asks each processor to adopt a new phase. Its thread does so when it next enters; for an idle
-//! processor the collector does, holding it for a few dozen instructions. See [`Processor::answer`].
+//! A handshake asks each processor to adopt a new phase. Its thread does so when it next enters, or in the midst of a mutation where
+//! that allocates, if it may ([`safepoint`]); for an idle processor the collector does, holding it for a few dozen instructions.
+//! See [`Processor::answer`].
 //!
 //! Beside the numbered processors a heap has one *spare*, which runs no mutation. It is for the moments in which
 //! something outside any mutation must act as one (a root or a pin is dropped) and no other is free.
@@ -15,6 +16,7 @@
 pub(crate) mod acquire;
 pub(crate) mod phase;
 pub(crate) mod runs;
+pub(crate) mod safepoint;
 #[cfg(all(test, not(loom)))]
 mod tests;
 pub(crate) mod thread;
@@ -25,7 +27,7 @@ use std::ptr::NonNull;
 
 use crate::collector::AbortOnUnwind;
 use crate::collector::mark::Tracer;
-use crate::collector::queue::Grey;
+use crate::collector::queue::{Grey, Newborns};
 use crate::heap::Core;
 use crate::pin::counter::Bias;
 use crate::pin::inner::{Inner, InnerBox};
@@ -73,8 +75,8 @@ pub(crate) struct Local {
     pub(crate) runs: Runs,
     /// Grey objects: shaded, not yet handed over.
     barrier_buffer: RefCell<Vec<Grey>>,
-    /// Objects born in `Arm`, to be traced. Handed over only at a handshake, when they are initialised for sure.
-    born: RefCell<Vec<Grey>>,
+    /// While this is not 0, the mutation answers no handshake; see [`safepoint`].
+    busy: Cell<u32>,
     /// Bytes allocated that the pacer has been told of.
     reported_bytes: Cell<u64>,
     /// Bytes outside the heap that the pacer was not told of yet: what new objects own, and what was reported.
@@ -102,7 +104,7 @@ impl Processor {
                 pinner_cache: Cell::new(None),
                 runs: Runs::new(),
                 barrier_buffer: RefCell::new(Vec::new()),
-                born: RefCell::new(Vec::new()),
+                busy: Cell::new(0),
                 reported_bytes: Cell::new(0),
                 owned_bytes: Cell::new(0),
                 external_bytes: Cell::new(0),
@@ -322,7 +324,7 @@ impl Drop for Holding<'_> {
 #[must_use]
 struct Surrendered {
     grey: Vec<Grey>,
-    born: Vec<Grey>,
+    newborns: Vec<Newborns>,
     spans: Vec<HeldSpan>,
     pinner: Option<InnerBox>,
 }
@@ -330,7 +332,7 @@ struct Surrendered {
 impl Surrendered {
     fn hand_over(self, core: &Core) {
         core.queue.push(self.grey);
-        core.queue.push(self.born);
+        self.newborns.into_iter().for_each(|newborns| core.queue.push_newborns(newborns));
         for span in self.spans {
             span.give_back();
         }
@@ -345,16 +347,14 @@ impl Processor {
     /// classes, so that their spans can be swept, and the cached inner pinner is dropped.
     fn answer(&self, phase: Phase) -> Surrendered {
         let was = self.local.mode.get();
+        // What was born in `Arm` is handed over at the end of it, between two mutations, when it is initialised for sure.
+        let newborns = self.local.runs.take_newborns();
         self.local.adopt(phase);
         if phase.mode() == Mode::Off && was != Mode::Off {
+            debug_assert!(newborns.is_empty(), "nothing goes from `Arm` to `Off`");
             return self.local.empty();
         }
-        Surrendered {
-            grey: self.local.barrier_buffer.take(),
-            born: self.local.born.take(),
-            spans: Vec::new(),
-            pinner: None,
-        }
+        Surrendered { grey: self.local.barrier_buffer.take(), newborns, spans: Vec::new(), pinner: None }
     }
 }
 
@@ -364,16 +364,17 @@ impl Local {
         self.mode.set(phase.mode());
         self.colour.set(phase.colour());
         if phase.mode() == Mode::Arm {
-            self.runs.disarm();
+            self.runs.arm();
         }
     }
 
     /// Takes out everything the processor keeps.
     fn empty(&self) -> Surrendered {
+        let spans = self.runs.surrender();
         Surrendered {
             grey: self.barrier_buffer.take(),
-            born: self.born.take(),
-            spans: self.runs.surrender(),
+            newborns: self.runs.take_newborns(),
+            spans,
             // SAFETY: what lies in the cache is an inner pinner that belongs to nobody else.
             pinner: self.pinner_cache.take().map(|inner| unsafe { InnerBox::from_raw(inner) }),
         }
@@ -456,11 +457,6 @@ impl Local {
         if buffer.len() >= BARRIER_BUFFER {
             core.queue.push(std::mem::take(&mut *buffer));
         }
-    }
-
-    /// Notes an object that was born in `Arm` for tracing.
-    pub(crate) fn note_newborn(&self, object: NonNull<u8>) {
-        self.born.borrow_mut().push(Grey(object));
     }
 
     /// Counts an allocation; true after every so many.
