@@ -1,8 +1,8 @@
 //! The collector: an on-the-fly snapshot-at-the-beginning mark and sweep that never stops a thread.
 //!
 //! Every processor has a mode. It changes only in a *handshake*, between two mutations of that processor: done by
-//! its thread on the next `mutate`, or by the collector for an idle one. The collector waits for handshakes,
-//! mutations never do. (Where they do wait for the collector, for a moment: a full region, [`patiently`](crate::memory::sweep), and
+//! its thread on the next `mutate`, or by the collector for an idle one; but for the second handshake also inside a mutation, where
+//! that allocates ([`safepoint`](crate::processor::safepoint)). The collector waits for handshakes, mutations never do. (Where they do wait for the collector, for a moment: a full region, [`patiently`](crate::memory::sweep), and
 //! a [`lock`](crate::gc::lock) behind which a marker looks.)
 //!
 //! | mode | pointer store `old -> new` | new object | root or pin made | root or pin dropped |

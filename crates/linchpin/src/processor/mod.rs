@@ -18,6 +18,8 @@ pub(crate) mod phase;
 pub(crate) mod runs;
 pub(crate) mod safepoint;
 #[cfg(all(test, not(loom)))]
+mod safepoint_tests;
+#[cfg(all(test, not(loom)))]
 mod tests;
 pub(crate) mod thread;
 pub(crate) mod waiting;

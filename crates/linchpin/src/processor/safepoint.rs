@@ -20,12 +20,12 @@
 //! is told of), it may allocate, and the object around it is not whole, or the run is in nobody's table: then the processor is *busy*,
 //! and there is none either.
 
-use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
 use super::phase::{Mode, Phase};
 use super::{Holding, Local};
 use crate::mutator::Mutator;
+use crate::sync::Cell;
 
 impl Mutator<'_> {
     /// Answers a handshake, if there is one that may be answered inside a mutation.
