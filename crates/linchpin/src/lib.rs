@@ -91,6 +91,7 @@ mod verify;
 
 pub use builder::HeapBuilder;
 pub use cleanup::Cleanup;
+pub use collector::report::{CycleCause, CycleReport};
 pub use error::{AllocError, BuildError, OutOfMemory, SettingError};
 pub use gc::{
     DynObject, Gc, GcCell, GcDyn, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard,

@@ -257,6 +257,7 @@ impl<'gc> Mutator<'gc> {
     fn reserve_slow(&self, info: &'static TypeInfo, own: &'static TypeInfo, slot_bytes: usize) -> Option<NonNull<u8>> {
         // First, since what it may give back is what the slot is looked for in.
         self.safepoint();
+        self.assist();
         let local = self.local();
         let _busy = local.busy();
         // A span that types share has no name for its objects, and nothing to look through them with. The verifier needs both:
@@ -287,6 +288,7 @@ impl<'gc> Mutator<'gc> {
     #[inline(never)]
     fn reserve_large(&self, info: &'static TypeInfo, bytes: usize) -> Option<NonNull<u8>> {
         self.safepoint();
+        self.assist();
         let _busy = self.local().busy();
         // Now, since it may unwind, which nothing may do once the object has its colour.
         self.report_allocated(false).unwrap_or_else(|refused| refused.panic());

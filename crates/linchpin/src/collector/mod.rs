@@ -32,6 +32,7 @@
 //!
 //! How the barriers do it is told at the head of [`barrier`].
 
+pub(crate) mod assist;
 pub(crate) mod barrier;
 pub(crate) mod cycle;
 pub(crate) mod decision;
@@ -45,12 +46,14 @@ pub(crate) mod pacer;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod protocol_tests;
 pub(crate) mod queue;
+pub(crate) mod report;
 pub(crate) mod workers;
 
 use crate::heap::Core;
 use crate::panics::{discard, tell};
 use crate::processor::thread as this_thread;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
+use report::CycleCause;
 use workers::Workers;
 
 /// What the collector's thread and those who ask it for cycles share.
@@ -74,6 +77,8 @@ struct ControlState {
     /// The number of the last cycle that has started, and that has ended.
     started: u64,
     ended: u64,
+    /// The number of the last cycle that `collect` has asked for.
+    asked: u64,
     stop: bool,
     thread: Option<thread::JoinHandle<()>>,
     /// The heap was dropped on the collector's own thread, which ends the heap when it ends itself.
@@ -101,6 +106,7 @@ impl Control {
         let mut state = self.state.lock();
         let target = state.started + 1;
         state.wanted = state.wanted.max(target);
+        state.asked = target;
         if let Err(refused) = self.ensure_thread(core, &mut state) {
             drop(state);
             refused.panic();
@@ -167,8 +173,8 @@ impl Control {
         true
     }
 
-    /// Waits for the next cycle to run; `None` when the thread is to end.
-    fn next_cycle(&self) -> Option<u64> {
+    /// Waits for the next cycle to run, and gives its number and why it is to run; `None` when the thread is to end.
+    fn next_cycle(&self) -> Option<(u64, CycleCause)> {
         let mut state = self.state.lock();
         loop {
             if state.stop {
@@ -178,7 +184,8 @@ impl Control {
                 state.started += 1;
                 // Relaxed: as in `ask_for_growth`.
                 self.growth_asked.store(false, Ordering::Relaxed);
-                return Some(state.started);
+                let cause = if state.asked == state.started { CycleCause::Asked } else { CycleCause::Growth };
+                return Some((state.started, cause));
             }
             self.asked.wait(&mut state);
         }
@@ -223,8 +230,8 @@ fn serve(core: Arc<Core>) {
     let workers = Workers::start(mark_helpers(core.processors.limit()), core.id);
     // Relaxed: as in `markers`.
     core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
-    while let Some(number) = core.control.next_cycle() {
-        cycle::run(&core, &workers);
+    while let Some((number, cause)) = core.control.next_cycle() {
+        cycle::run(&core, &workers, cause);
         core.control.end_cycle(number);
         if core.pace.allocated(0) {
             // It has been started: this is it.

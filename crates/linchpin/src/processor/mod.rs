@@ -84,6 +84,8 @@ pub(crate) struct Local {
     /// Bytes outside the heap that the pacer was not told of yet: what new objects own, and what was reported.
     owned_bytes: Cell<u64>,
     external_bytes: Cell<u64>,
+    /// Bytes allocated in finished runs when this processor last looked whether to assist, or entered `Mark`.
+    assisted_at: Cell<u64>,
     /// With `collect_every`: allocations since this processor last asked for a cycle.
     uncollected: Cell<u64>,
 }
@@ -110,6 +112,7 @@ impl Processor {
                 reported_bytes: Cell::new(0),
                 owned_bytes: Cell::new(0),
                 external_bytes: Cell::new(0),
+                assisted_at: Cell::new(0),
                 uncollected: Cell::new(0),
             },
         };
@@ -367,6 +370,8 @@ impl Local {
         self.colour.set(phase.colour());
         if phase.mode() == Mode::Arm {
             self.runs.arm();
+        } else if phase.mode() == Mode::Mark {
+            self.note_assisted();
         }
     }
 
@@ -459,6 +464,17 @@ impl Local {
         if buffer.len() >= BARRIER_BUFFER {
             core.queue.push(std::mem::take(&mut *buffer));
         }
+    }
+
+    /// Bytes allocated since `note_assisted`, as far as runs are finished.
+    #[inline]
+    pub(crate) fn unassisted_bytes(&self) -> u64 {
+        self.runs.finished().bytes - self.assisted_at.get()
+    }
+
+    /// Sets that to 0.
+    pub(crate) fn note_assisted(&self) {
+        self.assisted_at.set(self.runs.finished().bytes);
     }
 
     /// Counts an allocation; true after every so many.

@@ -21,6 +21,7 @@
 //! and there is none either.
 
 use std::mem::ManuallyDrop;
+use std::time::Instant;
 
 use super::phase::{Mode, Phase};
 use super::{Holding, Local};
@@ -44,7 +45,9 @@ impl Mutator<'_> {
         if self.local().may_answer_inside(phase) {
             // SAFETY: the mutation holds the processor, and goes on to hold it: the evidence is not dropped.
             let holding = ManuallyDrop::new(unsafe { Holding::of(self.processor()) });
+            let since = Instant::now();
             holding.answer_running(core, phase);
+            core.memory.longest_wait.note(since);
         }
     }
 }

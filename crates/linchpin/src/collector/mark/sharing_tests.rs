@@ -2,9 +2,10 @@
 
 use std::thread;
 
-use super::{Marking, SHARE_ABOVE, Tracer};
+use super::{Marking, SHARE_ABOVE, Tracer, trace_some};
 use crate::collector::queue::Grey;
 use crate::heap::Core;
+use crate::memory::GRANULE;
 use crate::sync::Ordering;
 use crate::{GcCell, Heap};
 
@@ -23,7 +24,7 @@ fn tracer_with(core: &Core, grey: Vec<Grey>) -> Tracer<'_> {
 fn shared(markers: usize, idle: usize, count: usize) -> u64 {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
-    let marking = Marking::new(markers);
+    let marking = Marking::new(markers, &core.pace);
     marking.idle.store(idle, Ordering::SeqCst);
     marking.drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, count)));
     assert!(core.queue.is_empty(), "whatever was shared is traced");
@@ -37,7 +38,33 @@ fn half_of_a_long_stack_is_shared_with_who_is_idle() {
     assert_eq!(shared(2, 1, SHARE_ABOVE + 2), 1);
     // 1000 are shared; when those are taken, 500 of 999; when those are taken, 249 of 499.
     assert_eq!(shared(2, 1, 2001), 3);
-    assert_eq!(shared(1, 1, 2001), 0, "there is no other marker");
+    assert_eq!(shared(1, 0, 2001), 0, "there is no other marker");
+}
+
+/// A mutation that assists gets half of a long stack, once, even of the only marker's.
+#[test]
+fn half_of_a_long_stack_is_shared_with_who_assists() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let region = &core.memory.region;
+    assert_eq!(core.queue.assist(region, |_| unreachable!("there is no batch")), None);
+    assert!(core.queue.is_wanted());
+    let drain = || {
+        let mut tracer = tracer_with(core, grey_objects(&heap, 2001));
+        Marking::new(1, &core.pace).drain(&core.queue, &mut tracer);
+        core.queue.pushed()
+    };
+    assert_eq!([drain(), drain()], [1, 1]);
+    core.queue.push(grey_objects(&heap, 5));
+    let traced = core.queue.assist(region, |batch| {
+        assert!(core.queue.is_assisted());
+        let mut tracer = Tracer::new(region, 1);
+        tracer.add_grey(batch);
+        trace_some(&core.queue, &mut tracer, 2 * GRANULE as u64)
+    });
+    assert_eq!(traced, Some(2 * GRANULE as u64));
+    assert!(!core.queue.is_assisted());
+    assert_eq!(core.queue.take(region).map(|left| left.len()), Some(3), "what is left goes back");
 }
 
 /// What is shared already comes first.
@@ -45,7 +72,7 @@ fn half_of_a_long_stack_is_shared_with_who_is_idle() {
 fn nothing_is_shared_while_there_is_work_in_the_queue() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
-    let marking = Marking::new(2);
+    let marking = Marking::new(2, &core.pace);
     marking.idle.store(1, Ordering::SeqCst);
     core.queue.push(grey_objects(&heap, 1));
     marking.drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, 2 * SHARE_ABOVE)));
@@ -57,7 +84,7 @@ fn nothing_is_shared_while_there_is_work_in_the_queue() {
 fn a_marker_waits_for_the_others() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
-    let marking = Marking::new(2);
+    let marking = Marking::new(2, &core.pace);
     let (first, later) = (grey_objects(&heap, 2 * SHARE_ABOVE), grey_objects(&heap, 1));
     thread::scope(|scope| {
         let waiter = scope.spawn(|| marking.drain(&core.queue, &mut tracer_with(core, first)));
