@@ -109,12 +109,12 @@ impl Mutation<'_> {
     }
 
     /// Whether the mutation may answer as it allocates: any handshake but the second, of which all that is in hand would have to be
-    /// shaded. It is in the midst of no barrier; an object whose values are still to come may be there.
+    /// shaded. It is in the midst of no barrier.
     fn is_at_safepoint(&self) -> bool {
         let me = self.me();
         let asked = self.state.stage.asked_mode(self.config.faults);
         me.to_shade.is_empty()
-            && matches!(me.then, Then::Anything | Then::Initialise(..))
+            && me.then == Then::Anything
             && (asked != Mode::Mark || self.config.has(MarkAnsweredInsideMutation))
     }
 
@@ -209,7 +209,6 @@ impl Mutation<'_> {
             match then {
                 Then::Anything | Then::ShadeUpgraded(_) | Then::AwaitLock(_) | Then::Insert(..) => {}
                 Then::HandOver => hand_over(next, me),
-                Then::Initialise(object, value) => next.field[object as usize] = value,
                 Then::DropRoot | Then::Unpin(_) => remove(next, then),
                 Then::GiveLockBack(object) => {
                     me.locks.remove(object);
@@ -410,7 +409,7 @@ pub(crate) fn owe(me: &mut Processor, applies: bool, object: Option<Object>) {
     }
 }
 
-/// Adopts the newest phase: in every handshake the buffer and the newborns are handed over.
+/// Adopts the newest phase: in every handshake the buffer is handed over.
 fn answer(next: &mut State, me: &mut Processor, keep_buffer: bool, config: &Config) {
     me.mode = next.stage.asked_mode(config.faults);
     me.answered = true;
@@ -432,9 +431,9 @@ fn answer(next: &mut State, me: &mut Processor, keep_buffer: bool, config: &Conf
     hand_over(next, me);
 }
 
-/// Gives the collector what the processor has shaded or noted.
+/// Gives the collector what the processor has shaded.
 fn hand_over(next: &mut State, me: &mut Processor) {
-    next.queue = next.queue.and(std::mem::take(&mut me.buffer)).and(std::mem::take(&mut me.born));
+    next.queue = next.queue.and(std::mem::take(&mut me.buffer));
 }
 
 impl Stage {

@@ -248,7 +248,7 @@ impl<'gc> Mutator<'gc> {
             None => self.reserve_slow(place.info, place.own, place.slot_bytes)?,
         };
         // Relaxed: who gets to see the object has synchronised with its publication.
-        self.core().memory.region.mark(start.addr().get()).store(local.colour(), Ordering::Relaxed);
+        self.core().memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
         Some(start)
     }
 
@@ -306,9 +306,9 @@ impl<'gc> Mutator<'gc> {
         };
         let start = memory.region.unit_start(unit);
         // Relaxed: as in `reserve`.
-        memory.region.mark(start.addr().get()).store(local.colour(), Ordering::Relaxed);
+        memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
         class.give_back(unit, false);
-        local.runs.note_large(info, start, units * SPAN_BYTES);
+        local.runs.count_large(units * SPAN_BYTES);
         Some(start)
     }
 

@@ -38,7 +38,7 @@ impl Mutator<'_> {
             return;
         }
         let since = Instant::now();
-        let traced = core.queue.assist(&core.memory.region, |batch| {
+        let traced = core.queue.assist(|batch| {
             let mut tracer = Tracer::new(&core.memory.region, self.local().colour());
             tracer.add_grey(batch);
             trace_some(&core.queue, &mut tracer, budget)

@@ -60,9 +60,9 @@ impl<'a> Cycle<'a> {
         }
         // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
         handshake(self.core, Mode::Arm, self.black);
-        self.core.pace.note_owned();
         // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
         handshake(self.core, Mode::Mark, self.black);
+        self.core.pace.note_births();
         if late {
             self.may_hold_pins = take_pin_flags(self.core);
         }
@@ -104,8 +104,8 @@ impl<'a> Cycle<'a> {
         if !late {
             self.core.memory.end_mark(self.number);
         }
-        self.core.pace.end_mark();
         self.stopwatch.end_mark(self.core);
+        self.core.pace.end_mark();
         if !reordered!("cycle.switch_off") {
             handshake(self.core, Mode::Off, self.black);
         }

@@ -263,7 +263,7 @@ impl<'a> Marking<'a> {
                     queue.share(tracer.stack.drain(..half).collect());
                 }
             }
-            match queue.take(tracer.region) {
+            match queue.take() {
                 Some(batch) => tracer.stack.extend(batch),
                 None if self.wait_for_work(queue) => {}
                 None => {

@@ -8,7 +8,7 @@
 //! | mode | pointer store `old -> new` | new object | root or pin made | root or pin dropped |
 //! | --- | --- | --- | --- | --- |
 //! | `Off` | nothing | colour of the last cycle | nothing | nothing |
-//! | `Arm` | shade old and new | black, and traced | shade | shade |
+//! | `Arm` | shade old and new | colour of the last cycle | shade | shade |
 //! | `Mark`, `Close` | shade old | black | nothing | shade |
 //!
 //! A cycle:
@@ -18,7 +18,8 @@
 //!    survives the cycle.
 //! 2. Handshake 2 puts every processor into `Mark`. When all have answered, no mutation that began before the
 //!    snapshot still runs. `Arm` exists for those: such a mutation may have in hand an object that a mutation
-//!    still in `Off` had unlinked without a word, so whatever it stores, roots, pins or builds is shaded.
+//!    still in `Off` had unlinked without a word, so whatever it stores, roots or pins is shaded. (What it builds is white, and
+//!    becomes reachable by one of these.)
 //! 3. Roots and pins are marked, and markers trace. No stack is scanned: between mutations nothing is on it.
 //! 4. When the queue is empty, a round of handshakes (into `Close`) collects every barrier buffer. If it brought
 //!    anything, marking goes on. A round that brings nothing ends the mark: every grey object was in some buffer

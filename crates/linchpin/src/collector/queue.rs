@@ -2,7 +2,6 @@
 
 use std::ptr::NonNull;
 
-use crate::memory::region::Region;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Injector, Ordering, Steal, ordering};
 
 /// A grey object: marked, and still to be traced.
@@ -12,36 +11,9 @@ pub(crate) struct Grey(pub(crate) NonNull<u8>);
 // SAFETY: heap objects are `Send + Sync`, and tracing one only reads it.
 unsafe impl Send for Grey {}
 
-/// Objects that a mutation has allocated in `Arm`, one after another: all grey.
-pub(crate) struct Newborns {
-    pub(crate) first: NonNull<u8>,
-    /// The address behind the last one.
-    pub(crate) end: usize,
-    /// The distance between them, in bytes.
-    pub(crate) slot_bytes: usize,
-}
-
-// SAFETY: as for `Grey`.
-unsafe impl Send for Newborns {}
-
-impl Newborns {
-    /// Each of them.
-    fn into_batch(self, region: &Region) -> Vec<Grey> {
-        let first = self.first.addr().get();
-        (first..self.end)
-            .step_by(self.slot_bytes)
-            // An allocation that unwound has left its slot free. Relaxed: the mutation has ended since, which was seen with the answer
-            // of its processor.
-            .filter(|&address| region.mark(address).load(Ordering::Relaxed) != 0)
-            .map(|address| Grey(region.pointer(address)))
-            .collect()
-    }
-}
-
 /// The queue of batches.
 pub(crate) struct GreyQueue {
     batches: Injector<Vec<Grey>>,
-    newborns: Injector<Newborns>,
     /// Batches pushed since the heap was made; what a closing round compares.
     pushed: AtomicU64,
     /// Since this was last asked, a marker has passed by a lock that a mutation had, which is shading what is behind it.
@@ -56,7 +28,6 @@ impl GreyQueue {
     pub(crate) fn new() -> Self {
         Self {
             batches: Injector::new(),
-            newborns: Injector::new(),
             pushed: AtomicU64::new(0),
             passed_by: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
@@ -74,13 +45,6 @@ impl GreyQueue {
         }
     }
 
-    /// Adds what was born in `Arm`.
-    pub(crate) fn push_newborns(&self, newborns: Newborns) {
-        // Release: as in `push`.
-        self.pushed.fetch_add(1, Ordering::Release);
-        self.newborns.push(newborns);
-    }
-
     /// Counts as a batch, though there is nothing to trace: puts the end of the mark off.
     pub(crate) fn put_off(&self) {
         // Release: as in `push`.
@@ -88,20 +52,26 @@ impl GreyQueue {
     }
 
     /// Takes a batch.
-    pub(crate) fn take(&self, region: &Region) -> Option<Vec<Grey>> {
-        take_from(&self.batches).or_else(|| take_from(&self.newborns).map(|newborns| newborns.into_batch(region)))
+    pub(crate) fn take(&self) -> Option<Vec<Grey>> {
+        loop {
+            match self.batches.steal() {
+                Steal::Success(batch) => return Some(batch),
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
     }
 
     /// Whether no batch is there.
     pub(crate) fn is_empty(&self) -> bool {
-        self.batches.is_empty() && self.newborns.is_empty()
+        self.batches.is_empty()
     }
 
     /// Has `trace` trace a batch, if there is one, for a mutation that assists. If not, the markers are told that one is wanted.
-    pub(crate) fn assist(&self, region: &Region, trace: impl FnOnce(Vec<Grey>) -> u64) -> Option<u64> {
+    pub(crate) fn assist(&self, trace: impl FnOnce(Vec<Grey>) -> u64) -> Option<u64> {
         // Relaxed, as all of `assisting` and `wanted`: hints. What ends a mark is said at the head of `assist`.
         self.assisting.fetch_add(1, Ordering::Relaxed);
-        let traced = self.take(region).map(trace);
+        let traced = self.take().map(trace);
         if traced.is_none() {
             self.wanted.store(true, Ordering::Relaxed);
         }
@@ -141,15 +111,5 @@ impl GreyQueue {
     /// Batches pushed so far.
     pub(crate) fn pushed(&self) -> u64 {
         self.pushed.load(ordering!(Acquire, "queue.pushed"))
-    }
-}
-
-fn take_from<T>(injector: &Injector<T>) -> Option<T> {
-    loop {
-        match injector.steal() {
-            Steal::Success(batch) => return Some(batch),
-            Steal::Empty => return None,
-            Steal::Retry => {}
-        }
     }
 }

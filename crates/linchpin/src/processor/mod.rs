@@ -29,7 +29,7 @@ use std::ptr::NonNull;
 
 use crate::collector::AbortOnUnwind;
 use crate::collector::mark::Tracer;
-use crate::collector::queue::{Grey, Newborns};
+use crate::collector::queue::Grey;
 use crate::heap::Core;
 use crate::pin::counter::Bias;
 use crate::pin::inner::{Inner, InnerBox};
@@ -68,8 +68,10 @@ pub(crate) struct Local {
     phase: Cell<Phase>,
     /// The mode of `phase`, for the barriers.
     mode: Cell<Mode>,
-    /// The colour of `phase`, for allocation.
+    /// The colour of `phase`, for barriers.
     colour: Cell<u8>,
+    /// The colour of new objects.
+    birth_colour: Cell<u8>,
     /// How this processor counts pins.
     bias: Bias,
     /// The cached inner pinner.
@@ -104,6 +106,7 @@ impl Processor {
                 phase: Cell::new(phase),
                 mode: Cell::new(phase.mode()),
                 colour: Cell::new(phase.colour()),
+                birth_colour: Cell::new(phase.birth_colour()),
                 bias: if index == Self::SPARE { Bias::NONE } else { Bias::of_processor(index) },
                 pinner_cache: Cell::new(None),
                 runs: Runs::new(),
@@ -329,7 +332,6 @@ impl Drop for Holding<'_> {
 #[must_use]
 struct Surrendered {
     grey: Vec<Grey>,
-    newborns: Vec<Newborns>,
     spans: Vec<HeldSpan>,
     pinner: Option<InnerBox>,
 }
@@ -337,7 +339,6 @@ struct Surrendered {
 impl Surrendered {
     fn hand_over(self, core: &Core) {
         core.queue.push(self.grey);
-        self.newborns.into_iter().for_each(|newborns| core.queue.push_newborns(newborns));
         for span in self.spans {
             span.give_back();
         }
@@ -352,14 +353,11 @@ impl Processor {
     /// classes, so that their spans can be swept, and the cached inner pinner is dropped.
     fn answer(&self, phase: Phase) -> Surrendered {
         let was = self.local.mode.get();
-        // What was born in `Arm` is handed over at the end of it, between two mutations, when it is initialised for sure.
-        let newborns = self.local.runs.take_newborns();
         self.local.adopt(phase);
         if phase.mode() == Mode::Off && was != Mode::Off {
-            debug_assert!(newborns.is_empty(), "nothing goes from `Arm` to `Off`");
             return self.local.empty();
         }
-        Surrendered { grey: self.local.barrier_buffer.take(), newborns, spans: Vec::new(), pinner: None }
+        Surrendered { grey: self.local.barrier_buffer.take(), spans: Vec::new(), pinner: None }
     }
 }
 
@@ -368,9 +366,8 @@ impl Local {
         self.phase.set(phase);
         self.mode.set(phase.mode());
         self.colour.set(phase.colour());
-        if phase.mode() == Mode::Arm {
-            self.runs.arm();
-        } else if phase.mode() == Mode::Mark {
+        self.birth_colour.set(phase.birth_colour());
+        if phase.mode() == Mode::Mark {
             self.note_assisted();
         }
     }
@@ -380,7 +377,6 @@ impl Local {
         let spans = self.runs.surrender();
         Surrendered {
             grey: self.barrier_buffer.take(),
-            newborns: self.runs.take_newborns(),
             spans,
             // SAFETY: what lies in the cache is an inner pinner that belongs to nobody else.
             pinner: self.pinner_cache.take().map(|inner| unsafe { InnerBox::from_raw(inner) }),
@@ -400,6 +396,11 @@ impl Local {
     #[inline(always)]
     pub(crate) fn colour(&self) -> u8 {
         self.colour.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn birth_colour(&self) -> u8 {
+        self.birth_colour.get()
     }
 
     #[inline(always)]

@@ -6,16 +6,12 @@
 //!
 //! The runs of the classes used most recently sit in a small direct-mapped table, indexed by the address of the
 //! type's `TypeInfo`; a collision moves the older run to a map, from which it comes back when it is asked for.
-//!
-//! What is born in mode `Arm` is traced. The fast path need not know: the slots of a run are taken one after another, so where a
-//! run began, or was when the processor entered `Arm`, and where it is now tell which they are.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
 use super::phase::Mode;
-use crate::collector::queue::Newborns;
 use crate::memory::class::Class;
 use crate::memory::sweep::{Memory, Taken};
 use crate::memory::{GRANULE, SPAN_BYTES};
@@ -110,10 +106,6 @@ pub(crate) struct Runs {
     more: RefCell<BTreeMap<(usize, usize), Run>>,
     /// Allocations in runs that are no longer in use.
     finished: Cell<Allocated>,
-    /// Whether what is allocated is to be traced: in `Arm`.
-    armed: Cell<bool>,
-    /// What was, in parts of runs that are finished.
-    newborns: RefCell<Vec<Newborns>>,
 }
 
 impl Runs {
@@ -122,8 +114,6 @@ impl Runs {
             table: [const { Cell::new(Run::EMPTY) }; TABLE],
             more: RefCell::new(BTreeMap::new()),
             finished: Cell::new(Allocated::default()),
-            armed: Cell::new(false),
-            newborns: RefCell::new(Vec::new()),
         }
     }
 
@@ -219,9 +209,6 @@ impl Runs {
         let mut finished = self.finished.get();
         finished.add(run.allocated());
         self.finished.set(finished);
-        if self.armed.get() {
-            self.note_newborns(run.info, run.begin, run.cursor, run.slot_bytes);
-        }
         run.begin = run.cursor;
     }
 
@@ -259,45 +246,6 @@ impl Runs {
             give(run);
         }
         spans
-    }
-
-    /// From now on, what is allocated is to be traced.
-    pub(crate) fn arm(&self) {
-        self.finish_all();
-        self.armed.set(true);
-    }
-
-    /// What was allocated since `arm`. From now on, what is allocated need not be traced.
-    pub(crate) fn take_newborns(&self) -> Vec<Newborns> {
-        if self.armed.get() {
-            self.finish_all();
-            self.armed.set(false);
-        }
-        self.newborns.take()
-    }
-
-    /// Counts what was allocated in all runs so far.
-    fn finish_all(&self) {
-        for place in &self.table {
-            let mut run = place.get();
-            self.finish(&mut run);
-            place.set(run);
-        }
-        for run in self.more.borrow_mut().values_mut() {
-            self.finish(run);
-        }
-    }
-
-    /// Notes the objects from `begin` to `end` for tracing, if there is anything to trace in them.
-    fn note_newborns(&self, info: *const TypeInfo, begin: *mut u8, end: *mut u8, slot_bytes: usize) {
-        // SAFETY: a run's `info` is null, or made from a `&'static TypeInfo` in `next_slow`.
-        let is_traced = unsafe { info.as_ref() }.is_some_and(|info| info.trace.is_some());
-        if is_traced
-            && begin != end
-            && let Some(first) = NonNull::new(begin)
-        {
-            self.newborns.borrow_mut().push(Newborns { first, end: end.addr(), slot_bytes });
-        }
     }
 
     /// The runs that have a span, for the verifier.
@@ -338,15 +286,11 @@ impl Runs {
         self.finished.get()
     }
 
-    /// Counts an object that was not allocated in a run, and notes it for tracing if that is due.
-    pub(crate) fn note_large(&self, info: &'static TypeInfo, start: NonNull<u8>, bytes: usize) {
+    /// Counts an object that was not allocated in a run.
+    pub(crate) fn count_large(&self, bytes: usize) {
         let mut finished = self.finished.get();
         finished.add(Allocated { bytes: bytes as u64, objects: 1 });
         self.finished.set(finished);
-        if self.armed.get() {
-            let start = start.as_ptr();
-            self.note_newborns(info, start, start.wrapping_add(bytes), bytes);
-        }
     }
 }
 

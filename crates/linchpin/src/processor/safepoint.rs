@@ -4,9 +4,9 @@
 //! keeps a cycle waiting once, where it would keep it waiting four times: the heap grows the less meanwhile. Why it may, by handshake:
 //!
 //! * *Into `Arm`*: what it has in hand may have been unlinked in `Off`, without a word; which holds for a mutation that *begins* in
-//!   `Arm`, too, as others are still in `Off`. So `Arm` takes care of it: what is stored, rooted, pinned or born from now on is shaded.
-//!   A lock it has is looked behind when it is given back. What it has allocated in `Off` is white, and becomes reachable by one
-//!   of these.
+//!   `Arm`, too, as others are still in `Off`. So `Arm` takes care of it: what is stored, rooted or pinned from now on is shaded.
+//!   A lock it has is looked behind when it is given back. What it allocates is white, in `Off` and in `Arm`, and
+//!   becomes reachable by one of these.
 //! * *Into `Mark`*: it may not. In `Mark` nothing that is stored is shaded, and it may have in hand what nothing leads to. The end
 //!   of all mutations that began before the snapshot is what this handshake is for.
 //! * *Into `Close`, and further closing rounds*: what is asked for is the barrier buffer. The barrier stays what it is.

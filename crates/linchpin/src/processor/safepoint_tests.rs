@@ -13,6 +13,7 @@ use crate::{Heap, Mutator};
 fn alloc_until(mu: &Mutator<'_>, mode: Mode) {
     while mu.mode() != mode {
         mu.alloc([0_u8; 4096]);
+        thread::yield_now();
     }
 }
 
@@ -32,7 +33,8 @@ fn wait_for_handshake(mu: &Mutator<'_>, mode: Mode) {
 
 #[test]
 fn a_mutation_answers_every_handshake_but_the_second_where_it_allocates() {
-    let heap = Heap::builder().processors(1).build().unwrap();
+    // No cycle but the one by hand.
+    let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
     let dropped = Arc::new(());
     heap.mutate(|mu| _ = mu.alloc(Arc::clone(&dropped)));
     let (to_mutator, from_collector) = channel();

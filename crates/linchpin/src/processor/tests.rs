@@ -8,7 +8,6 @@ use super::thread::current_processor;
 use super::{BARRIER_BUFFER, Holding, Processor};
 use crate::collector::queue::Grey;
 use crate::error::BuildError;
-use crate::gc::Object;
 use crate::{DebugSettings, Heap, Pinner};
 
 /// The numbered ones of a heap, whose collector has no business.
@@ -179,7 +178,7 @@ fn grey_objects_are_handed_over_by_the_bufferful() {
         (1..BARRIER_BUFFER).for_each(|_| note());
         assert!(core.queue.is_empty());
         note();
-        assert_eq!(core.queue.take(&core.memory.region).expect("a batch").len(), BARRIER_BUFFER);
+        assert_eq!(core.queue.take().expect("a batch").len(), BARRIER_BUFFER);
         assert!(core.queue.is_empty());
     });
 }
@@ -227,9 +226,8 @@ fn the_pacer_is_told_of_each_byte_once() {
     let heap = Heap::builder().processors(1).build().unwrap();
     heap.mutate(|mu| {
         let local = mu.local();
-        let start = mu.core().memory.region.unit_start(0);
         let told = [100, 0, 50, 7].map(|bytes| {
-            local.runs.note_large(<u64 as Object>::INFO, start, bytes);
+            local.runs.count_large(bytes);
             local.unreported_bytes()
         });
         assert_eq!(told, [100, 0, 50, 7]);

@@ -47,7 +47,7 @@ fn half_of_a_long_stack_is_shared_with_who_assists() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
     let region = &core.memory.region;
-    assert_eq!(core.queue.assist(region, |_| unreachable!("there is no batch")), None);
+    assert_eq!(core.queue.assist(|_| unreachable!("there is no batch")), None);
     assert!(core.queue.is_wanted());
     let drain = || {
         let mut tracer = tracer_with(core, grey_objects(&heap, 2001));
@@ -56,7 +56,7 @@ fn half_of_a_long_stack_is_shared_with_who_assists() {
     };
     assert_eq!([drain(), drain()], [1, 1]);
     core.queue.push(grey_objects(&heap, 5));
-    let traced = core.queue.assist(region, |batch| {
+    let traced = core.queue.assist(|batch| {
         assert!(core.queue.is_assisted());
         let mut tracer = Tracer::new(region, 1);
         tracer.add_grey(batch);
@@ -64,7 +64,7 @@ fn half_of_a_long_stack_is_shared_with_who_assists() {
     });
     assert_eq!(traced, Some(2 * GRANULE as u64));
     assert!(!core.queue.is_assisted());
-    assert_eq!(core.queue.take(region).map(|left| left.len()), Some(3), "what is left goes back");
+    assert_eq!(core.queue.take().map(|left| left.len()), Some(3), "what is left goes back");
 }
 
 /// What is shared already comes first.

@@ -67,10 +67,10 @@ pub(crate) struct Pace {
     live: AtomicU64,
     /// Bytes that objects owned outside the heap which were there at the last snapshot, and which that mark found live.
     live_outside: AtomicU64,
-    /// The value of `allocated` when the last mark began.
+    /// The value of `allocated` when marking began the last time: what is born from then on is black.
     mark_began: AtomicU64,
-    /// The value of `owned` at the last snapshot.
-    owned_at_snapshot: AtomicU64,
+    /// The value of `owned` then.
+    owned_when_it_began: AtomicU64,
     /// Bytes that the mark is expected to trace, and has traced; those that no mutation was spared for yet.
     expected: AtomicU64,
     traced: AtomicU64,
@@ -112,7 +112,7 @@ impl Pace {
             live: AtomicU64::new(0),
             live_outside: AtomicU64::new(0),
             mark_began: AtomicU64::new(0),
-            owned_at_snapshot: AtomicU64::new(0),
+            owned_when_it_began: AtomicU64::new(0),
             expected: AtomicU64::new(0),
             traced: AtomicU64::new(0),
             earned: AtomicU64::new(0),
@@ -198,7 +198,6 @@ impl Pace {
         let mut last = self.last.lock();
         self.trigger.store(u64::MAX, Ordering::Relaxed);
         self.room_trigger.store(u64::MAX, Ordering::Relaxed);
-        self.mark_began.store(self.allocated.load(Ordering::Relaxed), Ordering::Relaxed);
         last.began = self.all();
         // As much as the last time; the first time, whatever there is.
         let expected = match self.traced.swap(0, Ordering::Relaxed) {
@@ -209,10 +208,11 @@ impl Pace {
         self.earned.store(0, Ordering::Relaxed);
     }
 
-    /// All that is born from now on survives the cycle: handshake 1 is through. What objects own now, less what this cycle and those
+    /// All that is born from now on survives the cycle: handshake 2 is through. What objects own now, less what this cycle and those
     /// before it drop, is what lives of it.
-    pub(crate) fn note_owned(&self) {
-        self.owned_at_snapshot.store(self.owned.load(Ordering::Relaxed), Ordering::Relaxed);
+    pub(crate) fn note_births(&self) {
+        self.mark_began.store(self.allocated.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.owned_when_it_began.store(self.owned.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// A marker has traced so many bytes.
@@ -262,7 +262,7 @@ impl Pace {
         last.old = live.saturating_sub(born);
         // All that was dropped had been allocated before the snapshot. (Saturating: a processor tells of it a little later, and a
         // `Trace` by hand may contradict itself.)
-        last.old_outside = self.owned_at_snapshot.load(Ordering::Relaxed).saturating_sub(disowned);
+        last.old_outside = self.owned_when_it_began.load(Ordering::Relaxed).saturating_sub(disowned);
         last.span_bytes = span_bytes as u64;
         self.live_outside.store(last.old_outside, Ordering::Relaxed);
         self.aim(&last);

@@ -8,11 +8,13 @@ fn a_cycle_starts_when_the_live_heap_has_grown_by_the_target() {
     assert!(!pace.allocated((2 << 20) - 1));
     assert!(pace.allocated(1), "two megabytes are half of the minimum of four");
     pace.begin_mark();
+    pace.note_births();
     assert!(!pace.allocated(0), "a cycle runs already");
     pace.end_mark();
     assert!(!pace.allocated(100 << 20), "not while the sweep runs");
     assert!(pace.end_sweep(40 << 20, 0, 0), "100 MB came since, 20 MB are allowed");
     pace.begin_mark();
+    pace.note_births();
     pace.end_mark();
     assert!(!pace.end_sweep(40 << 20, 0, 0));
     assert!(!pace.allocated((20 << 20) - 1));
@@ -24,6 +26,7 @@ fn a_cycle_starts_when_the_live_heap_has_grown_by_the_target() {
 fn what_is_born_during_a_mark_does_not_count_as_live() {
     let pace = Pace::new(100, None, 1 << 40);
     pace.begin_mark();
+    pace.note_births();
     pace.allocated(30 << 20);
     pace.end_mark();
     assert!(!pace.end_sweep(40 << 20, 0, 0));
@@ -44,7 +47,7 @@ fn what_objects_own_outside_counts_as_live_and_what_is_reported_does_not() {
     assert!(!pace.allocated(0));
     assert!(pace.allocated(1), "four megabytes, in whatever memory");
     pace.begin_mark();
-    pace.note_owned();
+    pace.note_births();
     pace.allocated_outside(1 << 20, 1 << 20);
     pace.end_mark();
     pace.allocated_outside(0, 1 << 20);
@@ -54,7 +57,7 @@ fn what_objects_own_outside_counts_as_live_and_what_is_reported_does_not() {
     pace.begin_mark();
     // A mutation that has not answered yet, whose object dies in this cycle.
     pace.allocated_outside(5 << 20, 0);
-    pace.note_owned();
+    pace.note_births();
     pace.end_mark();
     assert!(!pace.end_sweep(0, 0, 25 << 20));
     assert_eq!(pace.live_outside(), 80 << 20);
@@ -70,11 +73,11 @@ fn nonsense_is_survived() {
     pace.allocated_outside(u64::MAX, u64::MAX);
     assert!(pace.allocated(1));
     pace.begin_mark();
-    pace.note_owned();
+    pace.note_births();
     pace.end_mark();
     assert!(!pace.end_sweep(1 << 20, 0, 0));
     pace.begin_mark();
-    pace.note_owned();
+    pace.note_births();
     pace.end_mark();
     pace.end_sweep(1 << 20, 0, u64::MAX);
     assert_eq!(pace.live_outside(), 0);
@@ -86,6 +89,7 @@ fn a_cycle_starts_early_enough_to_end_at_the_goal() {
     let pace = Pace::new(100, None, 1 << 40);
     let cycle = |during: u64| {
         pace.begin_mark();
+        pace.note_births();
         pace.allocated(during);
         pace.end_mark();
         pace.end_sweep(((40 << 20) + during) as usize, 0, 0);
@@ -107,6 +111,7 @@ fn a_limit_brings_the_goal_nearer_but_not_without_end() {
     let pace = Pace::new(100, Some(100 << 20), 1 << 40);
     let goal_after = |live: usize, span_bytes: usize, during: u64| {
         pace.begin_mark();
+        pace.note_births();
         pace.allocated(during);
         pace.end_mark();
         pace.end_sweep(live + during as usize, span_bytes, 0);
@@ -131,6 +136,7 @@ fn settings_hold_from_now_on_but_not_for_a_mark_that_runs() {
     pace.set_growth_percent(50);
     assert!(pace.allocated(1));
     pace.begin_mark();
+    pace.note_births();
     pace.set_growth_percent(10);
     assert!(!pace.allocated(100 << 20), "a cycle runs already");
     pace.end_mark();
@@ -144,6 +150,7 @@ fn who_allocates_faster_than_the_markers_mark_assists() {
     // The first mark is expected to be as long as the heap is large.
     pace.allocated(1 << 20);
     pace.begin_mark();
+    pace.note_births();
     assert_eq!(pace.assist_for(32 << 10), (32 << 10) / 3, "3 MB to the goal, 1 MB to trace");
     pace.assisted(256 << 10);
     assert_eq!(pace.assist_for(32 << 10), (32 << 10) / 4, "768 kB are left");
@@ -162,6 +169,7 @@ fn who_allocates_faster_than_the_markers_mark_assists() {
     pace.end_sweep(0, 0, 0);
     // The next mark is expected to be like this one.
     pace.begin_mark();
+    pace.note_births();
     pace.allocated(2 << 20);
     assert_eq!(pace.assist_for(32 << 10), (32 << 10) / 4);
 }

@@ -107,6 +107,6 @@ fn grey_objects_left_in_the_handshake_to_off_are_found() {
     let (_root, address) = verified.rooted();
     verified.collect_sabotaged(move |core| core.queue.push(vec![Grey(core.memory.region.pointer(address))]));
     verified.assert_told(FindingKind::GreyLeft);
-    assert_eq!(verified.core().queue.take(&verified.core().memory.region).map(|left| left.len()), Some(1));
+    assert_eq!(verified.core().queue.take().map(|left| left.len()), Some(1));
     verified.assert_in_order();
 }
