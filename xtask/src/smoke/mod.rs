@@ -26,7 +26,9 @@ pub(crate) fn run_all() -> Result<String> {
     let scratch = scratch("smoke")?;
 
     for arguments in WORKLOADS {
-        run(Command::new(&program).arg("bench").args(arguments).args(["--threads", "2"]))?;
+        for threads in ["1", "2"] {
+            run(Command::new(&program).arg("bench").args(arguments).args(["--threads", threads]))?;
+        }
     }
     let lines = Command::new(&program)
         .args(["bench", "pinner", "--format", "go", "--count", "2", "--bench-time", "5"])

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use linchpin::{Gc, GcCell, Heap, Mutator, Root, Trace};
 
+use super::churn_replay::{MOST_STEPS, sum_of_edges};
 use super::latency::{Length, Units};
 use super::outcome::{Cost, Outcome, Work};
 use super::workload::{Common, HeapOptions, LengthOptions, Timed, Xorshift, as_check, share, timed};
@@ -147,6 +148,13 @@ fn sums_of(heap: &Heap, table: &Table) -> Result<Sums> {
     })
 }
 
+/// Verifies that the edges are those that so many steps of one thread make.
+fn verify_edges(sums: &Sums, nodes: u32, steps: u64) -> Result<()> {
+    let (found, expected) = (as_check(sums.edges), as_check(sum_of_edges(nodes, steps)));
+    ensure!(found == expected, "some edge does not lead where it should: the check is {found}, not {expected}");
+    Ok(())
+}
+
 /// Runs `bench churn`.
 pub(crate) fn run(args: &ChurnArgs) -> Result<()> {
     let (nodes, threads) = (args.nodes as usize, args.common.threads);
@@ -158,8 +166,12 @@ pub(crate) fn run(args: &ChurnArgs) -> Result<()> {
     let sums = sums_of(&heap, &table)?;
     // What several threads rewire is not the same twice.
     let repeatable = args.length.steps.is_some() && threads == 1;
+    let operations = timed.results.iter().sum();
+    if repeatable && operations <= MOST_STEPS {
+        verify_edges(&sums, args.nodes, operations)?;
+    }
     let check = as_check(if repeatable { sums.edges } else { sums.ids });
-    let work = Work { wall: timed.wall, operations: timed.results.iter().sum(), latency: Some(timed.latency) };
+    let work = Work { wall: timed.wall, operations, latency: Some(timed.latency) };
     Outcome { workload: "churn", operation: "a step", threads, work, cost, check }.print(args.common.json)
 }
 
@@ -167,49 +179,17 @@ pub(crate) fn run(args: &ChurnArgs) -> Result<()> {
 mod tests {
     use linchpin::{GcCell, Heap};
 
-    use super::{Length, Node, Xorshift, set_up, share, sums_of, work};
-
-    /// The same with indices in place of pointers: the nodes' ids and edges in the end, mixed.
-    fn plain(nodes: usize, units: u64) -> u64 {
-        let mut numbers = Xorshift::of_set_up();
-        let mut graph: Vec<(usize, [usize; 4])> = (0..nodes).map(|id| (id, [0; 4])).collect();
-        for node in &mut graph {
-            node.1 = [(); 4].map(|()| numbers.next() as usize % nodes);
-        }
-        let mut table: Vec<usize> = (0..nodes).collect();
-        let mut numbers = Xorshift::of_thread(0);
-        for _ in 0..units * 100 {
-            let i = (numbers.next() % nodes as u64) as usize;
-            let r = numbers.next();
-            let bits = |shift: u32| (r >> shift) as usize & 3;
-            let v = table[i];
-            if r.is_multiple_of(4) {
-                graph.push(graph[v]);
-                table[i] = graph.len() - 1;
-            } else {
-                let out = graph[v].1[bits(8)];
-                let random = table[((r >> 16) % nodes as u64) as usize];
-                graph[v].1[bits(12)] = if r & 4 == 0 { random } else { graph[out].1[bits(10)] };
-            }
-        }
-        table.iter().fold(0, |sum: u64, &node| {
-            let mixed = graph[node].1.iter().fold(graph[node].0 as u64, |mixed, &target| {
-                let mixed = (mixed ^ graph[target].0 as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                mixed ^ (mixed >> 32)
-            });
-            sum.wrapping_add(mixed)
-        })
-    }
+    use super::{Length, Node, set_up, share, sum_of_edges, sums_of, verify_edges, work};
 
     #[test]
     fn one_thread_makes_the_graph_that_plain_indices_make() {
         let heap = Heap::new();
         let table = set_up(&heap, 1_234);
-        assert_eq!(sums_of(&heap, &table).unwrap().edges, plain(1_234, 0));
+        assert_eq!(sums_of(&heap, &table).unwrap().edges, sum_of_edges(1_234, 0));
         let timed = work(&heap, &table, 1_234, 1, Length::Units(50));
         heap.collect();
         assert_eq!(timed.results, [5_000]);
-        assert_eq!(sums_of(&heap, &table).unwrap().edges, plain(1_234, 50));
+        verify_edges(&sums_of(&heap, &table).unwrap(), 1_234, 5_000).unwrap();
     }
 
     #[test]
@@ -233,6 +213,14 @@ mod tests {
         let heap = Heap::new();
         let table = set_up(&heap, 100);
         let error = || sums_of(&heap, &table).err().unwrap().to_string();
+        // An edge that leads to a node that exists, but to the wrong one.
+        heap.mutate(|mu| {
+            let edge = &table.get(mu)[80].load().unwrap().out[3];
+            let id = edge.load().unwrap().id as usize;
+            edge.store(mu, table.get(mu)[(id + 1) % 100].load());
+        });
+        let wrong = verify_edges(&sums_of(&heap, &table).unwrap(), 100, 0).unwrap_err().to_string();
+        assert!(wrong.starts_with("some edge does not lead where it should"));
         heap.mutate(|mu| table.get(mu)[70].load().unwrap().out[2].clear(mu));
         assert_eq!(error(), "edge 2 of node 70 leads nowhere");
         heap.mutate(|mu| table.get(mu)[60].load().unwrap().out[1].store(mu, mu.alloc(stranger(100))));

@@ -5,7 +5,7 @@
 //!   [`table`]: their samples, shown and compared;
 //! - [`stores`]: stores into fields and behind locks;
 //! - [`workload`], [`latency`], [`outcome`]: what the workloads share;
-//! - [`trees`] (with [`trees_peer`]), [`gcbench`], [`alloc`], [`churn`], [`cache`], [`hiccup`], [`types`], [`array`], [`list`]:
+//! - [`trees`] (with [`trees_peer`]), [`gcbench`], [`alloc`], [`churn`] (with [`churn_replay`]), [`cache`], [`hiccup`], [`types`], [`array`], [`list`]:
 //!   the workloads. `CHECKS.md` says what each does, and how its check is computed.
 
 use std::io::Write;
@@ -18,6 +18,7 @@ mod alloc;
 mod array;
 mod cache;
 mod churn;
+mod churn_replay;
 mod extra;
 mod gcbench;
 mod go_format;
