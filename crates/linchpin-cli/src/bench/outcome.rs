@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use linchpin::{Heap, HeapStats};
+use linchpin::Heap;
 
 use super::emit;
 use super::latency::Histogram;
@@ -42,14 +42,9 @@ impl Cost {
             processor_seconds,
             resident_megabytes,
             cycles: stats.as_ref().map_or(0, |stats| stats.cycles),
-            longest_wait: stats.as_ref().and_then(longest_wait),
+            longest_wait: stats.as_ref().map(|stats| stats.longest_wait),
         }
     }
-}
-
-/// The longest wait that any mutation saw on behalf of the collector, if the library tells.
-fn longest_wait(_stats: &HeapStats) -> Option<Duration> {
-    None
 }
 
 /// A workload that was run and verified.
