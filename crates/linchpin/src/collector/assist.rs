@@ -49,3 +49,65 @@ impl Mutator<'_> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::collector::cycle::Cycle;
+    use crate::collector::queue::Grey;
+    use crate::collector::workers::Workers;
+    use crate::gc::Gc;
+    use crate::{Heap, Mutator, Root, Trace};
+
+    #[derive(Trace)]
+    struct Node<'gc> {
+        number: u64,
+        next: Option<Gc<'gc, Node<'gc>>>,
+    }
+
+    const NODES: u64 = 20_000;
+
+    fn list<'gc>(mu: &Mutator<'gc>) -> Gc<'gc, Node<'gc>> {
+        let mut list = mu.alloc(Node { number: 0, next: None });
+        for number in 1..NODES {
+            list = mu.alloc(Node { number, next: Some(list) });
+        }
+        list
+    }
+
+    /// All marking but that of the last piece is done by a mutation: what it does not come to it puts back, and nothing is lost.
+    #[test]
+    fn a_mutation_that_allocates_traces_what_is_grey() {
+        // No cycle but the one by hand.
+        let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
+        let core = heap.core();
+        let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+        core.pace.set_growth_percent(1);
+        let workers = Workers::none();
+        let mut cycle = Cycle::begin(core, &workers);
+        cycle.take_the_snapshot();
+        heap.mutate(|mu| {
+            let start = root.get(mu).start();
+            // As a marker would have it.
+            // SAFETY: the object is in hand.
+            unsafe { mu.shade(start) };
+            core.queue.push(vec![Grey(start)]);
+            let mut spans = 0;
+            while core.pace.assists() < NODES * 8 {
+                (0..4096).for_each(|number: u64| _ = mu.alloc(number));
+                spans += 1;
+                assert!(spans < 1000, "only {} bytes were traced", core.pace.assists());
+            }
+        });
+        assert!(!core.queue.is_assisted());
+        assert!(core.memory.longest_wait.get() > std::time::Duration::ZERO);
+        cycle.mark();
+        cycle.close();
+        cycle.switch_off();
+        cycle.sweep();
+        heap.mutate(|mu| {
+            let numbers = std::iter::successors(Some(root.get(mu)), |node| node.next).map(|node| node.number);
+            assert!(numbers.eq((0..NODES).rev()));
+        });
+        heap.verify().unwrap();
+    }
+}

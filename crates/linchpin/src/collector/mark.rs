@@ -52,7 +52,7 @@ pub struct Tracer<'a> {
     /// Weak maps that it was the first to come to, by number.
     weak_maps: Vec<u64>,
     stack: Vec<Grey>,
-    /// The sizes of all the slots it has traced, in bytes.
+    /// The sizes of all the slots it has traced with something in them to trace, in bytes.
     scanned_bytes: u64,
     marker: PhantomData<*mut ()>,
 }
@@ -197,9 +197,9 @@ impl<'a> Tracer<'a> {
     pub(crate) fn scan(&mut self, Grey(object): Grey) {
         let span = self.region.span_of(object);
         let info = span.info();
-        self.scanned_bytes += span.slot_bytes() as u64;
         debug_assert!(info.is_some(), "a grey object lies in a span in use");
         if let Some(trace) = info.and_then(|info| info.trace) {
+            self.scanned_bytes += span.slot_bytes() as u64;
             // SAFETY: the object is grey, hence allocated and initialised (the pointer to it was published
             // after that), of the type of its span, and it cannot be freed before the mark ends.
             unsafe { trace(object, self) };
