@@ -34,9 +34,14 @@ impl Mutator<'_> {
         let core = self.core();
         self.local().note_assisted();
         let budget = core.pace.assist_for(bytes);
-        if budget == 0 {
-            return;
+        if budget != 0 {
+            self.trace_for_the_collector(budget);
         }
+    }
+
+    /// Traces so many bytes, if anything is there to trace. In `Mark` only.
+    pub(crate) fn trace_for_the_collector(&self, budget: u64) {
+        let core = self.core();
         let since = Instant::now();
         let traced = core.queue.assist(|batch| {
             let mut tracer = Tracer::new(&core.memory.region, self.local().colour());

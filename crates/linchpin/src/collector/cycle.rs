@@ -146,10 +146,11 @@ impl<'a> Cycle<'a> {
     /// Traces until the queue is empty.
     fn trace(&mut self) {
         let (core, black, tracer) = (self.core, self.black, &mut self.tracer);
-        let marking = Marking::new(self.workers.count() + 1, &core.pace);
-        self.workers.with_helpers(&|| marking.drain(&core.queue, &mut Tracer::new(&core.memory.region, black)), || {
-            marking.drain(&core.queue, tracer)
-        });
+        let marking = Marking::new(self.workers.count() + 1);
+        self.workers.with_helpers(
+            &|| marking.drain(&core.queue, &core.pace, &mut Tracer::new(&core.memory.region, black)),
+            || marking.drain(&core.queue, &core.pace, tracer),
+        );
     }
 }
 

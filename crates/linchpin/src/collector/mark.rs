@@ -231,19 +231,18 @@ pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_byte
 }
 
 /// The part of a mark that several markers share.
-pub(crate) struct Marking<'a> {
+pub(crate) struct Marking {
     markers: usize,
     idle: AtomicUsize,
-    pace: &'a Pace,
 }
 
-impl<'a> Marking<'a> {
-    pub(crate) fn new(markers: usize, pace: &'a Pace) -> Self {
-        Self { markers, idle: AtomicUsize::new(0), pace }
+impl Marking {
+    pub(crate) fn new(markers: usize) -> Self {
+        Self { markers, idle: AtomicUsize::new(0) }
     }
 
     /// Traces until every marker has run out of work, beginning with what is on the tracer's stack.
-    pub(crate) fn drain(&self, queue: &GreyQueue, tracer: &mut Tracer<'_>) {
+    pub(crate) fn drain(&self, queue: &GreyQueue, pace: &Pace, tracer: &mut Tracer<'_>) {
         // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
         let abort = AbortOnUnwind;
         let mut earned = tracer.scanned_bytes;
@@ -251,7 +250,7 @@ impl<'a> Marking<'a> {
             while let Some(grey) = tracer.stack.pop() {
                 tracer.scan(grey);
                 if tracer.scanned_bytes - earned >= EARN_AT_ONCE {
-                    self.pace.earn(tracer.scanned_bytes - earned);
+                    pace.earn(tracer.scanned_bytes - earned);
                     earned = tracer.scanned_bytes;
                 }
                 if tracer.stack.len() > SHARE_ABOVE
@@ -267,7 +266,7 @@ impl<'a> Marking<'a> {
                 Some(batch) => tracer.stack.extend(batch),
                 None if self.wait_for_work(queue) => {}
                 None => {
-                    self.pace.earn(tracer.scanned_bytes - earned);
+                    pace.earn(tracer.scanned_bytes - earned);
                     if tracer.take_passed_by() {
                         queue.note_passed_by();
                     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::heap::Core;
 use crate::panics::tell;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{Mutex, Ordering, StaticAtomicU64};
 
 /// Why a cycle has run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,9 +168,9 @@ impl Reports {
     }
 }
 
-/// The longest that something took.
+/// The longest that something took. (One of the standard library's atomics under loom, too: time is not the same in each run.)
 #[derive(Default)]
-pub(crate) struct Longest(AtomicU64);
+pub(crate) struct Longest(StaticAtomicU64);
 
 impl Longest {
     /// Notes what began at `since`, and ends now.

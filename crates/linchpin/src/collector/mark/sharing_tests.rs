@@ -24,9 +24,9 @@ fn tracer_with(core: &Core, grey: Vec<Grey>) -> Tracer<'_> {
 fn shared(markers: usize, idle: usize, count: usize) -> u64 {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
-    let marking = Marking::new(markers, &core.pace);
+    let marking = Marking::new(markers);
     marking.idle.store(idle, Ordering::SeqCst);
-    marking.drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, count)));
+    marking.drain(&core.queue, &core.pace, &mut tracer_with(core, grey_objects(&heap, count)));
     assert!(core.queue.is_empty(), "whatever was shared is traced");
     core.queue.pushed()
 }
@@ -51,7 +51,7 @@ fn half_of_a_long_stack_is_shared_with_who_assists() {
     assert!(core.queue.is_wanted());
     let drain = || {
         let mut tracer = tracer_with(core, grey_objects(&heap, 2001));
-        Marking::new(1, &core.pace).drain(&core.queue, &mut tracer);
+        Marking::new(1).drain(&core.queue, &core.pace, &mut tracer);
         core.queue.pushed()
     };
     assert_eq!([drain(), drain()], [1, 1]);
@@ -72,10 +72,10 @@ fn half_of_a_long_stack_is_shared_with_who_assists() {
 fn nothing_is_shared_while_there_is_work_in_the_queue() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
-    let marking = Marking::new(2, &core.pace);
+    let marking = Marking::new(2);
     marking.idle.store(1, Ordering::SeqCst);
     core.queue.push(grey_objects(&heap, 1));
-    marking.drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, 2 * SHARE_ABOVE)));
+    marking.drain(&core.queue, &core.pace, &mut tracer_with(core, grey_objects(&heap, 2 * SHARE_ABOVE)));
     assert_eq!(core.queue.pushed(), 1, "this test's own");
 }
 
@@ -84,10 +84,10 @@ fn nothing_is_shared_while_there_is_work_in_the_queue() {
 fn a_marker_waits_for_the_others() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
-    let marking = Marking::new(2, &core.pace);
+    let marking = Marking::new(2);
     let (first, later) = (grey_objects(&heap, 2 * SHARE_ABOVE), grey_objects(&heap, 1));
     thread::scope(|scope| {
-        let waiter = scope.spawn(|| marking.drain(&core.queue, &mut tracer_with(core, first)));
+        let waiter = scope.spawn(|| marking.drain(&core.queue, &core.pace, &mut tracer_with(core, first)));
         let until_it_waits = || {
             while marking.idle.load(Ordering::SeqCst) == 0 || !core.queue.is_empty() {
                 assert!(!waiter.is_finished(), "the other marker has not ended");
@@ -98,7 +98,7 @@ fn a_marker_waits_for_the_others() {
         assert_eq!(core.queue.pushed(), 0, "nobody was idle");
         core.queue.push(later);
         until_it_waits();
-        marking.drain(&core.queue, &mut tracer_with(core, Vec::new()));
+        marking.drain(&core.queue, &core.pace, &mut tracer_with(core, Vec::new()));
     });
     assert!(core.queue.is_empty());
 }
