@@ -18,7 +18,7 @@ use crate::memory::{GRANULE, SPAN_BYTES};
 use crate::sync::{Ordering, RefCell};
 use crate::trace::TypeInfo;
 
-const TABLE: usize = 64;
+const TABLE: usize = 256;
 
 /// One processor's place in one span: the free slots from `cursor` to `end`, and how far it has looked.
 #[derive(Clone, Copy)]
