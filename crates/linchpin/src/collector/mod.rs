@@ -48,6 +48,8 @@ pub(crate) mod queue;
 pub(crate) mod workers;
 
 use crate::heap::Core;
+use crate::memory::returning::Returner;
+use crate::memory::sweep::Memory;
 use crate::panics::{discard, tell};
 use crate::processor::thread as this_thread;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
@@ -168,9 +170,11 @@ impl Control {
     }
 
     /// Waits for the next cycle to run; `None` when the thread is to end.
-    fn next_cycle(&self) -> Option<u64> {
-        let mut state = self.state.lock();
+    ///
+    /// Meanwhile memory that is not needed goes back to the operating system.
+    fn next_cycle(&self, memory: &Memory, returner: &mut Returner) -> Option<u64> {
         loop {
+            let mut state = self.state.lock();
             if state.stop {
                 return None;
             }
@@ -180,7 +184,17 @@ impl Control {
                 self.growth_asked.store(false, Ordering::Relaxed);
                 return Some(state.started);
             }
-            self.asked.wait(&mut state);
+            drop(state);
+            let rest = returner.step(memory);
+            state = self.state.lock();
+            // What was asked for meanwhile was notified of before this thread waits.
+            if state.stop || state.wanted > state.started {
+                continue;
+            }
+            match rest {
+                Some(rest) => _ = self.asked.wait_for(&mut state, rest),
+                None => self.asked.wait(&mut state),
+            }
         }
     }
 
@@ -223,7 +237,8 @@ fn serve(core: Arc<Core>) {
     let workers = Workers::start(mark_helpers(core.processors.limit()), core.id);
     // Relaxed: as in `markers`.
     core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
-    while let Some(number) = core.control.next_cycle() {
+    let mut returner = Returner::default();
+    while let Some(number) = core.control.next_cycle(&core.memory, &mut returner) {
         cycle::run(&core, &workers);
         core.control.end_cycle(number);
         if core.pace.allocated(0) {

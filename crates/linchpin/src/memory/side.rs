@@ -14,6 +14,7 @@ mod mapped {
     use std::ops::Range;
     use std::ptr::NonNull;
 
+    use crate::memory::region::discard;
     use crate::sync::AtomicU8;
 
     /// See the module head.
@@ -51,6 +52,19 @@ mod mapped {
             debug_assert!(number.wrapping_sub(self.first) < self.length);
             // SAFETY: the table has an entry for the number, zeroed when it was made, as long as `self`.
             unsafe { &*self.origin.wrapping_add(number) }
+        }
+
+        /// Gives the pages of the entries of these numbers back to the operating system, if it takes them.
+        ///
+        /// # Safety
+        /// The entries are zeroed, and nobody changes them meanwhile.
+        pub(crate) unsafe fn discard(&self, numbers: Range<usize>) {
+            debug_assert!(numbers.start >= self.first && numbers.end - self.first <= self.length);
+            let start = self.origin.wrapping_add(numbers.start).cast::<u8>().cast_mut();
+            if let Some(start) = NonNull::new(start) {
+                // SAFETY: the range is part of the table, and so of the mapping; zeros are what is there afterwards, too.
+                _ = unsafe { discard(start, numbers.len() * size_of::<T>()) };
+            }
         }
 
         /// The number of an entry of this table.

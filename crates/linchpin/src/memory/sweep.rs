@@ -156,10 +156,9 @@ impl Memory {
         f(&self.free.lock())
     }
 
-    /// Changes the table of free units, for the verifier's tests.
-    #[cfg(all(test, not(loom)))]
-    pub(crate) fn with_free_spans_mut(&self, f: impl FnOnce(&mut FreeSpans)) {
-        f(&mut self.free.lock());
+    /// Calls `f` with the free units, which it may change.
+    pub(crate) fn with_free_spans_mut<R>(&self, f: impl FnOnce(&mut FreeSpans) -> R) -> R {
+        f(&mut self.free.lock())
     }
 
     /// Units in use.
@@ -239,7 +238,7 @@ impl Memory {
 
     /// A span of `units` fresh units for `class`; `None` if the region has no such run.
     fn open_span(&self, class: &Class, units: usize) -> Option<usize> {
-        let start = self.free.lock().take(units)?;
+        let start = self.take_units(units)?;
         for back in 1..units {
             self.region.span(start + back).continue_span(back);
         }
@@ -248,6 +247,22 @@ impl Memory {
         // SAFETY: the units were taken above.
         unsafe { self.poison_units(start, units) };
         Some(start)
+    }
+
+    /// Takes so many adjacent free units.
+    fn take_units(&self, units: usize) -> Option<usize> {
+        let backoff = Backoff::new();
+        loop {
+            {
+                let mut free = self.free.lock();
+                let taken = free.take(units);
+                if taken.is_some() || !free.is_returning() {
+                    return taken;
+                }
+            }
+            // Some that are free are in the hands of who returns their pages, for some microseconds.
+            backoff.snooze();
+        }
     }
 
     /// Gives the units of an empty span back.
@@ -272,6 +287,7 @@ impl Memory {
         while self.classes.sweeps_in_flight() != 0 {
             backoff.snooze();
         }
+        self.free.lock().end_cycle();
         // Release: pairs with the acquire in `is_sweep_pending`. A read-modify-write with acquire: pairs with the release in
         // `is_sweep_pending_exactly`, so that who asks there before has looked at mark bytes before.
         self.swept_cycle.swap(cycle, Ordering::AcqRel);
