@@ -171,19 +171,10 @@ impl Region {
         self.marks.get(self.granule_number(address))
     }
 
-    /// Runs `f` on the mark bytes of one unit, as plain memory that it reads.
-    ///
-    /// # Safety
-    /// The caller owns the span, no barrier is active and no marker runs.
-    pub(crate) unsafe fn with_plain_marks<R>(&self, unit: usize, f: impl FnOnce(&[u8]) -> R) -> R {
-        // SAFETY: by the caller's promise nobody else writes to them.
-        unsafe { self.marks.with_plain(self.granules_of_unit(unit), f) }
-    }
-
     /// Runs `f` on the mark bytes of one unit, as plain memory that it changes.
     ///
     /// # Safety
-    /// As for `with_plain_marks`; and the values in the span have nothing to drop (those of others are asked for by
+    /// The caller owns the span, no barrier is active and no marker runs; and the values in the span have nothing to drop (those of others are asked for by
     /// [`is_being_dropped`](super::sweep::Memory::is_being_dropped)).
     pub(crate) unsafe fn with_plain_marks_mut<R>(&self, unit: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
         // SAFETY: by the caller's promise nobody else accesses them.

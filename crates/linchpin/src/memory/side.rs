@@ -76,17 +76,6 @@ mod mapped {
     }
 
     impl SideTable<AtomicU8> {
-        /// Runs `f` on the bytes of these numbers, as plain memory that it reads.
-        ///
-        /// # Safety
-        /// Nobody writes to them meanwhile.
-        #[inline(always)]
-        pub(crate) unsafe fn with_plain<R>(&self, numbers: Range<usize>, f: impl FnOnce(&[u8]) -> R) -> R {
-            let length = numbers.len();
-            // SAFETY: the range is part of the table; the caller's promise.
-            f(unsafe { std::slice::from_raw_parts(self.plain(numbers), length) })
-        }
-
         /// Runs `f` on the bytes of these numbers, as plain memory that it changes.
         ///
         /// # Safety
@@ -163,25 +152,11 @@ mod checked {
     }
 
     impl SideTable<AtomicU8> {
-        /// Runs `f` on the bytes of these numbers, as plain memory that it reads: loom fails if that races with an atomic
-        /// store. Numbers without an entry are 0.
-        ///
-        /// # Safety
-        /// None; the signature is that of the mapped table, and loom checks its promise.
-        pub(crate) unsafe fn with_plain<R>(&self, numbers: Range<usize>, f: impl FnOnce(&[u8]) -> R) -> R {
-            let mut bytes = vec![0; numbers.len()];
-            for number in numbers.clone().step_by(self.stride) {
-                // SAFETY: loom checks that nobody stores to it meanwhile.
-                bytes[number - numbers.start] = unsafe { self.get(number).unsync_load() };
-            }
-            f(&bytes)
-        }
-
         /// Runs `f` on the bytes of these numbers, as plain memory that it changes: loom fails if that races with any
         /// atomic access.
         ///
         /// # Safety
-        /// As for `with_plain`.
+        /// None; the signature is that of the mapped table, and loom checks its promise. (Numbers without an entry are 0.)
         pub(crate) unsafe fn with_plain_mut<R>(&self, numbers: Range<usize>, f: impl FnOnce(&mut [u8]) -> R) -> R {
             let mut bytes = vec![0; numbers.len()];
             for number in numbers.clone().step_by(self.stride) {
