@@ -207,7 +207,7 @@ impl Memory {
         // A processor that has not answered the handshake to `Off` may allocate in a span whose dead are not swept yet: its
         // free slots are free, and the span is given back in that answer, before the unswept ones are gathered.
         let stale = mode != Mode::Off;
-        while let Some(supply) = class.take(&self.region, &self.classes, cycle, sweeping, stale) {
+        while let Some(supply) = class.take(&self.region, &self.classes, cycle, sweeping, stale, false) {
             match supply {
                 Supply::Swept(unit) => return Some(Taken { unit, fresh: false }),
                 Supply::Unswept(unit) => {
@@ -225,6 +225,9 @@ impl Memory {
         }
         if let Some(unit) = self.open_span(class, 1) {
             return Some(Taken { unit, fresh: true });
+        }
+        if let Some(Supply::Swept(unit)) = class.take(&self.region, &self.classes, cycle, false, stale, true) {
+            return Some(Taken { unit, fresh: false });
         }
         if sweeping {
             // The region is full: what other classes have that is dead is the last resort.
