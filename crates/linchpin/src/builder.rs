@@ -86,7 +86,8 @@ impl HeapBuilder {
     }
 
     /// So many bytes are to be in use at most, by spans and by what objects own outside the heap, like Go's GOMEMLIMIT: when they come
-    /// near it, cycles start sooner than the growth target asks for. No limit by default; at least a megabyte.
+    /// near it, cycles start sooner than the growth target asks for, and what is free beyond it is returned to the operating system at once.
+    /// No limit by default; at least a megabyte.
     /// [`Heap::set_memory_limit`] changes it.
     ///
     /// The limit is soft. If more than that lives, the heap goes beyond it rather than do nothing but mark: at least as much is

@@ -40,6 +40,13 @@ pub struct HeapStats {
     pub spans_in_use: usize,
     /// Bytes of the units that are in use.
     pub span_bytes: usize,
+    /// Bytes of free units whose memory has been returned to the operating system and not been used again since
+    /// ([`Heap::return_memory`](crate::Heap::return_memory)).
+    pub returned_bytes: usize,
+    /// What the heap takes up of the machine's memory, about: units in use, free ones that were not returned, and metadata (without pin
+    /// counters, and without what the collector keeps outside the region). A unit in use counts whole, though the pages of a new one
+    /// come with its objects.
+    pub resident_bytes: usize,
     /// Roots there are.
     pub roots: usize,
     /// Inner pinners made since the heap was made.
@@ -109,6 +116,8 @@ impl HeapStats {
             region_bytes: core.memory.region.bytes(),
             spans_in_use,
             span_bytes: spans_in_use * SPAN_BYTES,
+            returned_bytes: core.memory.returned_bytes(),
+            resident_bytes: core.memory.resident_bytes(),
             roots: core.roots.len(),
             pinners_created,
             pinners_freed,

@@ -106,3 +106,16 @@ fn a_cycle_tells_what_it_has_done() {
     assert!(line.starts_with("cycle 1 (asked) at ") && line.ends_with(" marker"), "{line}");
     drop(root);
 }
+
+/// What is free beyond the limit goes back when a cycle has ended, and not by and by.
+#[test]
+fn a_memory_limit_returns_what_is_free() {
+    let (heap, root) = heap_with(Heap::builder().growth_percent(1000).build().unwrap(), 40);
+    assert!(heap.stats().resident_bytes > 40 << 20);
+    drop(root);
+    heap.set_memory_limit(Some(8 << 20)).unwrap();
+    heap.collect();
+    let HeapStats { resident_bytes, returned_bytes, .. } = heap.stats();
+    assert!(resident_bytes <= 8 << 20, "{resident_bytes}");
+    assert!(returned_bytes >= 32 << 20, "{returned_bytes}");
+}

@@ -272,6 +272,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(SWEEP, "a flag outlives its span", "            self.region.pin_flag(unit).store(PIN_FLAG_CLEAR, Ordering::Relaxed);\n", ""),
     mutant(SWEEP, "an empty span is not closed", "            self.close_span(unit);\n", "            let _ = Self::close_span;\n"),
     mutant(SWEEP, "a span with live objects is closed", "class.give_back(unit, outcome.free > 0);", "self.close_span(unit);"),
+    mutant(SWEEP, "of few slots the dead stay marked", "            *mark = 0;\n            count.freed += 1;\n", "            count.freed += 1;\n"),
     mutant(SWEEP, "a swept span is lost", "            class.give_back(unit, outcome.free > 0);\n", ""),
     mutant(SWEEP, "a span does not note that it was swept", "        span.set_swept_cycle(cycle);\n", ""),
     mutant(SWEEP, "the end of the sweep is not noted", "        self.swept_cycle.swap(cycle, Ordering::AcqRel);\n", ""),

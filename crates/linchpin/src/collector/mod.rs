@@ -51,6 +51,8 @@ pub(crate) mod report;
 pub(crate) mod workers;
 
 use crate::heap::Core;
+use crate::memory::returning::Returner;
+use crate::memory::sweep::Memory;
 use crate::panics::{discard, tell};
 use crate::processor::thread as this_thread;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
@@ -175,9 +177,11 @@ impl Control {
     }
 
     /// Waits for the next cycle to run, and gives its number and why it is to run; `None` when the thread is to end.
-    fn next_cycle(&self) -> Option<(u64, CycleCause)> {
-        let mut state = self.state.lock();
+    ///
+    /// Meanwhile memory that is not needed goes back to the operating system.
+    fn next_cycle(&self, memory: &Memory, returner: &mut Returner) -> Option<(u64, CycleCause)> {
         loop {
+            let mut state = self.state.lock();
             if state.stop {
                 return None;
             }
@@ -188,7 +192,17 @@ impl Control {
                 let cause = if state.asked == state.started { CycleCause::Asked } else { CycleCause::Growth };
                 return Some((state.started, cause));
             }
-            self.asked.wait(&mut state);
+            drop(state);
+            let rest = returner.step(memory);
+            state = self.state.lock();
+            // What was asked for meanwhile was notified of before this thread waits.
+            if state.stop || state.wanted > state.started {
+                continue;
+            }
+            match rest {
+                Some(rest) => _ = self.asked.wait_for(&mut state, rest),
+                None => self.asked.wait(&mut state),
+            }
         }
     }
 
@@ -231,8 +245,12 @@ fn serve(core: Arc<Core>) {
     let workers = Workers::start(mark_helpers(core.processors.limit()), core.id);
     // Relaxed: as in `markers`.
     core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
-    while let Some((number, cause)) = core.control.next_cycle() {
+    let mut returner = Returner::default();
+    while let Some((number, cause)) = core.control.next_cycle(&core.memory, &mut returner) {
         cycle::run(&core, &workers, cause);
+        if let Some(limit) = core.pace.memory_limit() {
+            core.memory.return_to(limit);
+        }
         core.control.end_cycle(number);
         if core.pace.allocated(0) {
             // It has been started: this is it.

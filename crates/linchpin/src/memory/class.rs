@@ -21,6 +21,9 @@ use super::region::Region;
 use crate::sync::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, ordering, reordered};
 use crate::trace::TypeInfo;
 
+/// How many spans with room are looked at for one that is not stale.
+const LOOK: usize = 8;
+
 /// The spans of one type and slot size.
 pub(crate) struct Class {
     info: &'static TypeInfo,
@@ -71,7 +74,8 @@ impl Class {
     /// could need dropping (values are never dropped inside an allocation).
     ///
     /// `cycle` is the last cycle whose mark has ended, as the asking processor knows it; with `stale`, a span that was not
-    /// swept of its dead will do.
+    /// swept of its dead will do. Where a mark has just ended, the stale ones may be many, and everybody else waits: so only the
+    /// last [`LOOK`] are looked at unless `thorough`, for who finds no room otherwise.
     pub(crate) fn take(
         &self,
         region: &Region,
@@ -79,13 +83,16 @@ impl Class {
         cycle: u64,
         sweeping: bool,
         stale: bool,
+        thorough: bool,
     ) -> Option<Supply> {
         let mut lists = self.lists.lock();
         // A stale span here was given back around the end of a mark and waits for `gather_unswept`.
-        if let Some(position) =
-            lists.available.iter().rposition(|&unit| stale || region.span(unit as usize).swept_cycle() == cycle)
+        let passed_over = if thorough { 0 } else { lists.available.len().saturating_sub(LOOK) };
+        if let Some(position) = lists.available[passed_over..]
+            .iter()
+            .rposition(|&unit| stale || region.span(unit as usize).swept_cycle() == cycle)
         {
-            return Some(Supply::Swept(lists.available.swap_remove(position) as usize));
+            return Some(Supply::Swept(lists.available.swap_remove(passed_over + position) as usize));
         }
         if sweeping && self.info.drop.is_none() {
             return take_unswept(lists, classes).map(Supply::Unswept);
@@ -201,6 +208,26 @@ mod tests {
     use super::*;
     use crate::gc::Object;
     use crate::{Gc, GcCell, Heap, Mutator, Root, Trace};
+
+    /// The lock is not held for as long as it takes to look at all spans; but no room is overlooked where there is no other.
+    #[test]
+    fn a_span_behind_many_stale_ones_is_found_by_who_is_thorough() {
+        let region = Region::reserve(64 * crate::memory::SPAN_BYTES).unwrap();
+        let classes = Classes::new();
+        let class = classes.class(<Node<'_> as Object>::INFO, 32);
+        for unit in 0..=LOOK {
+            region.span(unit).open(class, 32, 1, if unit == 0 { 5 } else { 4 });
+            class.give_back(unit, true);
+        }
+        let take = |stale, thorough| match class.take(&region, &classes, 5, false, stale, thorough) {
+            Some(Supply::Swept(unit)) => Some(unit),
+            _ => None,
+        };
+        assert_eq!(take(false, false), None);
+        assert_eq!(take(true, false), Some(LOOK));
+        assert_eq!(take(false, true), Some(0));
+        assert_eq!(take(false, true), None);
+    }
 
     struct Counted(Arc<AtomicU32>);
 

@@ -1,74 +1,138 @@
-//! Which units of the region are free.
+//! Which units of the region are free, and which of these have their pages still.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::unit_runs::UnitRuns;
+
+/// Of how many cycles the growth is remembered.
+const CYCLES: usize = 3;
+/// A heap that uses less counts as if it used so many units (4 MiB, as in the growth rule).
+const LEAST: u32 = 64;
 
 /// The free units: everything from the frontier on, and runs below it.
 ///
-/// Best fit, lowest address first; neighbours are joined when they come back. One lock guards it (it is asked
-/// once for each 64 KiB of small objects, or once for a large one).
+/// A free unit is *resident*, which is to say that the operating system may have pages for it, if it was in use and was not
+/// returned since. Resident ones are taken first; best fit, lowest address first; neighbours are joined when they come back,
+/// whether they are resident or not. One lock guards it (it is asked once for each 64 KiB of small objects, or once for a
+/// large one).
+///
+/// Who returns pages takes the units out of the table for as long as that takes ([`FreeSpans::begin_return`]), so
+/// that nobody waits for the lock meanwhile.
 pub(crate) struct FreeSpans {
-    /// Units from here on have never been used.
+    /// Units from here on are free.
     frontier: u32,
+    /// Units from here on have never been used.
+    top: u32,
     end: u32,
-    by_start: BTreeMap<u32, u32>,
-    by_length: BTreeSet<(u32, u32)>,
-    in_use: usize,
+    /// The free ones below the frontier.
+    free: UnitRuns,
+    /// The free ones that have their pages, the ones beyond the frontier among them.
+    resident: UnitRuns,
+    in_use: u32,
+    /// Units whose pages are being returned.
+    returning: u32,
+    /// The most units in use since the last cycle ended, and how many were in use then.
+    peak: u32,
+    base: u32,
+    /// The peaks of the last cycles, in percent of what was in use before.
+    growth: [u64; CYCLES],
+    /// How many units are to stay resident, those in use among them.
+    retained: u32,
 }
 
 impl FreeSpans {
     pub(crate) fn new(units: usize) -> Self {
         Self {
             frontier: 0,
+            top: 0,
             end: u32::try_from(units).expect("MAX_REGION keeps units within 32 bits"),
-            by_start: BTreeMap::new(),
-            by_length: BTreeSet::new(),
+            free: UnitRuns::default(),
+            resident: UnitRuns::default(),
             in_use: 0,
+            returning: 0,
+            peak: 0,
+            base: 0,
+            growth: [0; CYCLES],
+            retained: u32::MAX,
         }
     }
 
     /// Takes `units` adjacent units; `None` if no such run is free.
     pub(crate) fn take(&mut self, units: usize) -> Option<usize> {
         let wanted = u32::try_from(units).ok()?;
-        let found = self.by_length.range((wanted, 0)..).next().copied();
-        let start = if let Some((length, start)) = found {
-            self.remove(start, length);
-            if length > wanted {
-                self.insert(start + wanted, length - wanted);
-            }
-            start
-        } else {
-            if self.end - self.frontier < wanted {
-                return None;
-            }
-            let start = self.frontier;
-            self.frontier += wanted;
-            start
+        let start = match self.resident.best_fit(wanted).or_else(|| self.free.best_fit(wanted)) {
+            Some(start) => start,
+            None if self.end - self.frontier < wanted => return None,
+            None => self.frontier,
         };
-        self.in_use += units;
+        self.take_out(start..start + wanted);
+        self.in_use += wanted;
+        self.peak = self.peak.max(self.in_use);
         Some(start as usize)
     }
 
     /// Gives back what `take` gave.
     pub(crate) fn give_back(&mut self, start: usize, units: usize) {
-        self.in_use -= units;
-        let mut start = start as u32;
-        let mut length = units as u32;
-        if let Some((&before, &before_length)) = self.by_start.range(..start).next_back()
-            && before + before_length == start
-        {
-            self.remove(before, before_length);
-            start = before;
-            length += before_length;
+        let range = start as u32..(start + units) as u32;
+        self.in_use -= units as u32;
+        self.resident.add(range.clone());
+        self.put(range);
+    }
+
+    /// Takes up to `most` adjacent free units that are resident out of the table, the highest there are, while more than `keep` units
+    /// are resident, those in use among them. Whoever is given them returns their pages and says so by [`Self::end_return`].
+    pub(crate) fn begin_return(&mut self, most: usize, keep: usize) -> Option<Range<usize>> {
+        let excess = self.resident_units().checked_sub(keep).filter(|&excess| excess != 0)?;
+        let last = self.resident.last()?;
+        let units = most.min(excess).min(last.len()) as u32;
+        let range = last.end - units..last.end;
+        self.take_out(range.clone());
+        self.returning += units;
+        Some(range.start as usize..range.end as usize)
+    }
+
+    /// Puts back what `begin_return` gave: without its pages, or, if the system refused, with them.
+    pub(crate) fn end_return(&mut self, range: Range<usize>, returned: bool) {
+        let range = range.start as u32..range.end as u32;
+        self.returning -= range.len() as u32;
+        if !returned {
+            self.resident.add(range.clone());
         }
-        if let Some(&after_length) = self.by_start.get(&(start + length)) {
-            self.remove(start + length, after_length);
-            length += after_length;
-        }
-        if start + length == self.frontier {
-            self.frontier = start;
-        } else {
-            self.insert(start, length);
-        }
+        self.put(range);
+    }
+
+    /// Whether units are missing that will soon be free again.
+    pub(crate) fn is_returning(&self) -> bool {
+        self.returning != 0
+    }
+
+    /// A cycle has ended: reckons how much the next one will need again, and a tenth more; that is to stay resident.
+    ///
+    /// It needs what is in use now, times the growth of the last cycles, the greatest of them. So a heap that goes to and
+    /// fro between two cycles keeps its pages, and one that has dropped most of what it had keeps as much less.
+    pub(crate) fn end_cycle(&mut self) {
+        self.growth.rotate_right(1);
+        self.growth[0] = u64::from(self.peak.max(LEAST)) * 100 / u64::from(self.base.max(LEAST));
+        let growth = self.growth.into_iter().max().unwrap_or(0);
+        let retained = u64::from(self.in_use.max(LEAST)) * growth * 11 / 1000;
+        self.retained = u32::try_from(retained).unwrap_or(u32::MAX);
+        self.base = self.in_use;
+        self.peak = self.in_use;
+    }
+
+    /// How many units are to stay resident, those in use among them.
+    pub(crate) fn retained(&self) -> usize {
+        self.retained as usize
+    }
+
+    /// Units in use, and free ones that are resident.
+    pub(crate) fn resident_units(&self) -> usize {
+        (self.in_use + self.resident.units()) as usize
+    }
+
+    /// Free units that were in use once and whose pages have been returned since.
+    pub(crate) fn returned_units(&self) -> usize {
+        (self.top - self.in_use - self.resident.units() - self.returning) as usize
     }
 
     /// Units below which everything in use lies.
@@ -76,42 +140,51 @@ impl FreeSpans {
         self.frontier as usize
     }
 
+    /// Units that have ever been in use, or lie below one that has.
+    pub(crate) fn top(&self) -> usize {
+        self.top as usize
+    }
+
     /// Units in use.
     pub(crate) fn in_use(&self) -> usize {
-        self.in_use
+        self.in_use as usize
     }
 
     /// The free runs below the frontier, for the verifier.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
-        self.by_start.iter().map(|(&start, &length)| start as usize..(start + length) as usize)
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        self.free.iter().map(|run| run.start as usize..run.end as usize)
     }
 
     /// Checks that the parts of the table agree; says what does not.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let mut free = 0;
-        let mut end_of_last = None;
-        for (&start, &length) in &self.by_start {
-            let end = start + length;
-            if length == 0 || end >= self.frontier || self.frontier > self.end {
+        for run in self.free.iter() {
+            if run.end >= self.frontier || self.frontier > self.top || self.top > self.end {
                 return Err(format!(
-                    "units {start}..{end} are free, and all from {} of {} on",
-                    self.frontier, self.end
+                    "units {}..{} are free, and all from {} of {} on, of which those from {} on were never used",
+                    run.start, run.end, self.frontier, self.end, self.top
                 ));
             }
-            if end_of_last.is_some_and(|last| last >= start) {
-                return Err(format!("the free run at unit {start} overlaps or touches the one before"));
-            }
-            if !self.by_length.contains(&(length, start)) {
-                return Err(format!("the free run of {length} units at {start} is not listed by its length"));
-            }
-            end_of_last = Some(end);
-            free += length as usize;
         }
-        if self.by_length.len() != self.by_start.len() {
-            return Err(format!("{} runs by length, {} by start", self.by_length.len(), self.by_start.len()));
+        self.free.check("free")?;
+        self.resident.check("resident")?;
+        for run in self.resident.iter() {
+            let is_free = run.start >= self.frontier && run.end <= self.top
+                || self.free.around(run.start).is_some_and(|free| free.end >= run.end);
+            if !is_free {
+                return Err(format!(
+                    "units {}..{} are said to be free and resident, and are not free",
+                    run.start, run.end
+                ));
+            }
         }
-        if free + self.in_use != self.frontier as usize {
-            return Err(format!("{free} units are free and {} in use, of {}", self.in_use, self.frontier));
+        if self.free.units() + self.in_use + self.returning != self.frontier {
+            return Err(format!(
+                "{} units are free, {} in use and {} being returned, of {}",
+                self.free.units(),
+                self.in_use,
+                self.returning,
+                self.frontier
+            ));
         }
         Ok(())
     }
@@ -120,24 +193,43 @@ impl FreeSpans {
     #[cfg(all(test, not(loom)))]
     pub(crate) fn set_listed_by_length(&mut self, start: usize, units: usize, listed: bool) {
         let entry = (units as u32, start as u32);
-        let changed = if listed { self.by_length.insert(entry) } else { self.by_length.remove(&entry) };
+        let by_length = &mut self.free.by_length;
+        let changed = if listed { by_length.insert(entry) } else { by_length.remove(&entry) };
         assert!(changed, "there is such a run");
     }
 
-    fn insert(&mut self, start: u32, length: u32) {
-        self.by_start.insert(start, length);
-        self.by_length.insert((length, start));
+    /// Free units cease to be so.
+    ///
+    /// A resident run lies on one side of the frontier, as the unit below that is in use, or being returned.
+    fn take_out(&mut self, range: Range<u32>) {
+        self.resident.take_out(range.clone());
+        if range.start < self.frontier {
+            self.free.take_out(range);
+            return;
+        }
+        if range.start > self.frontier {
+            self.free.add(self.frontier..range.start);
+        }
+        self.frontier = range.end;
+        self.top = self.top.max(range.end);
     }
 
-    fn remove(&mut self, start: u32, length: u32) {
-        self.by_start.remove(&start);
-        self.by_length.remove(&(length, start));
+    /// Units become free.
+    fn put(&mut self, range: Range<u32>) {
+        let run = self.free.add(range);
+        if run.end == self.frontier {
+            self.frontier = run.start;
+            self.free.take_out(run);
+        }
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::FreeSpans;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn neighbours_are_joined_and_the_frontier_comes_back() {
@@ -171,6 +263,7 @@ mod tests {
         assert_eq!(free.take(1), Some(5));
         assert_eq!(free.take(1), None);
     }
+
     /// Whatever is wrong with the table, the check says so; and it says what.
     #[test]
     fn a_table_that_does_not_agree_with_itself_is_told_of() {
@@ -186,18 +279,149 @@ mod tests {
             change(&mut free);
             free.check()
         };
-        let broken: [(Change, &str); 7] = [
-            (|free| free.insert(8, 0), "units 8..8 are free"),
-            (|free| free.insert(8, 2), "units 8..10 are free"),
+        let broken: [(Change, &str); 13] = [
+            (|free| free.free.insert(8, 0), "free run at unit 8 has no units"),
+            (|free| free.free.insert(8, 2), "units 8..10 are free"),
             (|free| free.end = 9, "all from 10 of 9 on"),
-            (|free| free.insert(4, 1), "unit 4 overlaps or touches"),
-            (|free| _ = free.by_length.remove(&(1, 6)), "1 units at 6 is not listed"),
-            (|free| _ = free.by_length.insert((9, 9)), "3 runs by length, 2 by start"),
-            (|free| free.in_use += 1, "4 units are free and 7 in use, of 10"),
+            (|free| free.top = 9, "those from 9 on were never used"),
+            (|free| free.free.insert(4, 1), "unit 4 overlaps or touches"),
+            (|free| _ = free.free.by_length.remove(&(1, 6)), "1 units at 6 is not listed"),
+            (|free| _ = free.free.by_length.insert((9, 9)), "3 free runs by length, 2 by start"),
+            (|free| _ = free.free.by_start.insert(8, 1), "the free run of 1 units at 8 is not listed"),
+            (|free| _ = free.resident.by_length.insert((9, 9)), "3 resident runs by length, 2 by start"),
+            (|free| free.resident.insert(5, 1), "the resident run at unit 5 overlaps or touches"),
+            (|free| free.resident.insert(0, 1), "units 0..1 are said to be free and resident"),
+            (|free| free.resident.insert(12, 1), "units 12..13 are said to be free and resident"),
+            (|free| free.in_use += 1, "4 units are free, 7 in use and 0 being returned, of 10"),
         ];
         for (change, problem) in broken {
             let told = table(change).expect_err(problem);
             assert!(told.contains(problem), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_highest_are_returned_first_and_those_with_pages_taken_first() {
+        let mut free = FreeSpans::new(32);
+        for _ in 0..20 {
+            free.take(1).unwrap();
+        }
+        free.give_back(2, 3);
+        free.give_back(10, 8);
+        assert_eq!((free.resident_units(), free.returned_units()), (20, 0));
+        assert_eq!(free.begin_return(6, 20), None, "no more than that is resident");
+        let piece = free.begin_return(6, 10).unwrap();
+        assert_eq!(piece, 12..18);
+        assert!(free.is_returning());
+        assert_eq!((free.take(7), free.resident_units()), (Some(20), 21));
+        free.give_back(20, 7);
+        free.end_return(piece, true);
+        free.check().unwrap();
+        assert_eq!((free.is_returning(), free.returned_units()), (false, 6));
+        assert_eq!(free.begin_return(6, 20), Some(26..27), "what is beyond the frontier is higher");
+        free.end_return(26..27, false);
+        assert_eq!(free.resident_units(), 21, "the system did not take it");
+        assert_eq!(free.take(2), Some(10), "as short as possible, with pages");
+        assert_eq!(free.take(6), Some(20), "with pages, rather than with the right length");
+        assert_eq!(free.take(6), Some(12), "without");
+        free.check().unwrap();
+    }
+
+    #[test]
+    fn as_much_is_retained_as_the_greatest_growth_of_three_cycles_asks_for() {
+        let mut free = FreeSpans::new(10_000);
+        assert_eq!(free.retained(), u32::MAX as usize, "before the first cycle nobody knows");
+        let all = free.take(1000).unwrap();
+        free.end_cycle();
+        // From 1000 to 2000 and back.
+        let more = free.take(1000).unwrap();
+        free.give_back(more, 1000);
+        free.end_cycle();
+        free.end_cycle();
+        free.end_cycle();
+        assert_eq!(free.retained(), 2200);
+        free.end_cycle();
+        assert_eq!(free.retained(), 1100, "three cycles without growth");
+        free.give_back(all, 1000);
+        free.end_cycle();
+        assert_eq!(free.retained(), 70, "the least, and a tenth more");
+    }
+
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Unit {
+        Free,
+        Resident,
+        Used,
+        Returning,
+    }
+
+    proptest! {
+        /// Against a list of what each unit is.
+        #[test]
+        fn the_tables_agree_whatever_is_done(steps in vec((0..4_u8, 0..1000_usize, 1..9_usize), 1..200)) {
+            const UNITS: usize = 64;
+            let mut free = FreeSpans::new(UNITS);
+            let mut model = [Unit::Free; UNITS];
+            let (mut taken, mut pieces) = (Vec::new(), Vec::new());
+            for (kind, choice, units) in steps {
+                match kind {
+                    0 => {
+                        let fits = |wanted: fn(Unit) -> bool| {
+                            model.windows(units).any(|run| run.iter().all(|&unit| wanted(unit)))
+                        };
+                        let with_pages = fits(|unit| unit == Unit::Resident);
+                        let at_all = fits(|unit| [Unit::Free, Unit::Resident].contains(&unit));
+                        let start = free.take(units);
+                        prop_assert_eq!(start.is_some(), at_all);
+                        if let Some(start) = start {
+                            let run = &mut model[start..start + units];
+                            prop_assert!(run.iter().all(|&unit| unit == Unit::Resident || !with_pages && unit == Unit::Free));
+                            run.fill(Unit::Used);
+                            taken.push(start..start + units);
+                        }
+                    }
+                    1 if !taken.is_empty() => {
+                        let run = taken.swap_remove(choice % taken.len());
+                        model[run.clone()].fill(Unit::Resident);
+                        free.give_back(run.start, run.len());
+                    }
+                    2 => {
+                        let resident = |model: &[Unit]| {
+                            model.iter().filter(|&unit| [Unit::Resident, Unit::Used].contains(unit)).count()
+                        };
+                        let keep = choice % UNITS;
+                        let highest = model.iter().rposition(|&unit| unit == Unit::Resident);
+                        if let Some(piece) = free.begin_return(units, keep) {
+                            prop_assert_eq!(Some(piece.end - 1), highest);
+                            prop_assert!(model[piece.clone()].iter().all(|&unit| unit == Unit::Resident));
+                            model[piece.clone()].fill(Unit::Returning);
+                            prop_assert!(piece.len() <= units && resident(&model) >= keep);
+                            pieces.push(piece);
+                        } else {
+                            prop_assert!(highest.is_none() || resident(&model) <= keep);
+                        }
+                    }
+                    3 if !pieces.is_empty() => {
+                        let piece: Range<usize> = pieces.swap_remove(choice % pieces.len());
+                        let returned = choice % 4 != 0;
+                        model[piece.clone()].fill(if returned { Unit::Free } else { Unit::Resident });
+                        free.end_return(piece, returned);
+                    }
+                    _ => continue,
+                }
+                prop_assert_eq!(free.check(), Ok(()));
+                let count = |kind| model.iter().filter(|&&unit| unit == kind).count();
+                prop_assert_eq!(free.in_use(), count(Unit::Used));
+                prop_assert_eq!(free.resident_units(), count(Unit::Used) + count(Unit::Resident));
+                prop_assert_eq!(free.is_returning(), count(Unit::Returning) != 0);
+                let not_free = [Unit::Used, Unit::Returning];
+                let frontier = model.iter().rposition(|unit| not_free.contains(unit)).map_or(0, |last| last + 1);
+                prop_assert_eq!(free.frontier(), frontier);
+                prop_assert_eq!(free.returned_units(), model[..free.top()].iter().filter(|&&unit| unit == Unit::Free).count());
+                for (unit, kind) in model.iter().enumerate().take(frontier) {
+                    prop_assert_eq!(free.runs().any(|run| run.contains(&unit)), !not_free.contains(kind));
+                }
+            }
         }
     }
 }

@@ -26,10 +26,12 @@
 pub(crate) mod class;
 pub(crate) mod free_spans;
 pub(crate) mod region;
+pub(crate) mod returning;
 pub(crate) mod side;
 pub(crate) mod size_class;
 pub(crate) mod span;
 pub(crate) mod sweep;
+mod unit_runs;
 
 /// The unit of side metadata, in bytes.
 pub(crate) const GRANULE: usize = 16;

@@ -171,19 +171,10 @@ impl Region {
         self.marks.get(self.granule_number(address))
     }
 
-    /// Runs `f` on the mark bytes of one unit, as plain memory that it reads.
-    ///
-    /// # Safety
-    /// The caller owns the span, no barrier is active and no marker runs.
-    pub(crate) unsafe fn with_plain_marks<R>(&self, unit: usize, f: impl FnOnce(&[u8]) -> R) -> R {
-        // SAFETY: by the caller's promise nobody else writes to them.
-        unsafe { self.marks.with_plain(self.granules_of_unit(unit), f) }
-    }
-
     /// Runs `f` on the mark bytes of one unit, as plain memory that it changes.
     ///
     /// # Safety
-    /// As for `with_plain_marks`; and the values in the span have nothing to drop (those of others are asked for by
+    /// The caller owns the span, no barrier is active and no marker runs; and the values in the span have nothing to drop (those of others are asked for by
     /// [`is_being_dropped`](super::sweep::Memory::is_being_dropped)).
     pub(crate) unsafe fn with_plain_marks_mut<R>(&self, unit: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
         // SAFETY: by the caller's promise nobody else accesses them.
@@ -213,12 +204,47 @@ impl Region {
         self.pin_flags.get(unit)
     }
 
+    /// Returns the pages of free units to the operating system, and those of their mark bytes and pin counters; whether it took them.
+    /// All of it reads 0 afterwards.
+    ///
+    /// # Safety
+    /// The units are free, and nobody can take them meanwhile.
+    #[must_use]
+    pub(crate) unsafe fn return_units(&self, units: Range<usize>) -> bool {
+        let start = self.unit_start(units.start);
+        // SAFETY: the range is part of the mapping, and nobody has anything there: the caller's promise.
+        let returned = unsafe { discard(start, units.len() * SPAN_BYTES) };
+        // (Loom's tables are not in the mapping.)
+        #[cfg(not(loom))]
+        if returned {
+            let granules = self.granules_of_unit(units.start).start..self.granules_of_unit(units.end - 1).end;
+            // SAFETY: what lies there is 0, as these are free units, and stays so. Who reads it meanwhile, reads 0.
+            unsafe {
+                self.marks.discard(granules.clone());
+                self.pin_counters.discard(granules);
+            }
+        }
+        returned
+    }
+
     /// A pointer of the region's provenance at `address`, which lies in it.
     pub(crate) fn pointer(&self, address: usize) -> NonNull<u8> {
         debug_assert!(self.contains(address));
         // SAFETY: the offset stays inside the region.
         unsafe { self.base.add(address - self.base.addr().get()) }
     }
+}
+
+/// Gives up the pages that lie within a range of the mapping; whether the system took them.
+///
+/// # Safety
+/// The range is part of a private anonymous mapping, and what is in it is not needed any more.
+pub(super) unsafe fn discard(start: NonNull<u8>, bytes: usize) -> bool {
+    let page = rustix::param::page_size();
+    let skipped = start.addr().get().next_multiple_of(page) - start.addr().get();
+    let bytes = bytes.saturating_sub(skipped) / page * page;
+    // SAFETY: the caller's promise; the pages lie within the range.
+    bytes == 0 || unsafe { madvise(start.as_ptr().wrapping_add(skipped).cast(), bytes, Advice::LinuxDontNeed) }.is_ok()
 }
 
 impl Drop for Region {

@@ -14,6 +14,7 @@ mod mapped {
     use std::ops::Range;
     use std::ptr::NonNull;
 
+    use crate::memory::region::discard;
     use crate::sync::AtomicU8;
 
     /// See the module head.
@@ -53,6 +54,19 @@ mod mapped {
             unsafe { &*self.origin.wrapping_add(number) }
         }
 
+        /// Gives the pages of the entries of these numbers back to the operating system, if it takes them.
+        ///
+        /// # Safety
+        /// The entries are zeroed, and nobody changes them meanwhile.
+        pub(crate) unsafe fn discard(&self, numbers: Range<usize>) {
+            debug_assert!(numbers.start >= self.first && numbers.end - self.first <= self.length);
+            let start = self.origin.wrapping_add(numbers.start).cast::<u8>().cast_mut();
+            if let Some(start) = NonNull::new(start) {
+                // SAFETY: the range is part of the table, and so of the mapping; zeros are what is there afterwards, too.
+                _ = unsafe { discard(start, numbers.len() * size_of::<T>()) };
+            }
+        }
+
         /// The number of an entry of this table.
         pub(crate) fn number_of(&self, entry: NonNull<T>) -> usize {
             let number = (entry.addr().get().wrapping_sub(self.origin.addr())) / size_of::<T>();
@@ -62,17 +76,6 @@ mod mapped {
     }
 
     impl SideTable<AtomicU8> {
-        /// Runs `f` on the bytes of these numbers, as plain memory that it reads.
-        ///
-        /// # Safety
-        /// Nobody writes to them meanwhile.
-        #[inline(always)]
-        pub(crate) unsafe fn with_plain<R>(&self, numbers: Range<usize>, f: impl FnOnce(&[u8]) -> R) -> R {
-            let length = numbers.len();
-            // SAFETY: the range is part of the table; the caller's promise.
-            f(unsafe { std::slice::from_raw_parts(self.plain(numbers), length) })
-        }
-
         /// Runs `f` on the bytes of these numbers, as plain memory that it changes.
         ///
         /// # Safety
@@ -149,25 +152,11 @@ mod checked {
     }
 
     impl SideTable<AtomicU8> {
-        /// Runs `f` on the bytes of these numbers, as plain memory that it reads: loom fails if that races with an atomic
-        /// store. Numbers without an entry are 0.
-        ///
-        /// # Safety
-        /// None; the signature is that of the mapped table, and loom checks its promise.
-        pub(crate) unsafe fn with_plain<R>(&self, numbers: Range<usize>, f: impl FnOnce(&[u8]) -> R) -> R {
-            let mut bytes = vec![0; numbers.len()];
-            for number in numbers.clone().step_by(self.stride) {
-                // SAFETY: loom checks that nobody stores to it meanwhile.
-                bytes[number - numbers.start] = unsafe { self.get(number).unsync_load() };
-            }
-            f(&bytes)
-        }
-
         /// Runs `f` on the bytes of these numbers, as plain memory that it changes: loom fails if that races with any
         /// atomic access.
         ///
         /// # Safety
-        /// As for `with_plain`.
+        /// None; the signature is that of the mapped table, and loom checks its promise. (Numbers without an entry are 0.)
         pub(crate) unsafe fn with_plain_mut<R>(&self, numbers: Range<usize>, f: impl FnOnce(&mut [u8]) -> R) -> R {
             let mut bytes = vec![0; numbers.len()];
             for number in numbers.clone().step_by(self.stride) {

@@ -2,8 +2,9 @@
 //!
 //! A unit is filled when it comes into use, a slot again when its object was swept, after its value was dropped. So every free
 //! slot holds the pattern, whatever the unit was used for before, and is checked when it is handed out. A unit that was never
-//! in use holds zeros; one that was, the pattern all over.
+//! in use, or whose pages were returned to the system since, holds zeros; one that was, the pattern all over.
 
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::findings::{FindingKind, VerifyFinding};
@@ -88,6 +89,20 @@ impl Memory {
                     poison.report(self, start, offset, word, "unit");
                 }
                 fill(start, SPAN_BYTES);
+            }
+        }
+    }
+
+    /// Checks free units that are about to be returned to the operating system.
+    ///
+    /// # Safety
+    /// The units are free, were in use, and belong to the caller.
+    pub(crate) unsafe fn check_poison_of_units(&self, units: Range<usize>) {
+        let Some(poison) = &self.poison else { return };
+        for start in units.map(|unit| self.region.unit_start(unit)) {
+            // SAFETY: the caller's promise; what is free was filled.
+            if let Some((offset, word)) = unsafe { first_other(start, SPAN_BYTES, PATTERN) } {
+                poison.report(self, start, offset, word, "unit");
             }
         }
     }

@@ -129,7 +129,7 @@ fn listing_class(memory: &Memory, unit: usize) -> &Class {
 
 /// Takes a span out of the lists, as a processor would; whether there was one.
 fn take_listed(memory: &Memory, class: &Class) -> bool {
-    class.take(&memory.region, &memory.classes, memory.marked_cycle(), false, false).is_some()
+    class.take(&memory.region, &memory.classes, memory.marked_cycle(), false, false, true).is_some()
 }
 
 /// The class that a span in use belongs to, whoever has it.
