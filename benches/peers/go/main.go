@@ -1,6 +1,6 @@
 // The benchmarks' workloads for Go's collector, the same as those of `linchpin bench`.
 //
-//	peers WORKLOAD --threads T [--secs S | --steps N] [--depth D] [--n N] [--json]
+//	peers WORKLOAD --threads T [--secs S | --steps N] [sizes, under the names that linchpin bench has for them] [--json]
 //
 // What each does, and how its check is computed, stands in crates/linchpin-cli/src/bench/CHECKS.md.
 package main
@@ -19,10 +19,11 @@ import (
 )
 
 type arguments struct {
-	threads, steps, n uint64
-	secs              float64
-	depth             int
-	bySteps           bool
+	threads, steps                         uint64
+	secs                                   float64
+	depth                                  int
+	n, nodes, slots, elements, collections uint64
+	bySteps                                bool
 }
 
 // What came of a workload.
@@ -34,11 +35,12 @@ type outcome struct {
 	check     uint64
 }
 
-func (a *arguments) count(standard uint64) uint64 {
-	if a.n == 0 {
+// What an option says, or what holds if nothing is said.
+func said(option, standard uint64) uint64 {
+	if option == 0 {
 		return standard
 	}
-	return a.n
+	return option
 }
 
 func fail(format string, values ...any) {
@@ -161,7 +163,11 @@ func main() {
 	flags.Uint64Var(&a.steps, "steps", 0, "steps of each thread, instead of a time")
 	flags.Float64Var(&a.secs, "secs", 5, "for how long")
 	flags.IntVar(&a.depth, "depth", 18, "depth of the trees")
-	flags.Uint64Var(&a.n, "n", 0, "number of objects")
+	flags.Uint64Var(&a.n, "n", 0, "objects that are allocated")
+	flags.Uint64Var(&a.nodes, "nodes", 0, "nodes of the graph, or of a list")
+	flags.Uint64Var(&a.slots, "slots", 0, "slots of the table")
+	flags.Uint64Var(&a.elements, "array", 0, "elements of the kept array")
+	flags.Uint64Var(&a.collections, "collections", 0, "collections that are asked for")
 	flags.Bool("json", true, "as all programs take it")
 	if err := flags.Parse(os.Args[2:]); err != nil || flags.NArg() > 0 || a.threads == 0 {
 		fail("these are no arguments: %v", os.Args[2:])

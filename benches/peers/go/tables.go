@@ -7,7 +7,7 @@ const slots = 65536
 type triple [3]int64
 
 func alloc(a *arguments) outcome {
-	n := a.count(20_000_000)
+	n := said(a.n, 20_000_000)
 	tables := make([][]*triple, a.threads)
 	start := time.Now()
 	onThreads(a.threads, func(t uint64) {
@@ -42,7 +42,7 @@ func filled(i uint64) *buffer {
 }
 
 func cache(a *arguments) outcome {
-	n := a.count(200_000)
+	n := said(a.slots, 200_000)
 	table := make([]*buffer, n)
 	for t := range a.threads {
 		lo, hi := share(n, t, a.threads)
@@ -103,7 +103,7 @@ func step(table []*vertex, x *uint64) {
 }
 
 func churn(a *arguments) outcome {
-	n := a.count(2_000_000)
+	n := said(a.nodes, 2_000_000)
 	table := make([]*vertex, n)
 	for i := range table {
 		table[i] = &vertex{id: int64(i)}

@@ -1,8 +1,12 @@
 //! The arguments of all programs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::fail;
+
+/// Options that say how much of something there is.
+const SIZES: [&str; 4] = ["--n", "--nodes", "--slots", "--array"];
 
 /// How long a workload goes on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +27,7 @@ pub struct Args {
     /// How long they work, if the workload does not say.
     pub limit: Limit,
     depth: Option<u32>,
-    n: Option<u64>,
+    sizes: BTreeMap<String, u64>,
 }
 
 impl Args {
@@ -37,14 +41,20 @@ impl Args {
         self.depth.unwrap_or(18)
     }
 
-    /// The number of objects, `default` if nothing is said.
-    pub fn n(&self, default: u64) -> u64 {
-        self.n.unwrap_or(default)
+    /// What an option of [`SIZES`] says, or `default` if it is not there.
+    pub fn size(&self, option: &str, default: u64) -> u64 {
+        self.sizes.get(option).copied().unwrap_or(default)
     }
 
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, String> {
         let workload = words.next().ok_or("which workload?")?;
-        let mut args = Args { workload, threads: 1, limit: Limit::Time(Duration::from_secs(5)), depth: None, n: None };
+        let mut args = Args {
+            workload,
+            threads: 1,
+            limit: Limit::Time(Duration::from_secs(5)),
+            depth: None,
+            sizes: BTreeMap::new(),
+        };
         while let Some(option) = words.next() {
             if option == "--json" {
                 continue;
@@ -60,7 +70,10 @@ impl Args {
                     args.limit = Limit::Time(Duration::try_from_secs_f64(seconds).map_err(|_| bad())?);
                 }
                 "--depth" => args.depth = Some(value.parse().map_err(|_| bad())?),
-                "--n" => args.n = Some(number().and_then(|n| if n == 0 { Err(bad()) } else { Ok(n) })?),
+                size if SIZES.contains(&size) => {
+                    let n = number().and_then(|n| if n == 0 { Err(bad()) } else { Ok(n) })?;
+                    args.sizes.insert(option, n);
+                }
                 _ => return Err(format!("there is no option {option}")),
             }
         }
@@ -78,11 +91,11 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let args = parse("churn --threads 2 --steps 7 --n 9 --depth 3 --json").unwrap();
+        let args = parse("churn --threads 2 --steps 7 --nodes 9 --depth 3 --json").unwrap();
         assert_eq!((args.workload.as_str(), args.threads, args.limit), ("churn", 2, Limit::Steps(7)));
-        assert_eq!((args.n(5), args.depth()), (9, 3));
+        assert_eq!((args.size("--nodes", 5), args.depth()), (9, 3));
         assert_eq!(parse("cache --secs 0.5").unwrap().limit, Limit::Time(Duration::from_millis(500)));
-        assert_eq!(parse("cache").unwrap().n(5), 5);
+        assert_eq!(parse("cache --n 3").unwrap().size("--slots", 5), 5);
     }
 
     #[test]

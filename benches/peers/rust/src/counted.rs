@@ -100,7 +100,7 @@ fn gcbench<O: Owner>(args: &Args) -> Outcome {
     let start = Instant::now();
     let kept = leaf::<O>(depth);
     let mut check = 1 + populate(depth, &*kept);
-    let array = plan::array();
+    let array = plan::array(args);
     let (_, sums) = on_threads(vec![(); args.threads as usize], |thread, ()| {
         let mut nodes = 0;
         for (each, trees) in plan::gcbench(depth) {
@@ -118,7 +118,7 @@ fn gcbench<O: Owner>(args: &Args) -> Outcome {
     if verify_tall(depth, &*kept) != plan::nodes(depth) {
         fail("the kept tree has lost nodes");
     }
-    plan::verify_array(&array);
+    plan::verify_array(args, &array);
     outcome
 }
 
@@ -126,7 +126,7 @@ fn alloc<O: Owner>(args: &Args) -> Outcome
 where
     O::To<[i64; 3]>: Send,
 {
-    let n = args.n(20_000_000);
+    let n = args.size("--n", 20_000_000);
     let start = Instant::now();
     let (_, tables) = on_threads(vec![(); args.threads as usize], |_, ()| {
         let mut table: Vec<Option<O::To<[i64; 3]>>> = (0..TABLE).map(|_| None).collect();
@@ -151,7 +151,7 @@ where
     O::To<[u8; BUFFER]>: Send,
 {
     let share = |(lo, hi): (u64, u64)| (0..hi - lo).map(|i| O::buffer(i as u8)).collect::<Vec<_>>();
-    let tables: Vec<_> = shares(args.n(200_000), args.threads).into_iter().map(share).collect();
+    let tables: Vec<_> = shares(args.size("--slots", 200_000), args.threads).into_iter().map(share).collect();
     let (wall, done) = on_threads(tables, |_, mut table| {
         let (mut i, mut slot) = (table.len() as u64, 0);
         let (inserts, latencies) = in_units(args.limit, 1, || {

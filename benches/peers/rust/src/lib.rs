@@ -1,7 +1,7 @@
 //! What the peers in Rust share: the workloads' arguments, random numbers, latencies, and the line of JSON that each prints.
 //!
-//! Each program takes `WORKLOAD --threads T [--secs S | --steps N] [--depth D] [--n N]`, as `linchpin bench` does, and
-//! prints one line. What a workload does, and how its `check` is computed, stands in
+//! Each program takes `WORKLOAD --threads T [--secs S | --steps N]` and the sizes that `linchpin bench WORKLOAD` takes, under the
+//! same names, and prints one line. What a workload does, and how its `check` is computed, stands in
 //! `crates/linchpin-cli/src/bench/CHECKS.md`; the programs differ in how they allocate and in nothing else.
 
 pub mod args;

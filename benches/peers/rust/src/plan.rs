@@ -1,6 +1,6 @@
 //! How many trees of which depth, and what can be said about memory without looking at how it is managed.
 
-use crate::{BUFFER, fail};
+use crate::{Args, BUFFER, fail};
 
 /// The nodes of a tree.
 pub fn nodes(depth: u32) -> u64 {
@@ -18,13 +18,15 @@ pub fn gcbench(depth: u32) -> impl Iterator<Item = (u32, u64)> {
 }
 
 /// The kept array of `gcbench`.
-pub fn array() -> Vec<f64> {
-    (0..4_000_000).map(|i| 1.0 / (i as f64 + 1.0)).collect()
+pub fn array(args: &Args) -> Vec<f64> {
+    (0..args.size("--array", 4_000_000)).map(|i| 1.0 / (i as f64 + 1.0)).collect()
 }
 
 /// Fails unless the array is as it was made.
-pub fn verify_array(array: &[f64]) {
-    if array.len() != 4_000_000 || (0..).zip(array).any(|(i, value)| *value != 1.0 / (f64::from(i) + 1.0)) {
+pub fn verify_array(args: &Args, array: &[f64]) {
+    if array.len() as u64 != args.size("--array", 4_000_000)
+        || (0..).zip(array).any(|(i, value)| *value != 1.0 / (f64::from(i) + 1.0))
+    {
         fail("the kept array has changed");
     }
 }

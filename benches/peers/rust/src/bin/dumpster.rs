@@ -96,7 +96,7 @@ fn gcbench(args: &Args) -> Outcome {
     let start = Instant::now();
     let kept = leaf(depth);
     let mut check = 1 + populate(depth, &kept);
-    let array = plan::array();
+    let array = plan::array(args);
     let (_, sums) = on_threads(vec![(); args.threads as usize], |thread, ()| {
         let mut nodes = 0;
         for (each, trees) in plan::gcbench(depth) {
@@ -114,12 +114,12 @@ fn gcbench(args: &Args) -> Outcome {
     if verify_tall(depth, &kept) != plan::nodes(depth) {
         fail("the kept tree has lost nodes");
     }
-    plan::verify_array(&array);
+    plan::verify_array(args, &array);
     outcome
 }
 
 fn alloc(args: &Args) -> Outcome {
-    let n = args.n(20_000_000);
+    let n = args.size("--n", 20_000_000);
     let start = Instant::now();
     let (_, tables) = on_threads(vec![(); args.threads as usize], |_, ()| {
         let mut table: Vec<Option<Gc<[i64; 3]>>> = vec![None; TABLE];
@@ -142,7 +142,7 @@ fn alloc(args: &Args) -> Outcome {
 
 fn cache(args: &Args) -> Outcome {
     let share = |(lo, hi): (u64, u64)| (0..hi - lo).map(|i| Gc::new([i as u8; BUFFER])).collect::<Vec<_>>();
-    let tables: Vec<_> = shares(args.n(200_000), args.threads).into_iter().map(share).collect();
+    let tables: Vec<_> = shares(args.size("--slots", 200_000), args.threads).into_iter().map(share).collect();
     let (wall, done) = on_threads(tables, |_, mut table| {
         let (mut i, mut slot) = (table.len() as u64, 0);
         let (inserts, latencies) = in_units(args.limit, 1, || {
@@ -204,7 +204,7 @@ fn step(table: &mut [Gc<Vertex>], random: &mut Random) {
 }
 
 fn churn(args: &Args) -> Outcome {
-    let n = args.n(2_000_000);
+    let n = args.size("--nodes", 2_000_000);
     let new = |i| Gc::new(Vertex { id: i as i64, out: std::array::from_fn(|_| Mutex::new(None)) });
     let table: Vec<Gc<Vertex>> = (0..n).map(new).collect();
     let mut random = Random::of_setup();

@@ -160,7 +160,7 @@ fn gcbench(args: &Args) -> Outcome {
         root.0 = Some(kept);
         1 + populate(mutation, depth, kept)
     });
-    let array = plan::array();
+    let array = plan::array(args);
     if args.threads == 1 {
         check += share_of_gcbench(&mut heap, args, 0);
     } else {
@@ -172,7 +172,7 @@ fn gcbench(args: &Args) -> Outcome {
     if heap.mutate(|_, root| root.0.map_or(0, |kept| verify_tall(depth, &kept))) != plan::nodes(depth) {
         fail("the kept tree has lost nodes");
     }
-    plan::verify_array(&array);
+    plan::verify_array(args, &array);
     outcome
 }
 
@@ -203,7 +203,7 @@ fn put<'gc, T: 'gc>(mutation: &Mutation<'gc>, parts: &[Part<'gc, T>], slot: u64,
 struct Triples<'gc>(Vec<Part<'gc, [i64; 3]>>);
 
 fn alloc(args: &Args) -> Outcome {
-    let n = args.n(20_000_000);
+    let n = args.size("--n", 20_000_000);
     let start = Instant::now();
     let (_, usage, done) = in_own_heaps(
         args.threads,
@@ -242,7 +242,7 @@ fn insert(heap: &mut Arena<Rootable![Buffers<'_>]>, slot: u64, byte: u8) {
 }
 
 fn cache(args: &Args) -> Outcome {
-    let all = shares(args.n(200_000), args.threads);
+    let all = shares(args.size("--slots", 200_000), args.threads);
     let size = |thread: u64| all[thread as usize].1 - all[thread as usize].0;
     let (wall, usage, done) = in_own_heaps(
         args.threads,
@@ -316,7 +316,7 @@ fn churn(args: &Args) -> Outcome {
     if args.threads > 1 {
         cannot_express("threads cannot share a heap, nor its graph");
     }
-    let n = args.n(2_000_000);
+    let n = args.size("--nodes", 2_000_000);
     let mut heap = Arena::<Rootable![Graph<'_>]>::new(|mutation| Graph(parts(mutation, n)));
     let mut random = Random::of_setup();
     let in_batches = |heap: &mut Arena<Rootable![Graph<'_>]>, connects: bool, random: &mut Random| {
