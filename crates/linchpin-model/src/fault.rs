@@ -28,10 +28,8 @@ macro_rules! faults {
 faults! {
     /// A pointer store in `Arm` shades what it removes, but not what it puts there.
     NoInsertionBarrierInArm,
-    /// An object born in `Arm` is black, but not noted for tracing.
-    NewbornsNotTracedInArm,
-    /// An object born in `Arm` is white, and not noted for tracing.
-    AllocateWhiteInArm,
+    /// An object born in `Arm` has the new colour.
+    AllocateBlackInArm,
     /// Handshake 1 asks for `Mark`; there is no `Arm`.
     NoSecondHandshake,
     /// Handshake 2 is asked for while processors may still be in `Off`.
@@ -66,14 +64,14 @@ faults! {
     AllocateWhiteInMark,
     /// An object born in `Close` is white.
     AllocateWhiteInClose,
-    /// An object born in `Off` after the flip has the new colour, and is not noted for tracing.
+    /// An object born in `Off` after the flip has the new colour.
     AllocateBlackBeforeArm,
     /// An object born in `Off` while the sweep is pending has the colour of the cycle before.
     AllocateWhiteAfterMark,
-    /// An object born in `Arm` is given to the markers at once, before it is initialised.
-    NewbornsHandedOverAtOnce,
     /// A handshake is answered in the middle of a mutation.
     AnswerInsideMutation,
+    /// Handshake 2 is answered in the middle of a mutation, where that allocates.
+    MarkAnsweredInsideMutation,
     /// The collector answers for an idle processor without taking its barrier buffer.
     IdleBufferLeftBehind,
     /// A thread says that it has answered a handshake, and hands over its barrier buffer then.

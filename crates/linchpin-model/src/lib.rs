@@ -29,6 +29,7 @@
 //! | a pinned address | any mutation may turn it into a pointer |
 //! | allocation | with a null or any pointer in hand as first value, which passes no barrier |
 //! | answer to a handshake | between mutations, by a thread or the collector; hands over buffer and newborns |
+//! | safepoints | a mutation answers any handshake but the second, where it is in the midst of no barrier |
 //! | a full barrier buffer | is handed over at any time in a mutation |
 //! | `set_processors` | an idle processor is emptied and retired; later it is in use again, in the phase of then |
 //! | the spare | never runs a mutation, is held for a moment |

@@ -45,8 +45,6 @@ pub enum Then {
     ShadeUpgraded(Object),
     /// Hand over what a handshake that was answered already asks for.
     HandOver,
-    /// Put the first value into the field of an object that is allocated already.
-    Initialise(Object, Option<Object>),
     /// Give the lock of an object back.
     GiveLockBack(Object),
     /// Put an entry into the weak map: a key, and its value.
@@ -69,7 +67,6 @@ impl Then {
             Self::SetRoot(object) => 14 + u32::from(object),
             Self::ShadeUpgraded(object) => 17 + u32::from(object),
             Self::Overwrite(object, value) => 20 + 4 * u32::from(object) + pointer_to_bits(value),
-            Self::Initialise(object, value) => 32 + 4 * u32::from(object) + pointer_to_bits(value),
             Self::HandOver => 44,
             Self::GiveLockBack(object) => 45 + u32::from(object),
             Self::AwaitLock(object) => 48 + u32::from(object),
@@ -89,7 +86,6 @@ impl Then {
             14..17 => Self::SetRoot(object(14)),
             17..20 => Self::ShadeUpgraded(object(17)),
             20..32 => Self::Overwrite(((bits - 20) / 4) as Object, pointer_from_bits((bits - 20) % 4)),
-            32..44 => Self::Initialise(((bits - 32) / 4) as Object, pointer_from_bits((bits - 32) % 4)),
             44 => Self::HandOver,
             45..48 => Self::GiveLockBack(object(45)),
             48..51 => Self::AwaitLock(object(48)),
@@ -111,7 +107,6 @@ impl Then {
             Self::Insert(key, value) => Self::Insert(new(key), new(value)),
             Self::ShadeUpgraded(object) => Self::ShadeUpgraded(new(object)),
             Self::Overwrite(object, value) => Self::Overwrite(new(object), value.map(new)),
-            Self::Initialise(object, value) => Self::Initialise(new(object), value.map(new)),
         }
     }
 }
@@ -135,8 +130,6 @@ pub struct Processor {
     pub weak: Objects,
     /// Shaded, not handed over yet.
     pub buffer: Objects,
-    /// Born in `Arm`, not handed over yet.
-    pub born: Objects,
     /// What the barrier of the last step still has to shade.
     pub to_shade: Objects,
     /// What follows when that is done.
@@ -178,7 +171,6 @@ impl Processor {
             | (self.mode as u64) << 2
             | set(self.hand) << 4
             | set(self.buffer) << 7
-            | set(self.born) << 10
             | set(self.to_shade) << 13
             | u64::from(self.then.renamed(names).to_bits()) << 16
             | u64::from(self.retired) << 22
@@ -200,7 +192,6 @@ impl Processor {
             mode: Mode::from_bits((bits >> 2) as u32 & 3),
             hand: set(4),
             buffer: set(7),
-            born: set(10),
             to_shade: set(13),
             then: Then::from_bits((bits >> 16) as u32 & 63),
             retired: bits >> 22 & 1 != 0,

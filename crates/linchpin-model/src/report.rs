@@ -32,7 +32,7 @@ pub enum MutatorStep {
     Finish(Then),
     Replace { then: Then, old: Option<Object>, shade_first: bool },
     FindsOther(Option<Object>),
-    Allocate { object: Object, value: Option<Object>, colour: Colour, noted: bool, around: Option<Memory> },
+    Allocate { object: Object, value: Option<Object>, colour: Colour, around: Option<Memory> },
     MakeRoot(Object),
     DropRoot(Object),
     Pin(Object),
@@ -116,9 +116,6 @@ impl fmt::Display for MutatorStep {
                 f.write_str("goes on")
             }
             Self::Finish(Then::HandOver) => f.write_str("hands over what it has shaded"),
-            Self::Finish(Then::Initialise(object, value)) => {
-                write!(f, "initialises the field of {} with {}", name(object), Named(value))
-            }
             Self::Finish(Then::DropRoot) => f.write_str("empties the root"),
             Self::Finish(Then::MakeRoot(object)) => write!(f, "puts {} into the root, if it is empty", name(object)),
             Self::Finish(Then::RaiseFlag(object)) => write!(f, "raises the pin flag of {}", name(object)),
@@ -140,12 +137,12 @@ impl fmt::Display for MutatorStep {
                     _ => Ok(()),
                 }
             }
-            Self::Allocate { object, value, colour, noted, around } => {
+            Self::Allocate { object, value, colour, around } => {
                 write!(f, "allocates {} with {} in its field, {colour:?}", name(object), Named(value))?;
                 if let Some(memory) = around {
                     write!(f, ", of the lock it has in hand, which remembers: {memory:?}")?;
                 }
-                f.write_str(if noted { ", noted for tracing" } else { "" })
+                Ok(())
             }
             Self::MakeRoot(object) => write!(f, "makes a root for {}", name(object)),
             Self::DropRoot(object) => write!(f, "drops the root, which holds {}", name(object)),

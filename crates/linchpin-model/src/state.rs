@@ -192,7 +192,6 @@ impl State {
                 *mark += is_in(processor.hand) << 9
                     | is_in(processor.buffer) << 11
                     | is_in(processor.to_shade) << 13
-                    | is_in(processor.born) << 15
                     | is_in(processor.weak) << 17;
             }
         }
@@ -377,7 +376,7 @@ impl State {
     #[must_use]
     pub fn noticed(&self) -> Objects {
         self.processors.iter().fold(self.held().and(self.queue).and(self.taken_by_helpers()), |set, each| {
-            set.and(each.buffer).and(each.born).and(each.to_shade)
+            set.and(each.buffer).and(each.to_shade)
         })
     }
 

@@ -1,10 +1,10 @@
 //! How objects are born: in a slot of its own span, or of a run in the one span that all slots are in.
 
-use crate::config::{Config, Violation};
+use crate::config::Violation;
 use crate::fault::Fault::*;
 use crate::memory::Memory;
 use crate::object::{Colour, Object, Objects};
-use crate::processor::{Mode, Processor, Then};
+use crate::processor::{Mode, Processor};
 use crate::report::MutatorStep;
 use crate::state::{Stage, State};
 use crate::steps_mutator::{Mutation, null_or};
@@ -17,14 +17,13 @@ impl Mutation<'_> {
             // The colour of the last cycle, which is white from the flip on.
             Mode::Off if self.state.stage.is_marking() => !self.config.has(AllocateBlackBeforeArm),
             Mode::Off => self.state.stage != Stage::Rest && self.config.has(AllocateWhiteAfterMark),
-            Mode::Arm => self.config.has(AllocateWhiteInArm),
+            Mode::Arm => !self.config.has(AllocateBlackInArm),
             Mode::Mark => self.config.has(AllocateWhiteInMark),
             Mode::Close => self.config.has(AllocateWhiteInClose),
         };
         let colour = if white { Colour::White } else { Colour::Black };
-        let noted = me.mode == Mode::Arm && !white && !self.config.has(NewbornsNotTracedInArm);
         if self.config.one_span {
-            self.allocate_in_span(colour, noted);
+            self.allocate_in_span(colour);
             return;
         }
         // From the end of the mark on, a processor in `Off` takes slots of swept spans and fresh ones. A fresh span
@@ -41,8 +40,8 @@ impl Mutation<'_> {
                     continue;
                 }
                 let around = (lock != Memory::Never).then_some(lock);
-                self.add_sound(MutatorStep::Allocate { object, value, colour, noted, around }, |next, me| {
-                    bear(self.config, next, me, Newborn { object, value, colour, noted });
+                self.add_sound(MutatorStep::Allocate { object, value, colour, around }, |next, me| {
+                    bear(next, me, Newborn { object, value, colour });
                     if around.is_some() {
                         next.inner[object as usize] = std::mem::take(&mut me.in_hand);
                     }
@@ -55,20 +54,20 @@ impl Mutation<'_> {
     }
 
     /// Takes the span that all slots are in, finds a run in it, and allocates in that without a further look.
-    fn allocate_in_span(&mut self, colour: Colour, noted: bool) {
+    fn allocate_in_span(&mut self, colour: Colour) {
         let me = *self.me();
         let free = Objects::first(self.config.objects).both(self.state.coloured(Colour::Free));
         if me.holds_span {
             for object in me.run.each() {
                 for value in null_or(me.hand) {
                     let around = None;
-                    self.add(MutatorStep::Allocate { object, value, colour, noted, around }, |next, index| {
+                    self.add(MutatorStep::Allocate { object, value, colour, around }, |next, index| {
                         if next.colour_of(object) != Colour::Free {
                             return Some(Violation::HandedOutTwice(object));
                         }
                         let mut me = next.processors[index];
                         me.run.remove(object);
-                        bear(self.config, next, &mut me, Newborn { object, value, colour, noted });
+                        bear(next, &mut me, Newborn { object, value, colour });
                         next.processors[index] = me;
                         None
                     });
@@ -102,22 +101,14 @@ struct Newborn {
     object: Object,
     value: Option<Object>,
     colour: Colour,
-    noted: bool,
 }
 
 /// Puts a new object into its slot.
-fn bear(config: &Config, next: &mut State, me: &mut Processor, newborn: Newborn) {
-    let Newborn { object, value, colour, noted } = newborn;
+fn bear(next: &mut State, me: &mut Processor, newborn: Newborn) {
+    let Newborn { object, value, colour } = newborn;
     next.colour[object as usize] = colour;
     next.field[object as usize] = value;
     next.weak[object as usize] = None;
     next.renew_lock(object);
     me.hand.add(object);
-    if noted && config.has(NewbornsHandedOverAtOnce) {
-        next.field[object as usize] = None;
-        next.queue.add(object);
-        me.then = Then::Initialise(object, value);
-    } else if noted {
-        me.born.add(object);
-    }
 }

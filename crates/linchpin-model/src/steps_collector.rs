@@ -360,7 +360,7 @@ fn trace(config: &Config, next: &mut State, object: Object) -> Option<Violation>
 fn end_mark(config: &Config, next: &mut State) -> Option<Violation> {
     let live = next.reachable_from(next.held());
     let lost = live.each().find(|&object| next.colour_of(object) == Colour::White);
-    let grey = next.processors.iter().fold(next.queue, |set, each| set.and(each.buffer).and(each.born));
+    let grey = next.processors.iter().fold(next.queue, |set, each| set.and(each.buffer));
     let left = grey.and(next.to_visit).each().next().filter(|_| config.grey_at_end_counts);
     next.stale = config.one_span;
     next.passed_by = false;

@@ -58,7 +58,7 @@ impl Mutation<'_> {
             return;
         }
         let may_answer = match me.running {
-            true => self.config.has(AnswerInsideMutation),
+            true => self.config.has(AnswerInsideMutation) || self.is_at_safepoint(),
             false => !me.is_held() || self.config.has(MomentNotHeld),
         };
         if !me.answered && may_answer {
@@ -106,6 +106,16 @@ impl Mutation<'_> {
             self.use_weak();
             self.use_ephemeron();
         }
+    }
+
+    /// Whether the mutation may answer as it allocates: any handshake but the second, of which all that is in hand would have to be
+    /// shaded. It is in the midst of no barrier.
+    fn is_at_safepoint(&self) -> bool {
+        let me = self.me();
+        let asked = self.state.stage.asked_mode(self.config.faults);
+        me.to_shade.is_empty()
+            && me.then == Then::Anything
+            && (asked != Mode::Mark || self.config.has(MarkAnsweredInsideMutation))
     }
 
     /// Shades an object.
@@ -199,7 +209,6 @@ impl Mutation<'_> {
             match then {
                 Then::Anything | Then::ShadeUpgraded(_) | Then::AwaitLock(_) | Then::Insert(..) => {}
                 Then::HandOver => hand_over(next, me),
-                Then::Initialise(object, value) => next.field[object as usize] = value,
                 Then::DropRoot | Then::Unpin(_) => remove(next, then),
                 Then::GiveLockBack(object) => {
                     me.locks.remove(object);
@@ -400,13 +409,17 @@ pub(crate) fn owe(me: &mut Processor, applies: bool, object: Option<Object>) {
     }
 }
 
-/// Adopts the newest phase: in every handshake the buffer and the newborns are handed over.
+/// Adopts the newest phase: in every handshake the buffer is handed over.
 fn answer(next: &mut State, me: &mut Processor, keep_buffer: bool, config: &Config) {
     me.mode = next.stage.asked_mode(config.faults);
     me.answered = true;
-    if me.mode == Mode::Off && !config.has(RunsKeptOverOff) {
-        me.holds_span = false;
-        me.run = Objects::NONE;
+    if me.mode == Mode::Off {
+        // Their handles have been cleared.
+        me.weak = Objects::NONE;
+        if !config.has(RunsKeptOverOff) {
+            me.holds_span = false;
+            me.run = Objects::NONE;
+        }
     }
     if keep_buffer {
         return;
@@ -418,9 +431,9 @@ fn answer(next: &mut State, me: &mut Processor, keep_buffer: bool, config: &Conf
     hand_over(next, me);
 }
 
-/// Gives the collector what the processor has shaded or noted.
+/// Gives the collector what the processor has shaded.
 fn hand_over(next: &mut State, me: &mut Processor) {
-    next.queue = next.queue.and(std::mem::take(&mut me.buffer)).and(std::mem::take(&mut me.born));
+    next.queue = next.queue.and(std::mem::take(&mut me.buffer));
 }
 
 impl Stage {

@@ -13,7 +13,8 @@
 //! | the colours swap at the beginning | `collector/cycle.rs` | `ColoursNotSwapped` |
 //! | handshake 1 is awaited | `collector/cycle.rs` | `HandshakeOneNotAwaited` |
 //! | there is a handshake 2, and it is awaited | `collector/cycle.rs` | `NoSecondHandshake`, `HandshakeTwoNotAwaited` |
-//! | a handshake is answered between mutations | `processor/phase.rs` | `AnswerInsideMutation` |
+//! | a handshake is answered between mutations, or where one allocates | `processor/phase.rs` | `AnswerInsideMutation` |
+//! | but handshake 2 between mutations only | `processor/phase.rs` | `MarkAnsweredInsideMutation` |
 //! | and before the answer is seen, the buffer is handed over | `processor/mod.rs` | `AnsweredBeforeHandOver` |
 //! | the collector takes the buffer of an idle processor | `processor/mod.rs` | `IdleBufferLeftBehind` |
 //! | a processor that is retired is emptied | `processor/acquire.rs` | `RetiredNotEmptied` |
@@ -38,8 +39,7 @@
 //! | --- | --- | --- |
 //! | in `Off` an object has the colour of the last cycle | `processor/phase.rs` | `AllocateBlackBeforeArm` |
 //! | | | `AllocateWhiteAfterMark` |
-//! | in `Arm` it is black, and traced | `mutator.rs` | `AllocateWhiteInArm`, `NewbornsNotTracedInArm` |
-//! | but not before it is initialised | `processor/mod.rs` | `NewbornsHandedOverAtOnce` |
+//! | in `Arm`, too | `processor/phase.rs` | `AllocateBlackInArm` |
 //! | in `Mark` and `Close` it is black | `mutator.rs` | `AllocateWhiteInMark`, `AllocateWhiteInClose` |
 //!
 //! **Roots**
@@ -205,7 +205,7 @@ const NO_GREY_SHARED: Config = Config { grey_at_end_counts: true, ..with_two(Con
 /// The faults that break the protocol by themselves.
 pub const BREAKING: &[Verdict] = &[
     breaks(Config::SMALL, &[NoInsertionBarrierInArm]),
-    breaks(Config::SMALL, &[NewbornsNotTracedInArm]),
+    breaks(Config::SMALL, &[AllocateBlackInArm]),
     breaks(Config::SMALL, &[NoSecondHandshake]),
     breaks(one_object(Config::SMALL), &[HandshakeOneNotAwaited]),
     breaks(Config::SMALL, &[NoDeletionBarrierInArm]),
@@ -224,6 +224,8 @@ pub const BREAKING: &[Verdict] = &[
     breaks(Config::SMALL, &[AllocateBlackBeforeArm]),
     breaks(one_object(Config::SMALL), &[AllocateWhiteAfterMark]),
     breaks(one_object(Config::SMALL), &[AnswerInsideMutation]),
+    breaks(Config::SMALL, &[MarkAnsweredInsideMutation]),
+    breaks(Config::SMALL, &[HandshakeTwoNotAwaited]),
     breaks(one_processor(Config::SMALL), &[IdleBufferLeftBehind]),
     breaks(one_processor(Config::SMALL), &[AnsweredBeforeHandOver]),
     breaks(one_processor(Config { full_buffers: true, ..Config::SMALL }), &[FullBufferLost]),
@@ -297,6 +299,7 @@ pub const BREAKING: &[Verdict] = &[
     breaks(one_processor(Config::MOVED_LOCKS), &[InnerLockTracedByMarkerForgotten]),
     breaks(with_two(Config::MOVED_LOCKS), &[InnerLockTracedInArmRemembered]),
     breaks(with_two(Config::MOVED_LOCKS), &[InnerLockOfLastCycleKeptInArm]),
+    breaks(with_two(Config::MOVED_LOCKS), &[InnerLockKeptWhenGivenBackInArm]),
     breaks(one_processor(Config::SHARED_LOCKS), &[InnerLockTakenInMarkNotShaded]),
     breaks(with_two(Config::SHARED_LOCKS), &[InnerLockTakenInArmNotShaded]),
     breaks(with_two(Config::SHARED_LOCKS), &[InnerLockGivenBackInArmNotShaded]),
@@ -309,42 +312,26 @@ pub const BREAKING: &[Verdict] = &[
 ///
 /// * Roots and pins are walked when all have answered handshake 2. What a mutation in `Arm` has made is there to be
 ///   found then, or was shaded when it was dropped. So such roots and pins need no shade, *or* the walk need not wait.
-/// * All that a mutation in `Arm` does is shaded, and the closing rounds wait for it. So marking may begin while
-///   handshake 2 is still being answered, as long as roots and pins made in `Arm` are shaded.
-/// * An object born in `Arm` becomes reachable by a store, a root or a pin, which shade it, or are walked. So it may be
-///   white as one born in `Off`, and need not be noted: another way, not a part that is missing, so nothing breaks with it.
-/// * Marking begins when no mutation is in `Arm` any more, and has initialised what it has allocated. So newborns may
-///   be handed over at once, as long as handshake 2 is awaited.
-/// * A lock that is in hand in `Arm` is new, or was made to forget when it was taken out. So what is behind an outer lock that is given
-///   back has nothing left to forget.
 /// * A value that is inserted in `Arm` is found by the pass, if its key lives, and shaded by whoever else looks it up or removes it.
 ///   So it need not be shaded where it is inserted, as a root made in `Arm` need not: with this map, which is always reached. A map
 ///   that was born in `Mark` is not, and the shade is what keeps the value (`protocol_tests::what_arm_inserts_into_a_weak_map_survives`).
 /// * A value that is removed in `Arm` stays with whoever removed it, in `Arm`, where all that is done with it is shaded. Who has
 ///   looked it up before, in `Mark`, has shaded it. So removing it in `Arm` need not.
 pub const HARMLESS: &[Verdict] = &[
-    holds(Config::SMALL, &[AllocateWhiteInArm]),
-    holds(Config::SMALL, &[HandshakeTwoNotAwaited]),
     holds(Config::SMALL, &[RootMadeInArmNotShaded]),
     holds(Config::PINS, &[PinMadeInArmNotShaded]),
     holds(Config::SMALL, &[RootsWalkedBeforeHandshakeTwo]),
     holds(Config::PINS, &[PinsWalkedBeforeHandshakeTwo]),
-    holds(Config::SMALL, &[NewbornsHandedOverAtOnce]),
-    holds(with_two(Config::MOVED_LOCKS), &[InnerLockKeptWhenGivenBackInArm]),
     holds(Config::EPHEMERON, &[EntryInsertedInArmNotShaded]),
     holds(Config::EPHEMERON, &[EntryRemovedInArmNotShaded]),
     holds(Config::EPHEMERON, &[EntryInsertedInArmNotShaded, EntryRemovedInArmNotShaded]),
-    holds(Config::SMALL, &[AllocateWhiteInArm, HandshakeTwoNotAwaited]),
-    holds(Config::PINS, &[AllocateWhiteInArm, RootMadeInArmNotShaded, PinMadeInArmNotShaded]),
+    holds(Config::PINS, &[RootMadeInArmNotShaded, PinMadeInArmNotShaded]),
 ];
 
 /// Harmless parts that cannot be left out together.
 pub const BREAKING_PAIRS: &[Verdict] = &[
     breaks(one_object(Config::SMALL), &[RootMadeInArmNotShaded, RootsWalkedBeforeHandshakeTwo]),
-    breaks(one_object(Config::SMALL), &[RootMadeInArmNotShaded, HandshakeTwoNotAwaited]),
     breaks(one_object(Config::PINS), &[PinMadeInArmNotShaded, PinsWalkedBeforeHandshakeTwo]),
-    breaks(one_object(Config::PINS), &[PinMadeInArmNotShaded, HandshakeTwoNotAwaited]),
-    breaks(Config::SMALL, &[NewbornsHandedOverAtOnce, HandshakeTwoNotAwaited]),
 ];
 
 /// Faults that break the protocol by themselves, but with three objects only, and locks behind locks: too much to search. So each
@@ -365,13 +352,7 @@ const NEWBORN_AROUND_OLD_LOCK: &[Step] = &{
     const ROOTED: Object = 0;
     const LOST: Object = 1;
     const NEWBORN: Object = 2;
-    let born = Allocate {
-        object: NEWBORN,
-        value: Some(LOST),
-        colour: Colour::Black,
-        noted: true,
-        around: Some(Memory::ThisCycle),
-    };
+    let born = Allocate { object: NEWBORN, value: Some(LOST), colour: Colour::White, around: Some(Memory::ThisCycle) };
     [
         Step::Mutator(1, Begin(Mode::Off)),
         Step::Collector(Flip),
@@ -390,6 +371,7 @@ const NEWBORN_AROUND_OLD_LOCK: &[Step] = &{
         Step::Mutator(0, SwapInnerLock(ROOTED, Memory::ThisCycle)),
         Step::Mutator(0, born),
         Step::Mutator(0, PutBehindLock(ROOTED, Some(NEWBORN), true)),
+        Step::Mutator(0, Shade { object: NEWBORN, was: Colour::White }),
         Step::Mutator(0, Finish(Then::GiveLockBack(ROOTED))),
         Step::Mutator(0, End),
         Step::Mutator(0, Answer(Mode::Mark)),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::collector::mark_helpers;
+use crate::collector::pacer::Pace;
 use crate::error::BuildError;
 use crate::heap::Heap;
 use crate::long_mutations::{LongMutation, LongMutations};
@@ -15,6 +16,8 @@ use crate::verify::settings::{self, DebugSettings};
 
 /// The largest growth target, in percent.
 const MAX_GROWTH: u32 = 100_000;
+/// The smallest memory limit, in bytes.
+const LEAST_MEMORY_LIMIT: usize = 1 << 20;
 /// The smallest region chosen by default, in bytes.
 const DEFAULT_REGION: usize = 64 << 30;
 /// The default region is halved down to this size, in bytes, if the system refuses a larger one.
@@ -25,7 +28,6 @@ pub(crate) type LeakHook = Arc<dyn Fn(&PinLeak) + Send + Sync>;
 
 /// What stays as the builder set it.
 pub(crate) struct Config {
-    pub(crate) growth_percent: u32,
     pub(crate) pinner_cache: bool,
     pub(crate) leak_hook: LeakHook,
     pub(crate) debug: settings::Resolved,
@@ -45,6 +47,7 @@ pub(crate) struct Config {
 pub struct HeapBuilder {
     processors: Option<usize>,
     growth_percent: u32,
+    memory_limit: Option<usize>,
     region_size: Option<usize>,
     pinner_cache: bool,
     leak_hook: Option<LeakHook>,
@@ -58,6 +61,7 @@ impl HeapBuilder {
         Self {
             processors: None,
             growth_percent: 100,
+            memory_limit: None,
             region_size: None,
             pinner_cache: true,
             leak_hook: None,
@@ -73,10 +77,31 @@ impl HeapBuilder {
         self
     }
 
-    /// By how many percent of the live heap the heap grows before the next cycle starts, like Go's GOGC: 100 by
-    /// default, from 1 to 100000. Less saves memory, more saves work.
+    /// By how many percent of the live heap the heap grows until the next mark has ended, like Go's GOGC: 100 by
+    /// default, from 1 to 100000. Less saves memory, more saves work. (A cycle starts early enough for that; what mutations allocate
+    /// beyond it while the mark runs, they pay for by marking themselves.) [`Heap::set_growth_percent`] changes it.
     pub fn growth_percent(mut self, percent: u32) -> Self {
         self.growth_percent = percent;
+        self
+    }
+
+    /// So many bytes are to be in use at most, by spans and by what objects own outside the heap, like Go's GOMEMLIMIT: when they come
+    /// near it, cycles start sooner than the growth target asks for. No limit by default; at least a megabyte.
+    /// [`Heap::set_memory_limit`] changes it.
+    ///
+    /// The limit is soft. If more than that lives, the heap goes beyond it rather than do nothing but mark: at least as much is
+    /// allocated between two cycles as was during the last one. A hard limit is the [region's size](Self::region_size).
+    ///
+    /// ```
+    /// use linchpin::Heap;
+    ///
+    /// let heap = Heap::builder().growth_percent(400).memory_limit(512 << 20).build()?;
+    /// assert_eq!(heap.memory_limit(), Some(512 << 20));
+    /// heap.set_memory_limit(None)?;
+    /// # Ok::<(), linchpin::BuildError>(())
+    /// ```
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = Some(bytes);
         self
     }
 
@@ -168,26 +193,41 @@ impl HeapBuilder {
         let processors =
             self.processors.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(1024));
         check_count(processors)?;
-        if self.growth_percent == 0 {
-            return Err(BuildError::ZeroGrowth);
-        }
-        if self.growth_percent > MAX_GROWTH {
-            return Err(BuildError::GrowthTooLarge { requested: self.growth_percent, max: MAX_GROWTH });
-        }
+        check_growth(self.growth_percent)?;
+        check_memory_limit(self.memory_limit)?;
         let environment = std::env::var_os(settings::VARIABLE);
         let debug = settings::resolve(self.debug, environment.as_deref()).map_err(BuildError::DebugSetting)?;
         let region = match self.region_size {
             Some(bytes) => Region::reserve(bytes)?,
             None => reserve_default()?,
         };
+        let pace = Pace::new(self.growth_percent, self.memory_limit, region.bytes());
         let config = Config {
-            growth_percent: self.growth_percent,
             pinner_cache: self.pinner_cache,
             leak_hook: self.leak_hook.unwrap_or_else(|| Arc::new(leak::default_hook)),
             debug,
         };
         debug_assert!(mark_helpers(processors) < processors);
-        Ok(Heap::from_parts(config, processors, region, self.finding_hook, self.long_mutations))
+        Ok(Heap::from_parts(config, pace, processors, region, self.finding_hook, self.long_mutations))
+    }
+}
+
+/// Whether a growth target is one.
+pub(crate) fn check_growth(percent: u32) -> Result<(), BuildError> {
+    match percent {
+        0 => Err(BuildError::ZeroGrowth),
+        1..=MAX_GROWTH => Ok(()),
+        _ => Err(BuildError::GrowthTooLarge { requested: percent, max: MAX_GROWTH }),
+    }
+}
+
+/// Whether a memory limit is one.
+pub(crate) fn check_memory_limit(bytes: Option<usize>) -> Result<(), BuildError> {
+    match bytes {
+        Some(bytes) if bytes < LEAST_MEMORY_LIMIT => {
+            Err(BuildError::MemoryLimitTooSmall { requested: bytes, min: LEAST_MEMORY_LIMIT })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -208,6 +248,7 @@ impl std::fmt::Debug for HeapBuilder {
         f.debug_struct("HeapBuilder")
             .field("processors", &self.processors)
             .field("growth_percent", &self.growth_percent)
+            .field("memory_limit", &self.memory_limit)
             .field("region_size", &self.region_size)
             .field("pinner_cache", &self.pinner_cache)
             .field("leak_hook", &self.leak_hook.as_ref().map(|_| ".."))

@@ -24,6 +24,13 @@ pub enum BuildError {
         /// The largest that is accepted.
         max: u32,
     },
+    /// The memory limit is too small for even a few spans.
+    MemoryLimitTooSmall {
+        /// The limit asked for, in bytes.
+        requested: usize,
+        /// The smallest that is accepted, in bytes.
+        min: usize,
+    },
     /// The region is too small to hold even a few spans.
     RegionTooSmall {
         /// The size asked for, in bytes.
@@ -66,6 +73,9 @@ impl fmt::Display for BuildError {
             }
             Self::GrowthTooLarge { requested, max } => {
                 write!(f, "a growth target of {requested} % is above the limit of {max} %")
+            }
+            Self::MemoryLimitTooSmall { requested, min } => {
+                write!(f, "a memory limit of {requested} bytes is too small; the smallest is {min} bytes")
             }
             Self::RegionTooSmall { requested, min } => {
                 write!(f, "a region of {requested} bytes is too small; the smallest is {min} bytes")
@@ -112,7 +122,7 @@ impl fmt::Display for SettingError {
         write!(
             f,
             "the debug setting `{}` (environment variable LINCHPIN, or HeapBuilder::debug) {}; the settings are verify, \
-             verify=strict, poison, collect_every=N, delay_handshakes=MICROSECONDS, move_mutations and seed=N, with commas \
+             verify=strict, poison, collect_every=N, delay_handshakes=MICROSECONDS, move_mutations, seed=N and gctrace, with commas \
              between them",
             self.setting, self.problem
         )

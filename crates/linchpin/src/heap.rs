@@ -5,11 +5,12 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::{Location, resume_unwind};
 
-use crate::builder::{Config, HeapBuilder};
+use crate::builder::{Config, HeapBuilder, check_growth, check_memory_limit};
 use crate::cleanup::Cleanups;
 use crate::collector::decision::Decision;
 use crate::collector::pacer::Pace;
 use crate::collector::queue::GreyQueue;
+use crate::collector::report::{CycleCause, Reports};
 use crate::collector::workers::Workers;
 use crate::collector::{Control, cycle};
 use crate::error::BuildError;
@@ -85,6 +86,7 @@ pub(crate) struct Core {
     pub(crate) cleanups: Cleanups,
     pub(crate) long_mutations: LongMutations,
     pub(crate) debug: Arc<Debugging>,
+    pub(crate) reports: Reports,
     /// The `Heap` is gone, and the collector's thread with it.
     ended: AtomicBool,
     /// After the end: the cycles that free what was let go of.
@@ -112,6 +114,7 @@ impl Heap {
 
     pub(crate) fn from_parts(
         config: Config,
+        pace: Pace,
         processors: usize,
         region: Region,
         finding_hook: Option<FindingHook>,
@@ -127,7 +130,7 @@ impl Heap {
             this: Weak::clone(this),
             id,
             process: Process::this(),
-            pace: Pace::new(config.growth_percent, region.bytes()),
+            pace,
             config,
             processors: Processors::new(processors),
             memory: Memory::new(id, region, poison, slow_sweeps),
@@ -139,6 +142,7 @@ impl Heap {
             cleanups: Cleanups::default(),
             long_mutations,
             debug,
+            reports: Reports::new(),
             ended: AtomicBool::new(false),
             settling: Settling::default(),
         });
@@ -220,6 +224,38 @@ impl Heap {
     #[must_use]
     pub fn processors(&self) -> usize {
         self.core.processors.limit()
+    }
+
+    /// The growth target, in percent; see [`HeapBuilder::growth_percent`].
+    #[must_use]
+    pub fn growth_percent(&self) -> u32 {
+        self.core.pace.growth_percent()
+    }
+
+    /// Changes the growth target, from now on; see [`HeapBuilder::growth_percent`].
+    ///
+    /// # Errors
+    /// [`BuildError::ZeroGrowth`] or [`BuildError::GrowthTooLarge`].
+    pub fn set_growth_percent(&self, percent: u32) -> Result<(), BuildError> {
+        check_growth(percent)?;
+        self.core.pace.set_growth_percent(percent);
+        Ok(())
+    }
+
+    /// The memory limit, in bytes; see [`HeapBuilder::memory_limit`].
+    #[must_use]
+    pub fn memory_limit(&self) -> Option<usize> {
+        self.core.pace.memory_limit()
+    }
+
+    /// Changes the memory limit, from now on; `None` for no limit. See [`HeapBuilder::memory_limit`].
+    ///
+    /// # Errors
+    /// [`BuildError::MemoryLimitTooSmall`].
+    pub fn set_memory_limit(&self, bytes: Option<usize>) -> Result<(), BuildError> {
+        check_memory_limit(bytes)?;
+        self.core.pace.set_memory_limit(bytes);
+        Ok(())
     }
 
     /// Changes how many mutations may run at once. Those that run go on; a processor that is retired gives back its
@@ -324,7 +360,7 @@ impl Core {
         }
         loop {
             let here = self.settling.settle(|| {
-                cycle::run(self, &Workers::none());
+                cycle::run(self, &Workers::none(), CycleCause::End);
                 self.control.count_last_cycle();
             });
             // Else who is at it goes on: another thread, or this one, further down its stack.
@@ -408,7 +444,7 @@ impl Drop for Core {
     /// Drops what the last roots and pins kept, then gives the region back.
     fn drop(&mut self) {
         if self.memory.units_in_use() != 0 {
-            cycle::run(self, &Workers::none());
+            cycle::run(self, &Workers::none(), CycleCause::End);
         }
     }
 }

@@ -33,8 +33,8 @@
 //!   thread's stack is ever scanned. What outlives a mutation is a [`Root`] or is pinned by a [`Pinner`].
 //! * Objects are shared, hence `Send + Sync` and immutable but for their atomic parts; [`GcCell`] is the
 //!   pointer field that changes, [`GcMutex`] and [`GcRwLock`] are for whatever else holds pointers and changes.
-//! * A collector thread marks and sweeps while mutations go on. It asks each processor, between two mutations, to
-//!   adopt the next phase of the cycle; mutations never wait for it.
+//! * A collector thread marks and sweeps while mutations go on. It asks each processor, between two mutations or where one
+//!   allocates, to adopt the next phase of the cycle; mutations never wait for it.
 //!
 //! # Features
 //!
@@ -91,6 +91,7 @@ mod verify;
 
 pub use builder::HeapBuilder;
 pub use cleanup::Cleanup;
+pub use collector::report::{CycleCause, CycleReport};
 pub use error::{AllocError, BuildError, OutOfMemory, SettingError};
 pub use gc::{
     DynObject, Gc, GcCell, GcDyn, GcMutex, GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard,

@@ -1,6 +1,6 @@
 //! Long computations: mutations that delay a cycle, and the means to delay it less.
 //!
-//! A cycle waits, three times, until each mutation under way has ended. Nobody else waits meanwhile, but nothing is freed. So
+//! A cycle waits until each mutation under way has ended: once if they allocate, else up to four times. Nobody else waits meanwhile, but nothing is freed. So
 //! a long computation does well to be many short mutations: [`Heap::run`] makes it so, and [`Mutator::wants_yield`] tells
 //! when it matters. Who does not is told of: the collector notes who entered a mutation that it waits for.
 

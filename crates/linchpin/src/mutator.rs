@@ -248,22 +248,25 @@ impl<'gc> Mutator<'gc> {
             None => self.reserve_slow(place.info, place.own, place.slot_bytes)?,
         };
         // Relaxed: who gets to see the object has synchronised with its publication.
-        self.core().memory.region.mark(start.addr().get()).store(local.colour(), Ordering::Relaxed);
+        self.core().memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
         Some(start)
     }
 
     #[cold]
     #[inline(never)]
     fn reserve_slow(&self, info: &'static TypeInfo, own: &'static TypeInfo, slot_bytes: usize) -> Option<NonNull<u8>> {
+        // First, since what it may give back is what the slot is looked for in.
+        self.safepoint();
+        self.assist();
         let local = self.local();
+        let _busy = local.busy();
         // A span that types share has no name for its objects, and nothing to look through them with. The verifier needs both:
         // then no run is ever found by the name of such a span, and each type with it comes here each time.
         let is_verified = self.core().config.debug.verify != Verify::Off;
         let info = if is_verified { own } else { info };
-        let armed = local.mode() == Mode::Arm;
         let memory = &self.core().memory;
         // What is not installed in the table comes back here each time.
-        let every_time = armed || self.core().config.debug.slow_allocations;
+        let every_time = self.core().config.debug.slow_allocations;
         let start = local.runs.next_slow(memory, info, slot_bytes, !every_time, local.mode());
         // Before the object is noted or coloured, since it may unwind.
         let reported = self.report_allocated(start.is_none()).and_then(|()| {
@@ -278,16 +281,16 @@ impl<'gc> Mutator<'gc> {
             memory.swept.freed_objects.fetch_add(u64::from(start.is_some()), Ordering::Relaxed);
             refused.panic();
         }
-        if armed && let Some(start) = start {
-            local.note_newborn(start);
-        }
         start
     }
 
     #[cold]
     #[inline(never)]
     fn reserve_large(&self, info: &'static TypeInfo, bytes: usize) -> Option<NonNull<u8>> {
-        // First, since it may unwind, which nothing may do once the object has its colour.
+        self.safepoint();
+        self.assist();
+        let _busy = self.local().busy();
+        // Now, since it may unwind, which nothing may do once the object has its colour.
         self.report_allocated(false).unwrap_or_else(|refused| refused.panic());
         if self.core().config.debug.slow_allocations {
             self.debug_allocation(None).unwrap_or_else(|refused| refused.panic());
@@ -303,11 +306,8 @@ impl<'gc> Mutator<'gc> {
         };
         let start = memory.region.unit_start(unit);
         // Relaxed: as in `reserve`.
-        memory.region.mark(start.addr().get()).store(local.colour(), Ordering::Relaxed);
+        memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
         class.give_back(unit, false);
-        if local.mode() == Mode::Arm {
-            local.note_newborn(start);
-        }
         local.runs.count_large(units * SPAN_BYTES);
         Some(start)
     }

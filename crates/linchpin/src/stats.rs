@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::collector::report::CycleReport;
 use crate::heap::Core;
 use crate::memory::SPAN_BYTES;
 use crate::processor::phase::Status;
@@ -62,6 +63,21 @@ pub struct HeapStats {
     pub long_mutations: u64,
     /// The longest that a cycle has waited for mutations to end, at a time.
     pub longest_delay: Duration,
+    /// The longest that a mutation was held up on behalf of the collector: by an assist, by a sweep that it did for want of room, by
+    /// the search for room in a full region, by an answer to a handshake.
+    pub longest_wait: Duration,
+    /// Bytes that mutations have traced in assists since the heap was made.
+    pub assisted_bytes: u64,
+    /// The growth target, in percent.
+    pub growth_percent: u32,
+    /// The memory limit, in bytes.
+    pub memory_limit: Option<usize>,
+    /// Bytes in the heap and owned outside it, as far as they count as live or were allocated since.
+    pub size_bytes: u64,
+    /// The size by which the mark is to have ended, of this cycle or, if none runs, of the next one.
+    pub goal_bytes: u64,
+    /// What the last cycle has done.
+    pub last_cycle: Option<CycleReport>,
     /// How often a thread found no free processor and had to wait.
     pub waits: u64,
 }
@@ -78,6 +94,7 @@ impl HeapStats {
         let (cleanups_run, cleanup_panics) = core.cleanups.figures();
         let processors = core.processors.limit();
         let spans_in_use = core.memory.units_in_use();
+        let (size_bytes, goal_bytes) = core.pace.size_and_goal();
         Self {
             cycles: core.control.cycles(),
             allocated_bytes: allocated.bytes,
@@ -103,6 +120,13 @@ impl HeapStats {
             cleanup_panics,
             long_mutations,
             longest_delay,
+            longest_wait: core.memory.longest_wait.get(),
+            assisted_bytes: core.pace.assists(),
+            growth_percent: core.pace.growth_percent(),
+            memory_limit: core.pace.memory_limit(),
+            size_bytes,
+            goal_bytes,
+            last_cycle: core.reports.last(),
             waits: core.processors.waiting.waits(),
         }
     }

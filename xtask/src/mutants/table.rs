@@ -26,6 +26,7 @@ const BARRIER: &str = "collector/barrier.rs";
 const CYCLE: &str = "collector/cycle.rs";
 const MARK: &str = "collector/mark.rs";
 const PROCESSOR: &str = "processor/mod.rs";
+const SAFEPOINT: &str = "processor/safepoint.rs";
 const ACQUIRE: &str = "processor/acquire.rs";
 const WAITING: &str = "processor/waiting.rs";
 const SWEEP: &str = "memory/sweep.rs";
@@ -185,27 +186,40 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(MARK, "a batch is taken and not traced", "Some(batch) => tracer.stack.extend(batch),", "Some(batch) => drop(batch),"),
     mutant(MARK, "an object is traced and its children are not", "unsafe { trace(object, self) };", "let _ = (trace, object);"),
     // Processors: answers, what they hand over, taking and retiring.
-    mutant(PROCESSOR, "the runs stay over Off", "spans: self.runs.surrender(),", "spans: Vec::new(),"),
+    mutant(PROCESSOR, "the runs stay over Off", "let spans = self.runs.surrender();", "let spans = Vec::new();"),
     mutant(
         PROCESSOR,
         "a cached inner pinner stays over Off",
         "            return self.local.empty();\n",
         "            return Surrendered {
                 grey: self.local.barrier_buffer.take(),
-                born: self.local.born.take(),
+                newborns,
                 spans: self.local.runs.surrender(),
                 pinner: None,
             };
 ",
     ),
     mutant(PROCESSOR, "the barrier buffer is thrown away", "core.queue.push(self.grey);", "drop(self.grey);"),
-    mutant(PROCESSOR, "newborns are not handed over", "core.queue.push(self.born);", "drop(self.born);"),
+    mutant(
+        PROCESSOR,
+        "newborns are not handed over",
+        "self.newborns.into_iter().for_each(|newborns| core.queue.push_newborns(newborns));",
+        "drop(self.newborns);",
+    ),
     mutant(PROCESSOR, "spans are surrendered to nobody", "            span.give_back();\n", "            std::mem::forget(span);\n"),
     mutant(PROCESSOR, "shaded and not noted", "        self.note_grey(core, std::iter::once(Grey(object)));\n", "        let _ = core;\n"),
     mutant(PROCESSOR, "contents are shaded and not noted", "        self.note_grey(core, tracer.take_grey());\n", "        let _ = (core, tracer.take_grey());\n"),
     mutant(PROCESSOR, "a full barrier buffer is thrown away", "core.queue.push(std::mem::take(&mut *buffer));", "drop(std::mem::take(&mut *buffer));"),
     mutant(PROCESSOR, "what was shaded stays white", "        mark.store(black, Ordering::Relaxed);\n", ""),
-    mutant(PROCESSOR, "a run of the last colour goes on in Arm", "            self.runs.disarm();\n", ""),
+    mutant(PROCESSOR, "what a run goes on with in Arm is not noted", "            self.runs.arm();\n", ""),
+    mutant(
+        SAFEPOINT,
+        "handshake 2 is answered inside a mutation",
+        "(Mode::Off, Mode::Off | Mode::Arm) |",
+        "(Mode::Off, Mode::Off | Mode::Arm) | (Mode::Arm, Mode::Mark) |",
+    ),
+    mutant(SAFEPOINT, "a handshake is answered in the midst of an allocation", "allowed && self.busy.get() == 0", "allowed"),
+    mutant(SAFEPOINT, "no handshake is answered inside a mutation", "            holding.answer_running(core, phase);\n", "            let _ = holding;\n"),
     mutant(PROCESSOR, "the mode is not adopted", "        self.mode.set(phase.mode());\n", ""),
     mutant(PROCESSOR, "the colour is not adopted", "        self.colour.set(phase.colour());\n", ""),
     mutant(

@@ -8,11 +8,28 @@ use anyhow::{Result, ensure};
 
 use crate::tools::{is_installed, program, run, sample_text, scratch};
 
+/// Each workload of the benchmarks, small.
+const WORKLOADS: [&[&str]; 9] = [
+    &["trees", "--depth", "14"],
+    &["gcbench", "--depth", "12", "--array", "100000"],
+    &["alloc", "--n", "1000000"],
+    &["churn", "--nodes", "50000", "--steps", "1000000"],
+    &["cache", "--slots", "5000", "--steps", "100000"],
+    &["hiccup", "--steps", "1000"],
+    &["types", "--n", "1000000"],
+    &["array", "--slots", "500000", "--n", "200000"],
+    &["list", "--nodes", "200000", "--collections", "3"],
+];
+
 pub(crate) fn run_all() -> Result<String> {
     let program = program()?;
     let scratch = scratch("smoke")?;
 
-    run(Command::new(&program).args(["bench", "trees", "--depth", "14", "--threads", "2"]))?;
+    for arguments in WORKLOADS {
+        for threads in ["1", "2"] {
+            run(Command::new(&program).arg("bench").args(arguments).args(["--threads", threads]))?;
+        }
+    }
     let lines = Command::new(&program)
         .args(["bench", "pinner", "--format", "go", "--count", "2", "--bench-time", "5"])
         .stderr(Stdio::inherit())
@@ -35,5 +52,5 @@ pub(crate) fn run_all() -> Result<String> {
     };
     run(Command::new(&program).args(["stress", "--seconds", "5", "--threads", "4", "--seed", "42"]))?;
     let cache = cache_server::run_it()?;
-    Ok(format!("trees, pinner, compare, compress ({gzip}), stress, cache server ({cache})"))
+    Ok(format!("workloads, pinner, compare, compress ({gzip}), stress, cache server ({cache})"))
 }

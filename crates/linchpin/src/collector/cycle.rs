@@ -4,10 +4,11 @@
 
 use super::AbortOnUnwind;
 use super::mark::{Marking, Tracer};
+use super::report::{CycleCause, Stopwatch};
 use super::workers::Workers;
 use crate::heap::Core;
 use crate::long_mutations::Wait;
-use crate::memory::{PIN_FLAG_RAISED, PIN_FLAG_TOUCHED};
+use crate::memory::{PIN_FLAG_RAISED, PIN_FLAG_TOUCHED, SPAN_BYTES};
 use crate::processor::phase::{Mode, Status, colour_of_cycle};
 use crate::processor::thread::Sweeping;
 use crate::sync::{Ordering, reordered, spin_briefly, thread};
@@ -15,10 +16,11 @@ use crate::verify;
 use std::time::Duration;
 
 /// Runs a whole cycle on this thread.
-pub(crate) fn run(core: &Core, workers: &Workers) {
+pub(crate) fn run(core: &Core, workers: &Workers, cause: CycleCause) {
     let abort = AbortOnUnwind;
     let _no_other = core.debug.no_cycle.lock();
     let mut cycle = Cycle::begin(core, workers);
+    cycle.stopwatch.cause = cause;
     cycle.take_the_snapshot();
     cycle.mark();
     cycle.close();
@@ -37,6 +39,7 @@ pub(crate) struct Cycle<'a> {
     tracer: Tracer<'a>,
     /// The spans whose pin flags were lowered.
     may_hold_pins: Vec<usize>,
+    stopwatch: Stopwatch,
 }
 
 impl<'a> Cycle<'a> {
@@ -44,9 +47,10 @@ impl<'a> Cycle<'a> {
     pub(crate) fn begin(core: &'a Core, workers: &'a Workers) -> Self {
         let number = core.memory.marked_cycle() + 1;
         let black = colour_of_cycle(number);
+        let stopwatch = Stopwatch::start(core, number);
         core.pace.begin_mark();
         let tracer = Tracer::new(&core.memory.region, black);
-        Self { core, workers, number, black, tracer, may_hold_pins: Vec::new() }
+        Self { core, workers, number, black, tracer, may_hold_pins: Vec::new(), stopwatch }
     }
 
     pub(crate) fn take_the_snapshot(&mut self) {
@@ -56,12 +60,13 @@ impl<'a> Cycle<'a> {
         }
         // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
         handshake(self.core, Mode::Arm, self.black);
-        self.core.pace.note_owned();
         // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
         handshake(self.core, Mode::Mark, self.black);
+        self.core.pace.note_births();
         if late {
             self.may_hold_pins = take_pin_flags(self.core);
         }
+        self.stopwatch.lap(|report| &mut report.snapshot);
     }
 
     /// Marks what roots and pins lead to.
@@ -69,6 +74,7 @@ impl<'a> Cycle<'a> {
         self.core.roots.visit_all(&mut self.tracer);
         visit_pins(self.core, std::mem::take(&mut self.may_hold_pins), &mut self.tracer);
         self.trace();
+        self.stopwatch.lap(|report| &mut report.mark);
     }
 
     /// Ends the mark: handshake 3 is the first closing round; each round collects every barrier buffer, and one that brings
@@ -90,6 +96,7 @@ impl<'a> Cycle<'a> {
         }
         self.core.decision.clear(&self.core.memory.region, self.black);
         self.core.cleanups.take_dead(&self.core.memory.region, self.black);
+        self.stopwatch.lap(|report| &mut report.close);
     }
 
     pub(crate) fn switch_off(&mut self) {
@@ -97,6 +104,7 @@ impl<'a> Cycle<'a> {
         if !late {
             self.core.memory.end_mark(self.number);
         }
+        self.stopwatch.end_mark(self.core);
         self.core.pace.end_mark();
         if !reordered!("cycle.switch_off") {
             handshake(self.core, Mode::Off, self.black);
@@ -105,10 +113,11 @@ impl<'a> Cycle<'a> {
             self.core.memory.end_mark(self.number);
         }
         self.core.decision.end();
+        self.stopwatch.lap(|report| &mut report.switch_off);
         verify::after_mark(self.core);
     }
 
-    pub(crate) fn sweep(self) {
+    pub(crate) fn sweep(mut self) {
         let core = self.core;
         core.memory.open_sweep(self.number);
         {
@@ -123,7 +132,10 @@ impl<'a> Cycle<'a> {
         }
         verify::after_sweep(core);
         let swept = &core.memory.swept;
-        core.pace.end_sweep(swept.live_bytes.load(Ordering::Relaxed), swept.disowned_bytes.load(Ordering::Relaxed));
+        let (live, disowned) = (swept.live_bytes.load(Ordering::Relaxed), swept.disowned_bytes.load(Ordering::Relaxed));
+        core.pace.end_sweep(live, core.memory.units_in_use() * SPAN_BYTES, disowned);
+        self.stopwatch.lap(|report| &mut report.sweep);
+        self.stopwatch.stop(core, self.workers.count() + 1);
     }
 
     /// Traces the values of weak maps whose keys are marked; whether that has marked anything.
@@ -135,9 +147,10 @@ impl<'a> Cycle<'a> {
     fn trace(&mut self) {
         let (core, black, tracer) = (self.core, self.black, &mut self.tracer);
         let marking = Marking::new(self.workers.count() + 1);
-        self.workers.with_helpers(&|| marking.drain(&core.queue, &mut Tracer::new(&core.memory.region, black)), || {
-            marking.drain(&core.queue, tracer)
-        });
+        self.workers.with_helpers(
+            &|| marking.drain(&core.queue, &core.pace, &mut Tracer::new(&core.memory.region, black)),
+            || marking.drain(&core.queue, &core.pace, tracer),
+        );
     }
 }
 

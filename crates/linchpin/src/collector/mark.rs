@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::AbortOnUnwind;
+use super::pacer::Pace;
 use super::queue::{Grey, GreyQueue};
 use crate::gc::{Gc, Object};
 use crate::memory::region::Region;
@@ -20,6 +21,9 @@ use crate::trace::MustNotImplementDrop;
 
 /// A stack longer than this is shared when another marker is idle.
 const SHARE_ABOVE: usize = 256;
+
+/// How many bytes a marker has traced before it tells the pacer of them.
+const EARN_AT_ONCE: u64 = 32 << 10;
 
 /// The colour of a tracer that only records what it is told of. No mark byte has it, so each pointer takes the same way as a
 /// white object's.
@@ -48,6 +52,8 @@ pub struct Tracer<'a> {
     /// Weak maps that it was the first to come to, by number.
     weak_maps: Vec<u64>,
     stack: Vec<Grey>,
+    /// The sizes of all the slots it has traced with something in them to trace, in bytes.
+    scanned_bytes: u64,
     marker: PhantomData<*mut ()>,
 }
 
@@ -61,6 +67,7 @@ impl<'a> Tracer<'a> {
             keeps_all: false,
             weak_maps: Vec::new(),
             stack: Vec::new(),
+            scanned_bytes: 0,
             marker: PhantomData,
         }
     }
@@ -106,6 +113,11 @@ impl<'a> Tracer<'a> {
     /// One of the objects that are marked, and not traced yet.
     pub(crate) fn pop(&mut self) -> Option<Grey> {
         self.stack.pop()
+    }
+
+    /// Adds objects that are marked, and not traced yet.
+    pub(crate) fn add_grey(&mut self, batch: Vec<Grey>) {
+        self.stack.extend(batch);
     }
 
     /// What is marked, and not traced yet.
@@ -183,14 +195,39 @@ impl<'a> Tracer<'a> {
     /// Traces one object.
     #[inline(always)]
     pub(crate) fn scan(&mut self, Grey(object): Grey) {
-        let info = self.region.span_of(object).info();
+        let span = self.region.span_of(object);
+        let info = span.info();
         debug_assert!(info.is_some(), "a grey object lies in a span in use");
         if let Some(trace) = info.and_then(|info| info.trace) {
+            self.scanned_bytes += span.slot_bytes() as u64;
             // SAFETY: the object is grey, hence allocated and initialised (the pointer to it was published
             // after that), of the type of its span, and it cannot be freed before the mark ends.
             unsafe { trace(object, self) };
         }
     }
+}
+
+/// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
+/// for who is no marker. What is left goes to the queue. Gives how many bytes it has traced, which may be more than the budget by
+/// one object.
+///
+/// A mutation that does this must have come back from it before it answers a handshake: a closing round finds what goes to the queue,
+/// and nothing else.
+pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
+    // What is on the stack would never be traced.
+    let abort = AbortOnUnwind;
+    let before = tracer.scanned_bytes;
+    while tracer.scanned_bytes - before < budget_bytes
+        && let Some(grey) = tracer.pop()
+    {
+        tracer.scan(grey);
+    }
+    queue.push(tracer.take_grey());
+    if tracer.take_passed_by() {
+        queue.note_passed_by();
+    }
+    abort.disarm();
+    tracer.scanned_bytes - before
 }
 
 /// The part of a mark that several markers share.
@@ -205,26 +242,31 @@ impl Marking {
     }
 
     /// Traces until every marker has run out of work, beginning with what is on the tracer's stack.
-    pub(crate) fn drain(&self, queue: &GreyQueue, tracer: &mut Tracer<'_>) {
+    pub(crate) fn drain(&self, queue: &GreyQueue, pace: &Pace, tracer: &mut Tracer<'_>) {
         // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
         let abort = AbortOnUnwind;
+        let mut earned = tracer.scanned_bytes;
         loop {
             while let Some(grey) = tracer.stack.pop() {
                 tracer.scan(grey);
-                if self.markers > 1
-                    && tracer.stack.len() > SHARE_ABOVE
+                if tracer.scanned_bytes - earned >= EARN_AT_ONCE {
+                    pace.earn(tracer.scanned_bytes - earned);
+                    earned = tracer.scanned_bytes;
+                }
+                if tracer.stack.len() > SHARE_ABOVE
                     // Relaxed: a hint. Work that is shared with nobody, or not shared, is done all the same.
-                    && self.idle.load(Ordering::Relaxed) != 0
+                    && (queue.is_wanted() || self.idle.load(Ordering::Relaxed) != 0)
                     && queue.is_empty()
                 {
                     let half = tracer.stack.len() / 2;
-                    queue.push(tracer.stack.drain(..half).collect());
+                    queue.share(tracer.stack.drain(..half).collect());
                 }
             }
             match queue.take() {
                 Some(batch) => tracer.stack.extend(batch),
                 None if self.wait_for_work(queue) => {}
                 None => {
+                    pace.earn(tracer.scanned_bytes - earned);
                     if tracer.take_passed_by() {
                         queue.note_passed_by();
                     }
@@ -244,7 +286,7 @@ impl Marking {
                 self.idle.fetch_sub(1, Ordering::SeqCst);
                 return true;
             }
-            if self.idle.load(Ordering::SeqCst) >= self.markers {
+            if self.idle.load(Ordering::SeqCst) >= self.markers && !queue.is_assisted() {
                 return false;
             }
             backoff.snooze();

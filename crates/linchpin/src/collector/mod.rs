@@ -1,14 +1,14 @@
 //! The collector: an on-the-fly snapshot-at-the-beginning mark and sweep that never stops a thread.
 //!
 //! Every processor has a mode. It changes only in a *handshake*, between two mutations of that processor: done by
-//! its thread on the next `mutate`, or by the collector for an idle one. The collector waits for handshakes,
-//! mutations never do. (Where they do wait for the collector, for a moment: a full region, [`patiently`](crate::memory::sweep), and
+//! its thread on the next `mutate`, or by the collector for an idle one; but for the second handshake also inside a mutation, where
+//! that allocates ([`safepoint`](crate::processor::safepoint)). The collector waits for handshakes, mutations never do. (Where they do wait for the collector, for a moment: a full region, [`patiently`](crate::memory::sweep), and
 //! a [`lock`](crate::gc::lock) behind which a marker looks.)
 //!
 //! | mode | pointer store `old -> new` | new object | root or pin made | root or pin dropped |
 //! | --- | --- | --- | --- | --- |
 //! | `Off` | nothing | colour of the last cycle | nothing | nothing |
-//! | `Arm` | shade old and new | black, and traced | shade | shade |
+//! | `Arm` | shade old and new | colour of the last cycle | shade | shade |
 //! | `Mark`, `Close` | shade old | black | nothing | shade |
 //!
 //! A cycle:
@@ -18,7 +18,8 @@
 //!    survives the cycle.
 //! 2. Handshake 2 puts every processor into `Mark`. When all have answered, no mutation that began before the
 //!    snapshot still runs. `Arm` exists for those: such a mutation may have in hand an object that a mutation
-//!    still in `Off` had unlinked without a word, so whatever it stores, roots, pins or builds is shaded.
+//!    still in `Off` had unlinked without a word, so whatever it stores, roots or pins is shaded. (What it builds is white, and
+//!    becomes reachable by one of these.)
 //! 3. Roots and pins are marked, and markers trace. No stack is scanned: between mutations nothing is on it.
 //! 4. When the queue is empty, a round of handshakes (into `Close`) collects every barrier buffer. If it brought
 //!    anything, marking goes on. A round that brings nothing ends the mark: every grey object was in some buffer
@@ -32,6 +33,7 @@
 //!
 //! How the barriers do it is told at the head of [`barrier`].
 
+pub(crate) mod assist;
 pub(crate) mod barrier;
 pub(crate) mod cycle;
 pub(crate) mod decision;
@@ -45,12 +47,14 @@ pub(crate) mod pacer;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod protocol_tests;
 pub(crate) mod queue;
+pub(crate) mod report;
 pub(crate) mod workers;
 
 use crate::heap::Core;
 use crate::panics::{discard, tell};
 use crate::processor::thread as this_thread;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
+use report::CycleCause;
 use workers::Workers;
 
 /// What the collector's thread and those who ask it for cycles share.
@@ -74,6 +78,8 @@ struct ControlState {
     /// The number of the last cycle that has started, and that has ended.
     started: u64,
     ended: u64,
+    /// The number of the last cycle that `collect` has asked for.
+    asked: u64,
     stop: bool,
     thread: Option<thread::JoinHandle<()>>,
     /// The heap was dropped on the collector's own thread, which ends the heap when it ends itself.
@@ -101,6 +107,7 @@ impl Control {
         let mut state = self.state.lock();
         let target = state.started + 1;
         state.wanted = state.wanted.max(target);
+        state.asked = target;
         if let Err(refused) = self.ensure_thread(core, &mut state) {
             drop(state);
             refused.panic();
@@ -167,8 +174,8 @@ impl Control {
         true
     }
 
-    /// Waits for the next cycle to run; `None` when the thread is to end.
-    fn next_cycle(&self) -> Option<u64> {
+    /// Waits for the next cycle to run, and gives its number and why it is to run; `None` when the thread is to end.
+    fn next_cycle(&self) -> Option<(u64, CycleCause)> {
         let mut state = self.state.lock();
         loop {
             if state.stop {
@@ -178,7 +185,8 @@ impl Control {
                 state.started += 1;
                 // Relaxed: as in `ask_for_growth`.
                 self.growth_asked.store(false, Ordering::Relaxed);
-                return Some(state.started);
+                let cause = if state.asked == state.started { CycleCause::Asked } else { CycleCause::Growth };
+                return Some((state.started, cause));
             }
             self.asked.wait(&mut state);
         }
@@ -223,8 +231,8 @@ fn serve(core: Arc<Core>) {
     let workers = Workers::start(mark_helpers(core.processors.limit()), core.id);
     // Relaxed: as in `markers`.
     core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
-    while let Some(number) = core.control.next_cycle() {
-        cycle::run(&core, &workers);
+    while let Some((number, cause)) = core.control.next_cycle() {
+        cycle::run(&core, &workers, cause);
         core.control.end_cycle(number);
         if core.pace.allocated(0) {
             // It has been started: this is it.

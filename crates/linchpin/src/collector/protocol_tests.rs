@@ -60,6 +60,11 @@ type Put = for<'gc> fn(&Mutator<'gc>, &Places<'gc>, Gc<'gc, Arc<()>>);
 /// A mutation in `Arm` has in hand what a mutation still in `Off` has unlinked, and puts it into an object that a mutation
 /// in `Mark` has made: black, and never traced. Only the insertion barrier tells the collector of it.
 fn what_arm_puts_into_an_object_born_in_mark_survives(put: Put) {
+    what_is_put_into_an_object_born_in_mark_survives(false, put);
+}
+
+/// The same by a mutation that began in `Off`, if `from_off`, and has come to `Arm` at a safepoint.
+fn what_is_put_into_an_object_born_in_mark_survives(from_off: bool, put: Put) {
     let heap = Heap::builder().processors(2).build().unwrap();
     let alive = Arc::new(());
     let witness = Arc::clone(&alive);
@@ -88,8 +93,11 @@ fn what_arm_puts_into_an_object_born_in_mark_survives(put: Put) {
         scope.spawn(move || {
             off_entered.recv().unwrap();
             scope.spawn(move || heap.collect());
-            mutate_in(heap, Mode::Arm, |mu| {
+            mutate_in(heap, if from_off { Mode::Off } else { Mode::Arm }, |mu| {
                 let in_hand: Gc<'_, Arc<()>> = only_root.lock().unwrap().as_ref().unwrap().get(mu);
+                while mu.mode() != Mode::Arm {
+                    mu.alloc([0_u8; 4096]);
+                }
                 in_arm.send(()).unwrap();
                 mark_entered.recv().unwrap();
                 let made = made.lock().unwrap().as_ref().unwrap().get(mu);
@@ -108,6 +116,12 @@ fn what_arm_puts_into_an_object_born_in_mark_survives(put: Put) {
 #[test]
 fn what_arm_stores_into_a_cell_survives() {
     what_arm_puts_into_an_object_born_in_mark_survives(|mu, places, object| places.cell.store(mu, object));
+}
+
+#[test]
+fn what_is_stored_behind_a_safepoint_survives() {
+    what_is_put_into_an_object_born_in_mark_survives(true, |mu, places, object| places.cell.store(mu, object));
+    what_is_put_into_an_object_born_in_mark_survives(true, |mu, places, object| places.mutex.lock(mu).push(object));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crate::sync::{AtomicBool, AtomicU64, Injector, Ordering, Steal, ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Injector, Ordering, Steal, ordering};
 
 /// A grey object: marked, and still to be traced.
 #[derive(Clone, Copy)]
@@ -18,11 +18,21 @@ pub(crate) struct GreyQueue {
     pushed: AtomicU64,
     /// Since this was last asked, a marker has passed by a lock that a mutation had, which is shading what is behind it.
     passed_by: AtomicBool,
+    /// A mutation that assists has found nothing to trace.
+    wanted: AtomicBool,
+    /// Mutations that assist at the moment.
+    assisting: AtomicUsize,
 }
 
 impl GreyQueue {
     pub(crate) fn new() -> Self {
-        Self { batches: Injector::new(), pushed: AtomicU64::new(0), passed_by: AtomicBool::new(false) }
+        Self {
+            batches: Injector::new(),
+            pushed: AtomicU64::new(0),
+            passed_by: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            assisting: AtomicUsize::new(0),
+        }
     }
 
     /// Adds a batch; an empty one is nothing.
@@ -55,6 +65,35 @@ impl GreyQueue {
     /// Whether no batch is there.
     pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+
+    /// Has `trace` trace a batch, if there is one, for a mutation that assists. If not, the markers are told that one is wanted.
+    pub(crate) fn assist(&self, trace: impl FnOnce(Vec<Grey>) -> u64) -> Option<u64> {
+        // Relaxed, as all of `assisting` and `wanted`: hints. What ends a mark is said at the head of `assist`.
+        self.assisting.fetch_add(1, Ordering::Relaxed);
+        let traced = self.take().map(trace);
+        if traced.is_none() {
+            self.wanted.store(true, Ordering::Relaxed);
+        }
+        self.assisting.fetch_sub(1, Ordering::Relaxed);
+        traced
+    }
+
+    /// Whether a mutation assists at the moment, which may come back with a batch.
+    pub(crate) fn is_assisted(&self) -> bool {
+        self.assisting.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether a mutation that assists would like to have a batch.
+    #[inline(always)]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Shares a batch with who is out of work.
+    pub(crate) fn share(&self, batch: Vec<Grey>) {
+        self.wanted.store(false, Ordering::Relaxed);
+        self.push(batch);
     }
 
     /// Notes that a marker has passed by a lock.

@@ -190,6 +190,7 @@ impl<'gc> Mutator<'gc> {
         length: usize,
         mut make: impl FnMut(usize) -> T,
     ) -> Gc<'gc, HeaderSlice<H, [T]>> {
+        let _busy = self.local().busy();
         // SAFETY: the caller's promise. The length is raised behind each element, so that a panic in `make` leaves a valid, shorter
         // slice.
         unsafe {

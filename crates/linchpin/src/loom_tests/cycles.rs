@@ -2,8 +2,9 @@
 
 use super::{Rooted, assert_alive, chain, during_a_cycle, explore, heap, is_allocated, lone, spawn, thing};
 use crate::Mutator;
-use crate::collector::cycle::Cycle;
+use crate::collector::cycle::{Cycle, handshake};
 use crate::collector::workers::Workers;
+use crate::processor::phase::{Mode, colour_of_cycle};
 use crate::sync::Arc;
 
 fn move_next(mu: &Mutator<'_>, from: &Rooted, to: &Rooted) {
@@ -84,6 +85,50 @@ fn a_buffer_is_handed_over_before_the_answer() {
         cycle.sweep();
         heap.mutate(|mu| {
             let leaf = to.get(mu).next.load().unwrap().next.load().unwrap();
+            assert!(is_allocated(&heap, leaf), "it is reachable, and was freed");
+            assert_eq!(leaf.read(), 4);
+        });
+    });
+}
+
+/// A mutation that assists has grey objects in no queue. It takes them in `Mark`, so that a closing round waits for it.
+#[test]
+fn a_mutation_that_assists_loses_nothing() {
+    explore("a_mutation_that_assists_loses_nothing", 2, || {
+        let heap = heap(1);
+        let root = lone(&heap, 1);
+        heap.mutate(|mu| {
+            let leaf = thing(mu, 4, None);
+            root.get(mu).next.store(mu, thing(mu, 3, Some(leaf)));
+        });
+        let none = Workers::none();
+        let mut cycle = Cycle::begin(heap.core(), &none);
+        cycle.take_the_snapshot();
+        // Grey, and in the queue, where the mark does not come from.
+        heap.mutate(|mu| {
+            let next = root.get(mu).next.load().unwrap().start();
+            // SAFETY: it is in hand.
+            unsafe { mu.shade(next) };
+        });
+        handshake(heap.core(), Mode::Mark, colour_of_cycle(1));
+        let assister = {
+            let heap = Arc::clone(&heap);
+            spawn(move || {
+                heap.mutate(|mu| {
+                    if mu.mode() == Mode::Mark {
+                        // One object, and what it leads to goes back.
+                        mu.trace_for_the_collector(1);
+                    }
+                });
+            })
+        };
+        cycle.mark();
+        cycle.close();
+        assister.join().unwrap();
+        cycle.switch_off();
+        cycle.sweep();
+        heap.mutate(|mu| {
+            let leaf = root.get(mu).next.load().unwrap().next.load().unwrap();
             assert!(is_allocated(&heap, leaf), "it is reachable, and was freed");
             assert_eq!(leaf.read(), 4);
         });

@@ -28,9 +28,9 @@ fn two_markers_miss_nothing() {
         let marking = Arc::new(Marking::new(2));
         let helper = {
             let (heap, queue, marking) = (Arc::clone(&heap), Arc::clone(&queue), Arc::clone(&marking));
-            spawn(move || marking.drain(&queue, &mut Tracer::new(&heap.core().memory.region, black)))
+            spawn(move || marking.drain(&queue, &heap.core().pace, &mut Tracer::new(&heap.core().memory.region, black)))
         };
-        marking.drain(&queue, &mut Tracer::new(&heap.core().memory.region, black));
+        marking.drain(&queue, &heap.core().pace, &mut Tracer::new(&heap.core().memory.region, black));
         helper.join().unwrap();
         assert!(queue.is_empty());
         heap.mutate(|mu| {
@@ -65,13 +65,13 @@ fn two_markers_and_an_allocator_miss_nothing() {
         let marking = Arc::new(Marking::new(2));
         let helper = {
             let (heap, queue, marking) = (Arc::clone(&heap), Arc::clone(&queue), Arc::clone(&marking));
-            spawn(move || marking.drain(&queue, &mut Tracer::new(&heap.core().memory.region, black)))
+            spawn(move || marking.drain(&queue, &heap.core().pace, &mut Tracer::new(&heap.core().memory.region, black)))
         };
         let mutator = {
             let (heap, roots) = (Arc::clone(&heap), Arc::clone(&roots));
             spawn(move || heap.mutate(|mu| roots[1].get(mu).next.store(mu, thing(mu, 3, None))))
         };
-        marking.drain(&queue, &mut Tracer::new(&heap.core().memory.region, black));
+        marking.drain(&queue, &heap.core().pace, &mut Tracer::new(&heap.core().memory.region, black));
         helper.join().unwrap();
         mutator.join().unwrap();
         cycle.mark();

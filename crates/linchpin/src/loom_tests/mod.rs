@@ -47,6 +47,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::cell::UnsafeCell;
 
 use crate::collector::cycle;
+use crate::collector::report::CycleCause;
 use crate::collector::workers::Workers;
 use crate::memory::{MODEL_SLOTS, SPAN_BYTES};
 use crate::sync::Arc;
@@ -96,7 +97,7 @@ fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> loom::thr
 fn during_a_cycle<T: Send + 'static>(heap: &Arc<Heap>, mutation: impl FnOnce(&Heap) -> T + Send + 'static) -> T {
     let lent = Arc::clone(heap);
     let mutator = spawn(move || mutation(&lent));
-    cycle::run(heap.core(), &Workers::none());
+    cycle::run(heap.core(), &Workers::none(), CycleCause::Asked);
     mutator.join().unwrap()
 }
 

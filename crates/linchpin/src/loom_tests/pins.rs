@@ -3,6 +3,7 @@
 use super::{assert_alive, chain, during_a_cycle, explore, heap, lone, spawn, thing};
 use crate::Pinner;
 use crate::collector::cycle::{self, Cycle};
+use crate::collector::report::CycleCause;
 use crate::collector::workers::Workers;
 use crate::memory::PIN_FLAG_RAISED;
 use crate::sync::{Arc, Ordering};
@@ -80,7 +81,7 @@ fn a_pin_keeps_the_flag_of_its_span() {
         let region = &heap.core().memory.region;
         assert_eq!(region.pin_flag(region.unit_of(address)).load(Ordering::Relaxed), PIN_FLAG_RAISED);
         drop(root);
-        cycle::run(heap.core(), &none);
+        cycle::run(heap.core(), &none, CycleCause::Asked);
         assert_ne!(region.mark(address).load(Ordering::Relaxed), 0, "it is pinned, and was freed");
         drop(pinner);
     });

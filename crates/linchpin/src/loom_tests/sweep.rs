@@ -3,6 +3,7 @@
 use super::{chain, during_a_cycle, explore, heap, is_allocated, lone, spawn, thing};
 use crate::Heap;
 use crate::collector::cycle::{self, Cycle, handshake};
+use crate::collector::report::CycleCause;
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};
 use crate::sync::{Arc, Ordering};
@@ -80,7 +81,7 @@ fn a_cycle_follows_a_sweep() {
             spawn(move || lone(&heap, 4))
         };
         for _ in 0..2 {
-            cycle::run(heap.core(), &Workers::none());
+            cycle::run(heap.core(), &Workers::none(), CycleCause::Asked);
         }
         let made = mutator.join().unwrap();
         assert_swept(&heap, 2);
@@ -122,7 +123,7 @@ fn the_next_cycle_waits_for_every_sweep() {
         handshake(core, Mode::Arm, colour_of_cycle(2));
         sweeper.join().unwrap();
         shader.join().unwrap();
-        cycle::run(core, &none);
+        cycle::run(core, &none, CycleCause::Asked);
         assert_swept(&heap, 2);
         heap.mutate(|mu| {
             let next = kept.get(mu).next.load().expect("it was stored");

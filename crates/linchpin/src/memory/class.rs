@@ -236,7 +236,7 @@ mod tests {
             .next(info, slot_bytes, true)
             .or_else(|| local.runs.next_slow(memory, info, slot_bytes, true, local.mode()))
             .expect("there is room");
-        memory.region.mark(start.addr().get()).store(local.colour(), Ordering::Relaxed);
+        memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
         // SAFETY: a fresh slot of the size of the type, whose alignment is less than a granule's.
         unsafe {
             start.cast().write(node);

@@ -12,12 +12,13 @@
 mod in_flight_tests;
 
 use std::ptr::NonNull;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::class::{Class, Classes, Supply};
 use super::free_spans::FreeSpans;
 use super::region::Region;
 use super::{PIN_FLAG_CLEAR, SPAN_BYTES, SPAN_GRANULES};
+use crate::collector::report::Longest;
 use crate::panics::contained;
 use crate::processor::phase::Mode;
 use crate::processor::thread as this_thread;
@@ -46,6 +47,8 @@ pub(crate) struct Memory {
     swept_cycle: AtomicU64,
     /// Figures, for the pacer and the statistics.
     pub(crate) swept: SweptFigures,
+    /// The longest that a mutation was held up on behalf of the collector.
+    pub(crate) longest_wait: Longest,
     /// What fills free memory, if that was asked for.
     pub(crate) poison: Option<Poison>,
     /// How often a processor that finds the region full looks again.
@@ -88,6 +91,7 @@ impl Memory {
             sweepable_cycle: AtomicU64::new(0),
             swept_cycle: AtomicU64::new(0),
             swept: SweptFigures::default(),
+            longest_wait: Longest::default(),
             poison,
             patience: if slow_sweeps { SLOW_PATIENCE } else { PATIENCE },
         }
@@ -169,12 +173,18 @@ impl Memory {
 
     /// A span for a processor in `mode` to allocate in: one with room, else a fresh one. `None` if the region is full.
     pub(crate) fn take_span(&self, class: &Class, mode: Mode) -> Option<Taken> {
-        self.patiently(mode, || self.try_take_span(class, mode))
+        let since = Instant::now();
+        let taken = self.patiently(mode, || self.try_take_span(class, mode));
+        self.longest_wait.note(since);
+        taken
     }
 
     /// A span of `units` fresh units for one object, asked for by a processor in `mode`.
     pub(crate) fn take_large_span(&self, class: &Class, units: usize, mode: Mode) -> Option<usize> {
-        self.patiently(mode, || self.open_span(class, units))
+        let since = Instant::now();
+        let taken = self.patiently(mode, || self.open_span(class, units));
+        self.longest_wait.note(since);
+        taken
     }
 
     /// Tries until there is room, for a bounded time, while a sweep is pending that may find some: to say "full" at once would

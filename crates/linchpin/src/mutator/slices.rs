@@ -70,6 +70,7 @@ impl<'gc> Mutator<'gc> {
         mut make: impl FnMut(usize) -> T,
     ) -> Result<Gc<'gc, [T]>, OutOfMemory> {
         let start = self.reserve_slice::<T>(length)?;
+        let _busy = self.local().busy();
         for index in 0..length {
             let element = make(index);
             // SAFETY: a fresh slice object with room for `length` elements; the length is raised behind each
@@ -172,6 +173,7 @@ impl<'gc> Mutator<'gc> {
             slice::set_length(start, length);
             NonNull::slice_from_raw_parts(elements, length).as_mut()
         };
+        let _busy = self.local().busy();
         let outcome = fill(buffer);
         // SAFETY: all bytes are initialised.
         Ok((unsafe { Gc::from_start(start) }, outcome))

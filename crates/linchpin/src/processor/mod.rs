@@ -6,8 +6,9 @@
 //! processor stays with a thread as long as nobody else needs it; but it belongs to nobody between mutations, and
 //! a thread may end without a word.
 //!
-//! A handshake asks each processor to adopt a new phase. Its thread does so when it next enters; for an idle
-//! processor the collector does, holding it for a few dozen instructions. See [`Processor::answer`].
+//! A handshake asks each processor to adopt a new phase. Its thread does so when it next enters, or in the midst of a mutation where
+//! that allocates, if it may ([`safepoint`]); for an idle processor the collector does, holding it for a few dozen instructions.
+//! See [`Processor::answer`].
 //!
 //! Beside the numbered processors a heap has one *spare*, which runs no mutation. It is for the moments in which
 //! something outside any mutation must act as one (a root or a pin is dropped) and no other is free.
@@ -15,6 +16,9 @@
 pub(crate) mod acquire;
 pub(crate) mod phase;
 pub(crate) mod runs;
+pub(crate) mod safepoint;
+#[cfg(all(test, not(loom)))]
+mod safepoint_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 pub(crate) mod thread;
@@ -64,8 +68,10 @@ pub(crate) struct Local {
     phase: Cell<Phase>,
     /// The mode of `phase`, for the barriers.
     mode: Cell<Mode>,
-    /// The colour of `phase`, for allocation.
+    /// The colour of `phase`, for barriers.
     colour: Cell<u8>,
+    /// The colour of new objects.
+    birth_colour: Cell<u8>,
     /// How this processor counts pins.
     bias: Bias,
     /// The cached inner pinner.
@@ -73,13 +79,15 @@ pub(crate) struct Local {
     pub(crate) runs: Runs,
     /// Grey objects: shaded, not yet handed over.
     barrier_buffer: RefCell<Vec<Grey>>,
-    /// Objects born in `Arm`, to be traced. Handed over only at a handshake, when they are initialised for sure.
-    born: RefCell<Vec<Grey>>,
+    /// While this is not 0, the mutation answers no handshake; see [`safepoint`].
+    busy: Cell<u32>,
     /// Bytes allocated that the pacer has been told of.
     reported_bytes: Cell<u64>,
     /// Bytes outside the heap that the pacer was not told of yet: what new objects own, and what was reported.
     owned_bytes: Cell<u64>,
     external_bytes: Cell<u64>,
+    /// Bytes allocated in finished runs when this processor last looked whether to assist, or entered `Mark`.
+    assisted_at: Cell<u64>,
     /// With `collect_every`: allocations since this processor last asked for a cycle.
     uncollected: Cell<u64>,
 }
@@ -98,14 +106,16 @@ impl Processor {
                 phase: Cell::new(phase),
                 mode: Cell::new(phase.mode()),
                 colour: Cell::new(phase.colour()),
+                birth_colour: Cell::new(phase.birth_colour()),
                 bias: if index == Self::SPARE { Bias::NONE } else { Bias::of_processor(index) },
                 pinner_cache: Cell::new(None),
                 runs: Runs::new(),
                 barrier_buffer: RefCell::new(Vec::new()),
-                born: RefCell::new(Vec::new()),
+                busy: Cell::new(0),
                 reported_bytes: Cell::new(0),
                 owned_bytes: Cell::new(0),
                 external_bytes: Cell::new(0),
+                assisted_at: Cell::new(0),
                 uncollected: Cell::new(0),
             },
         };
@@ -322,7 +332,6 @@ impl Drop for Holding<'_> {
 #[must_use]
 struct Surrendered {
     grey: Vec<Grey>,
-    born: Vec<Grey>,
     spans: Vec<HeldSpan>,
     pinner: Option<InnerBox>,
 }
@@ -330,7 +339,6 @@ struct Surrendered {
 impl Surrendered {
     fn hand_over(self, core: &Core) {
         core.queue.push(self.grey);
-        core.queue.push(self.born);
         for span in self.spans {
             span.give_back();
         }
@@ -349,12 +357,7 @@ impl Processor {
         if phase.mode() == Mode::Off && was != Mode::Off {
             return self.local.empty();
         }
-        Surrendered {
-            grey: self.local.barrier_buffer.take(),
-            born: self.local.born.take(),
-            spans: Vec::new(),
-            pinner: None,
-        }
+        Surrendered { grey: self.local.barrier_buffer.take(), spans: Vec::new(), pinner: None }
     }
 }
 
@@ -363,17 +366,18 @@ impl Local {
         self.phase.set(phase);
         self.mode.set(phase.mode());
         self.colour.set(phase.colour());
-        if phase.mode() == Mode::Arm {
-            self.runs.disarm();
+        self.birth_colour.set(phase.birth_colour());
+        if phase.mode() == Mode::Mark {
+            self.note_assisted();
         }
     }
 
     /// Takes out everything the processor keeps.
     fn empty(&self) -> Surrendered {
+        let spans = self.runs.surrender();
         Surrendered {
             grey: self.barrier_buffer.take(),
-            born: self.born.take(),
-            spans: self.runs.surrender(),
+            spans,
             // SAFETY: what lies in the cache is an inner pinner that belongs to nobody else.
             pinner: self.pinner_cache.take().map(|inner| unsafe { InnerBox::from_raw(inner) }),
         }
@@ -392,6 +396,11 @@ impl Local {
     #[inline(always)]
     pub(crate) fn colour(&self) -> u8 {
         self.colour.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn birth_colour(&self) -> u8 {
+        self.birth_colour.get()
     }
 
     #[inline(always)]
@@ -458,9 +467,15 @@ impl Local {
         }
     }
 
-    /// Notes an object that was born in `Arm` for tracing.
-    pub(crate) fn note_newborn(&self, object: NonNull<u8>) {
-        self.born.borrow_mut().push(Grey(object));
+    /// Bytes allocated since `note_assisted`, as far as runs are finished.
+    #[inline]
+    pub(crate) fn unassisted_bytes(&self) -> u64 {
+        self.runs.finished().bytes - self.assisted_at.get()
+    }
+
+    /// Sets that to 0.
+    pub(crate) fn note_assisted(&self) {
+        self.assisted_at.set(self.runs.finished().bytes);
     }
 
     /// Counts an allocation; true after every so many.

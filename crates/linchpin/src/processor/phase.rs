@@ -6,7 +6,7 @@
 pub(crate) enum Mode {
     /// No mark runs.
     Off = 0,
-    /// Between handshakes 1 and 2: every pointer that comes, goes or is born is shaded.
+    /// Between handshakes 1 and 2: every pointer that comes or goes is shaded.
     Arm = 1,
     /// Marking: what goes is shaded, what is born is black.
     Mark = 2,
@@ -51,6 +51,11 @@ impl Phase {
 
     pub(crate) fn colour(self) -> u8 {
         1 + ((self.0 >> 2) & 1) as u8
+    }
+
+    /// The colour of new objects: black in `Mark` and `Close`; in `Off` that of the last cycle, which is white in `Arm`.
+    pub(crate) fn birth_colour(self) -> u8 {
+        if self.mode() == Mode::Arm { 3 - self.colour() } else { self.colour() }
     }
 
     pub(crate) fn number(self) -> u64 {
@@ -145,6 +150,7 @@ mod tests {
             let next = phase.next(mode, colour);
             assert_eq!((next.mode(), next.colour()), (mode, colour));
             assert_eq!(next.number(), phase.number() + 1);
+            assert_eq!(next.birth_colour() == colour, mode != Mode::Arm);
             for status in [Status::Idle, Status::Running, Status::Held, Status::Retired] {
                 let state = State::new(next, status);
                 assert_eq!((state.phase(), state.status()), (next, status));

@@ -6,9 +6,6 @@
 //!
 //! The runs of the classes used most recently sit in a small direct-mapped table, indexed by the address of the
 //! type's `TypeInfo`; a collision moves the older run to a map, from which it comes back when it is asked for.
-//!
-//! In mode `Arm` the table is kept empty, so that every allocation takes the slow path, which is the one that
-//! notes the newborn for tracing; the fast path needs no check of the mode.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -249,16 +246,6 @@ impl Runs {
             give(run);
         }
         spans
-    }
-
-    /// Empties the table, so that every allocation takes the slow path.
-    pub(crate) fn disarm(&self) {
-        for place in &self.table {
-            let run = place.replace(Run::EMPTY);
-            if !run.info.is_null() {
-                self.keep(run);
-            }
-        }
     }
 
     /// The runs that have a span, for the verifier.

@@ -39,6 +39,7 @@ pub enum Verify {
 /// | `delay_handshakes=MICROSECONDS` | handshakes are delayed at random, by so much at most |
 /// | `move_mutations` | a thread takes another processor for each mutation, at random |
 /// | `seed=N` | what the random choices follow from |
+/// | `gctrace` | prints a line for each cycle when it has ended: a [`CycleReport`](crate::CycleReport) |
 ///
 /// ```
 /// use linchpin::{BuildError, DebugSettings, Heap, Verify};
@@ -59,6 +60,7 @@ pub struct DebugSettings {
     delay_handshakes: Option<u64>,
     move_mutations: Option<bool>,
     seed: Option<u64>,
+    gctrace: Option<bool>,
 }
 
 impl DebugSettings {
@@ -103,6 +105,12 @@ impl DebugSettings {
         self
     }
 
+    /// Whether each cycle is printed when it has ended.
+    pub fn gctrace(mut self, on: bool) -> Self {
+        self.gctrace = Some(on);
+        self
+    }
+
     /// What is not set here, as `other` has it.
     fn or(self, other: Self) -> Self {
         Self {
@@ -112,6 +120,7 @@ impl DebugSettings {
             delay_handshakes: self.delay_handshakes.or(other.delay_handshakes),
             move_mutations: self.move_mutations.or(other.move_mutations),
             seed: self.seed.or(other.seed),
+            gctrace: self.gctrace.or(other.gctrace),
         }
     }
 
@@ -145,6 +154,7 @@ impl DebugSettings {
             "delay_handshakes" => self.delay_handshakes = Some(number(name, value)?),
             "move_mutations" => self.move_mutations = Some(switch(name, value)?),
             "seed" => self.seed = Some(number(name, value)?),
+            "gctrace" => self.gctrace = Some(switch(name, value)?),
             unknown => return Err(SettingError::new(unknown, "is not known")),
         }
         self.check()
@@ -196,6 +206,7 @@ impl fmt::Display for DebugSettings {
             number("delay_handshakes", self.delay_handshakes),
             switch("move_mutations", self.move_mutations),
             number("seed", self.seed),
+            switch("gctrace", self.gctrace),
         ];
         f.write_str(&items.into_iter().flatten().collect::<Vec<_>>().join(","))
     }
@@ -212,6 +223,7 @@ pub(crate) struct Resolved {
     pub(crate) delay_handshakes: u64,
     pub(crate) move_mutations: bool,
     pub(crate) seed: u64,
+    pub(crate) gctrace: bool,
     /// Every allocation takes the slow path.
     pub(crate) slow_allocations: bool,
 }
@@ -237,6 +249,7 @@ pub(crate) fn resolve(explicit: DebugSettings, environment: Option<&OsStr>) -> R
         delay_handshakes: settings.delay_handshakes.unwrap_or(0),
         move_mutations: settings.move_mutations.unwrap_or(false),
         seed: settings.seed.unwrap_or(1),
+        gctrace: settings.gctrace.unwrap_or(false),
         slow_allocations: poison || collect_every != 0,
     })
 }
@@ -253,7 +266,7 @@ mod tests {
     fn the_environment_is_read_item_by_item() {
         assert_eq!(from_environment(""), Ok(Resolved { seed: 1, ..Resolved::default() }));
         assert_eq!(
-            from_environment(" verify , collect_every=7,,delay_handshakes = 30,seed=5,move_mutations,poison=1"),
+            from_environment(" verify , collect_every=7,,delay_handshakes = 30,seed=5,move_mutations,gctrace,poison=1"),
             Ok(Resolved {
                 verify: Verify::On,
                 poison: true,
@@ -261,6 +274,7 @@ mod tests {
                 delay_handshakes: 30,
                 move_mutations: true,
                 seed: 5,
+                gctrace: true,
                 slow_allocations: true,
             })
         );

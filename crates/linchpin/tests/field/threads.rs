@@ -12,10 +12,11 @@ use std::thread;
 
 use corosensei::{Coroutine, CoroutineResult};
 use linchpin::{
-    AllocError, BuildError, Cleanup, DebugSettings, FindingKind, Gc, GcCell, GcDyn, GcMutex, GcMutexGuard, GcOnce,
-    GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard, HeaderSlice, Heap, HeapBuilder, HeapStats, Inspector, Interner,
-    LongMutation, Mutator, Opaque, OutOfMemory, PinLeak, PinLeakCause, Pinner, Root, SettingError, TaggedCell, Trace,
-    Tracer, TypeInfo, Verify, VerifyError, VerifyFinding, VerifyReport, Weak, WeakCell, WeakMap, WeakRoot,
+    AllocError, BuildError, Cleanup, CycleCause, CycleReport, DebugSettings, FindingKind, Gc, GcCell, GcDyn, GcMutex,
+    GcMutexGuard, GcOnce, GcRwLock, GcRwLockReadGuard, GcRwLockWriteGuard, HeaderSlice, Heap, HeapBuilder, HeapStats,
+    Inspector, Interner, LongMutation, Mutator, Opaque, OutOfMemory, PinLeak, PinLeakCause, Pinner, Root, SettingError,
+    TaggedCell, Trace, Tracer, TypeInfo, Verify, VerifyError, VerifyFinding, VerifyReport, Weak, WeakCell, WeakMap,
+    WeakRoot,
 };
 
 use crate::common::{Counted, Ledger, assert_nothing_live, churn};
@@ -434,6 +435,8 @@ fn every_type_goes_where_it_may_and_nowhere_else() {
         VerifyFinding: true true,
         FindingKind: true true,
         LongMutation: true true,
+        CycleReport: true true,
+        CycleCause: true true,
         // What only the collector and the derive have to do with. Nobody can make one.
         Inspector<'static>: false false,
         TypeInfo: true true,

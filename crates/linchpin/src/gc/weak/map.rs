@@ -145,14 +145,16 @@ impl<'gc, K: ?Sized + Object, V: Allocate<'gc>> WeakMap<'gc, K, V> {
             return value;
         }
         let value = make();
+        // The program's code, in which the processor's mode may change: so before it is asked for.
+        let kept = value.clone();
         let (key, address) = start_of(key);
-        before_insert(mu, &value);
+        before_insert(mu, &kept);
         let mut part = self.table.part(address);
         if let Some(entry) = part.get(&address) {
             mu.take_contents_in_hand(&entry.value);
             return entry.value.clone();
         }
-        part.insert(address, Entry { key, value: value.clone() });
+        part.insert(address, Entry { key, value: kept });
         value
     }
 

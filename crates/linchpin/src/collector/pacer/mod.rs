@@ -1,0 +1,316 @@
+//! When a cycle starts, by when it is to have ended, and what mutations do for that.
+//!
+//! **The goal.** A mark is to have ended when as many bytes were allocated since the last one ended as `growth_percent` of what was live
+//! when that one began, and at least four megabytes times that percentage (Go's GOGC). What was born during the mark is
+//! black whether anything leads to it or not, so it does not count as live: most of it is garbage, and counting it would
+//! let the heap grow on the strength of that. A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
+//!
+//! **The start.** A mark takes a while, in which mutations allocate: the *runway*. So a cycle starts that much before the goal, but not
+//! before half the way to it is behind: what is left is a matter of assists. In a small region a cycle starts when half of what was
+//! free has been allocated, if that is earlier.
+//!
+//! **Assists.** While the mark runs, each byte allocated is worth so many bytes traced that the mark, as long as the last one was, is
+//! through at the goal. Markers earn this as they trace; a mutation that finds nothing earned traces itself, a bounded piece at a
+//! time, where its processor takes its next run. So who allocates faster than the markers mark pays for it, and nobody else.
+//!
+//! **The limit is soft.** A heap in which more lives than the limit allows would do nothing but mark. So between two cycles at least as much is
+//! allocated as was during the last one: then marking takes about half the time, and no more, however far the limit is exceeded. (Go
+//! has the same guard, by processor time.)
+//!
+//! Memory outside the heap counts as well: what objects own (a `Vec`'s elements), and what a program reports. Both count as allocated.
+//! What objects own counts as live too, for as long as they are: it is known when they are allocated and when they are dropped, and does
+//! not change in between. What a program reports does not, as nobody says when it is freed: it is forgotten when the next mark ends. None
+//! of it takes room in the region.
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+
+/// The live heap below which growth is reckoned from this size, in bytes.
+const MIN_LIVE: u64 = 4 << 20;
+
+/// More bytes outside the heap than this cannot be: who says so is not to stop the count for good.
+const MAX_OUTSIDE: u64 = 1 << 47;
+
+/// However near the limit is, so many bytes may be allocated between two cycles.
+const MIN_GROWTH: u64 = 256 << 10;
+
+/// A mutation traces no more than so many bytes at a time: some dozen microseconds.
+const MOST_ASSISTED: u64 = 64 << 10;
+
+/// A mutation traces no more than so many bytes for each that it allocates.
+const STEEPEST: u64 = 4;
+
+/// Decides when a cycle starts.
+///
+/// Everything is relaxed: figures, which order nothing. Where they have to be exact, the handshakes and the collector's lock have
+/// ordered them.
+pub(crate) struct Pace {
+    growth_percent: AtomicU32,
+    /// `u64::MAX` if there is none.
+    memory_limit: AtomicU64,
+    region_bytes: u64,
+    /// Bytes allocated since the heap was made.
+    allocated: AtomicU64,
+    /// Bytes outside the heap that objects own and that were reported, since the heap was made.
+    outside: AtomicU64,
+    /// Of these, what objects own, or did.
+    owned: AtomicU64,
+    /// The value of `allocated` and `outside` together at which the next cycle starts; `u64::MAX` while one runs.
+    trigger: AtomicU64,
+    /// The value of `allocated` at which it starts, for want of room.
+    room_trigger: AtomicU64,
+    /// The value of `allocated` and `outside` together by which its mark is to have ended.
+    goal: AtomicU64,
+    /// Bytes found live by the last sweep.
+    live: AtomicU64,
+    /// Bytes that objects owned outside the heap which were there at the last snapshot, and which that mark found live.
+    live_outside: AtomicU64,
+    /// The value of `allocated` when marking began the last time: what is born from then on is black.
+    mark_began: AtomicU64,
+    /// The value of `owned` then.
+    owned_when_it_began: AtomicU64,
+    /// Bytes that the mark is expected to trace, and has traced; those that no mutation was spared for yet.
+    expected: AtomicU64,
+    traced: AtomicU64,
+    earned: AtomicU64,
+    /// Bytes that mutations have traced since the heap was made.
+    assists: AtomicU64,
+    last: Mutex<LastMark>,
+}
+
+/// What the last cycle has left, from which the goal of the next one follows.
+#[derive(Default)]
+struct LastMark {
+    /// The values of `allocated`, and of that and `outside` together, when the last mark ended.
+    ended: u64,
+    ended_with_outside: u64,
+    /// Bytes that were live when it began, in the heap and outside.
+    old: u64,
+    old_outside: u64,
+    /// Bytes of spans in use when it was swept.
+    span_bytes: u64,
+    /// The value of `allocated` and `outside` together when it began.
+    began: u64,
+    /// Bytes that are expected to be allocated during a mark.
+    runway: u64,
+}
+
+impl Pace {
+    pub(crate) fn new(growth_percent: u32, memory_limit: Option<usize>, region_bytes: usize) -> Self {
+        let pace = Self {
+            growth_percent: AtomicU32::new(growth_percent),
+            memory_limit: AtomicU64::new(limit_to_bits(memory_limit)),
+            region_bytes: region_bytes as u64,
+            allocated: AtomicU64::new(0),
+            outside: AtomicU64::new(0),
+            owned: AtomicU64::new(0),
+            trigger: AtomicU64::new(0),
+            room_trigger: AtomicU64::new(0),
+            goal: AtomicU64::new(0),
+            live: AtomicU64::new(0),
+            live_outside: AtomicU64::new(0),
+            mark_began: AtomicU64::new(0),
+            owned_when_it_began: AtomicU64::new(0),
+            expected: AtomicU64::new(0),
+            traced: AtomicU64::new(0),
+            earned: AtomicU64::new(0),
+            assists: AtomicU64::new(0),
+            last: Mutex::new(LastMark::default()),
+        };
+        pace.aim(&pace.last.lock());
+        pace
+    }
+
+    pub(crate) fn growth_percent(&self) -> u32 {
+        self.growth_percent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn memory_limit(&self) -> Option<usize> {
+        usize::try_from(self.memory_limit.load(Ordering::Relaxed)).ok().filter(|&limit| limit != usize::MAX)
+    }
+
+    /// Changes the growth target; holds from now on.
+    pub(crate) fn set_growth_percent(&self, percent: u32) {
+        self.growth_percent.store(percent, Ordering::Relaxed);
+        self.aim_again();
+    }
+
+    /// Changes the memory limit; holds from now on.
+    pub(crate) fn set_memory_limit(&self, limit: Option<usize>) {
+        self.memory_limit.store(limit_to_bits(limit), Ordering::Relaxed);
+        self.aim_again();
+    }
+
+    /// Sets the goal anew, unless a cycle runs already.
+    fn aim_again(&self) {
+        let last = self.last.lock();
+        if self.trigger.load(Ordering::Relaxed) != u64::MAX {
+            self.aim(&last);
+        }
+    }
+
+    /// Sets the goal, and where the next cycle starts.
+    fn aim(&self, last: &LastMark) {
+        let growth = self.growth(last);
+        let goal = last.ended_with_outside.saturating_add(growth);
+        self.goal.store(goal, Ordering::Relaxed);
+        self.trigger.store(goal - last.runway.min(growth / 2), Ordering::Relaxed);
+        self.room_trigger.store(last.ended + self.room(last.old), Ordering::Relaxed);
+    }
+
+    /// How many bytes may be allocated until the next mark has ended.
+    fn growth(&self, last: &LastMark) -> u64 {
+        let live = last.old.saturating_add(last.old_outside);
+        let wanted = live.max(MIN_LIVE).saturating_mul(self.growth_percent().into()) / 100;
+        let limit = self.memory_limit.load(Ordering::Relaxed);
+        let allowed = limit.saturating_sub(last.span_bytes).saturating_sub(last.old_outside);
+        wanted.min(allowed.max(last.runway).max(MIN_GROWTH))
+    }
+
+    /// How many bytes of the region may be allocated until the next cycle, with so many live in it.
+    fn room(&self, live: u64) -> u64 {
+        (self.region_bytes.saturating_sub(live) / 2).max(1)
+    }
+
+    /// Counts allocated bytes; true if a cycle should start.
+    pub(crate) fn allocated(&self, bytes: u64) -> bool {
+        let allocated = self.allocated.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let all = allocated.saturating_add(self.outside.load(Ordering::Relaxed));
+        all >= self.trigger.load(Ordering::Relaxed) || allocated >= self.room_trigger.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes outside the heap: what new objects own, and what was reported besides.
+    pub(crate) fn allocated_outside(&self, owned: u64, reported: u64) {
+        let (owned, reported) = (owned.min(MAX_OUTSIDE), reported.min(MAX_OUTSIDE));
+        self.owned.fetch_add(owned, Ordering::Relaxed);
+        self.outside.fetch_add(owned + reported, Ordering::Relaxed);
+    }
+
+    /// Bytes allocated, in the heap and outside, since the heap was made.
+    fn all(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed).saturating_add(self.outside.load(Ordering::Relaxed))
+    }
+
+    /// A mark begins: no further cycle is asked for until `end_sweep`.
+    pub(crate) fn begin_mark(&self) {
+        let mut last = self.last.lock();
+        self.trigger.store(u64::MAX, Ordering::Relaxed);
+        self.room_trigger.store(u64::MAX, Ordering::Relaxed);
+        last.began = self.all();
+        // As much as the last time; the first time, whatever there is.
+        let expected = match self.traced.swap(0, Ordering::Relaxed) {
+            0 => self.allocated.load(Ordering::Relaxed),
+            traced => traced,
+        };
+        self.expected.store(expected, Ordering::Relaxed);
+        self.earned.store(0, Ordering::Relaxed);
+    }
+
+    /// All that is born from now on survives the cycle: handshake 2 is through. What objects own now, less what this cycle and those
+    /// before it drop, is what lives of it.
+    pub(crate) fn note_births(&self) {
+        self.mark_began.store(self.allocated.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.owned_when_it_began.store(self.owned.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// A marker has traced so many bytes.
+    pub(crate) fn earn(&self, bytes: u64) {
+        self.traced.fetch_add(bytes, Ordering::Relaxed);
+        self.earned.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A mutation has traced so many bytes.
+    pub(crate) fn assisted(&self, bytes: u64) {
+        self.traced.fetch_add(bytes, Ordering::Relaxed);
+        self.assists.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes a mutation should trace that has allocated so many, while a mark runs.
+    pub(crate) fn assist_for(&self, bytes: u64) -> u64 {
+        let expected = self.expected.load(Ordering::Relaxed);
+        // There may be more than expected.
+        let remaining = expected.saturating_sub(self.traced.load(Ordering::Relaxed)).max(expected / 16);
+        let room = self.goal.load(Ordering::Relaxed).saturating_sub(self.all());
+        let most = bytes.saturating_mul(STEEPEST);
+        let due =
+            bytes.saturating_mul(remaining).checked_div(room).map_or(most, |due| due.min(most)).min(MOST_ASSISTED);
+        // Taken one by one it could be spent twice, so by a compare-and-swap.
+        let spend = |earned: u64| Some(earned - earned.min(due));
+        let earned = self.earned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).unwrap_or_default();
+        due - earned.min(due)
+    }
+
+    /// A mark has ended.
+    pub(crate) fn end_mark(&self) {
+        let mut last = self.last.lock();
+        last.ended = self.allocated.load(Ordering::Relaxed);
+        last.ended_with_outside = self.all();
+        let during = last.ended_with_outside - last.began;
+        // At once where it is longer, by and by where it is shorter: to start late costs memory, to start early only time.
+        last.runway = during.max(last.runway - last.runway.saturating_sub(during) / 4);
+    }
+
+    /// A sweep has ended, which found `live` bytes marked, and left `span_bytes` in use. What was dropped since the heap was made had
+    /// owned `disowned` bytes outside. True if the next cycle should start at once.
+    pub(crate) fn end_sweep(&self, live: usize, span_bytes: usize, disowned: u64) -> bool {
+        let mut last = self.last.lock();
+        let live = live as u64;
+        self.live.store(live, Ordering::Relaxed);
+        let born = last.ended - self.mark_began.load(Ordering::Relaxed);
+        last.old = live.saturating_sub(born);
+        // All that was dropped had been allocated before the snapshot. (Saturating: a processor tells of it a little later, and a
+        // `Trace` by hand may contradict itself.)
+        last.old_outside = self.owned_when_it_began.load(Ordering::Relaxed).saturating_sub(disowned);
+        last.span_bytes = span_bytes as u64;
+        self.live_outside.store(last.old_outside, Ordering::Relaxed);
+        self.aim(&last);
+        drop(last);
+        self.allocated(0)
+    }
+
+    /// Bytes found live by the last sweep.
+    pub(crate) fn live(&self) -> u64 {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Bytes outside the heap that what the last mark found live has owned since before its snapshot.
+    pub(crate) fn live_outside(&self) -> u64 {
+        self.live_outside.load(Ordering::Relaxed)
+    }
+
+    /// Bytes outside the heap since it was made.
+    pub(crate) fn outside(&self) -> u64 {
+        self.outside.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were traced in the mark that runs, or ran last.
+    pub(crate) fn traced(&self) -> u64 {
+        self.traced.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that mutations have traced since the heap was made.
+    pub(crate) fn assists(&self) -> u64 {
+        self.assists.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were live when the last mark began, in the heap and outside.
+    pub(crate) fn old(&self) -> u64 {
+        let last = self.last.lock();
+        last.old.saturating_add(last.old_outside)
+    }
+
+    /// Bytes in the heap and outside, as far as they count as live or were allocated since: now, and by when the mark is to have
+    /// ended, of this cycle or of the next one.
+    pub(crate) fn size_and_goal(&self) -> (u64, u64) {
+        let last = self.last.lock();
+        let live = last.old.saturating_add(last.old_outside);
+        let since = |count: u64| live.saturating_add(count.saturating_sub(last.ended_with_outside));
+        (since(self.all()), since(self.goal.load(Ordering::Relaxed)))
+    }
+}
+
+fn limit_to_bits(limit: Option<usize>) -> u64 {
+    limit.map_or(u64::MAX, |limit| limit as u64)
+}

@@ -1,0 +1,175 @@
+//! The pacer by itself: numbers in, numbers out.
+
+use super::Pace;
+
+#[test]
+fn a_cycle_starts_when_the_live_heap_has_grown_by_the_target() {
+    let pace = Pace::new(50, None, 1 << 40);
+    assert!(!pace.allocated((2 << 20) - 1));
+    assert!(pace.allocated(1), "two megabytes are half of the minimum of four");
+    pace.begin_mark();
+    pace.note_births();
+    assert!(!pace.allocated(0), "a cycle runs already");
+    pace.end_mark();
+    assert!(!pace.allocated(100 << 20), "not while the sweep runs");
+    assert!(pace.end_sweep(40 << 20, 0, 0), "100 MB came since, 20 MB are allowed");
+    pace.begin_mark();
+    pace.note_births();
+    pace.end_mark();
+    assert!(!pace.end_sweep(40 << 20, 0, 0));
+    assert!(!pace.allocated((20 << 20) - 1));
+    assert!(pace.allocated(1));
+    assert_eq!(pace.live(), 40 << 20);
+}
+
+#[test]
+fn what_is_born_during_a_mark_does_not_count_as_live() {
+    let pace = Pace::new(100, None, 1 << 40);
+    pace.begin_mark();
+    pace.note_births();
+    pace.allocated(30 << 20);
+    pace.end_mark();
+    assert!(!pace.end_sweep(40 << 20, 0, 0));
+    assert_eq!(pace.size_and_goal(), (10 << 20, 20 << 20), "10 of the 40 MB were live when the mark began");
+}
+
+#[test]
+fn a_small_region_is_collected_when_half_of_it_is_used() {
+    let pace = Pace::new(100, None, 1 << 20);
+    assert!(!pace.allocated((512 << 10) - 1));
+    assert!(pace.allocated(1));
+}
+
+#[test]
+fn what_objects_own_outside_counts_as_live_and_what_is_reported_does_not() {
+    let pace = Pace::new(100, None, 1 << 20);
+    pace.allocated_outside(3 << 20, (1 << 20) - 1);
+    assert!(!pace.allocated(0));
+    assert!(pace.allocated(1), "four megabytes, in whatever memory");
+    pace.begin_mark();
+    pace.note_births();
+    pace.allocated_outside(1 << 20, 1 << 20);
+    pace.end_mark();
+    pace.allocated_outside(0, 1 << 20);
+    // 100 MB are owned when the next mark begins, 80 of them by what lives.
+    pace.allocated_outside(96 << 20, 0);
+    pace.end_sweep(0, 0, 0);
+    pace.begin_mark();
+    // A mutation that has not answered yet, whose object dies in this cycle.
+    pace.allocated_outside(5 << 20, 0);
+    pace.note_births();
+    pace.end_mark();
+    assert!(!pace.end_sweep(0, 0, 25 << 20));
+    assert_eq!(pace.live_outside(), 80 << 20);
+    pace.allocated_outside(74 << 20, (1 << 20) - 1);
+    assert!(!pace.allocated(0), "though it be more than the region holds; 5 MB are for the mark");
+    pace.allocated_outside(0, 1);
+    assert!(pace.allocated(0));
+}
+
+#[test]
+fn nonsense_is_survived() {
+    let pace = Pace::new(u32::MAX, None, 1 << 20);
+    pace.allocated_outside(u64::MAX, u64::MAX);
+    assert!(pace.allocated(1));
+    pace.begin_mark();
+    pace.note_births();
+    pace.end_mark();
+    assert!(!pace.end_sweep(1 << 20, 0, 0));
+    pace.begin_mark();
+    pace.note_births();
+    pace.end_mark();
+    pace.end_sweep(1 << 20, 0, u64::MAX);
+    assert_eq!(pace.live_outside(), 0);
+}
+
+/// The runway is what was allocated during the last mark, or nearly so if it was longer before; half the growth at most.
+#[test]
+fn a_cycle_starts_early_enough_to_end_at_the_goal() {
+    let pace = Pace::new(100, None, 1 << 40);
+    let cycle = |during: u64| {
+        pace.begin_mark();
+        pace.note_births();
+        pace.allocated(during);
+        pace.end_mark();
+        pace.end_sweep(((40 << 20) + during) as usize, 0, 0);
+        let start = (0..).find(|_| pace.allocated(1 << 20)).unwrap();
+        let (size, goal) = pace.size_and_goal();
+        assert_eq!(goal, 80 << 20);
+        assert_eq!(size, (41 + start) << 20);
+        39 - start
+    };
+    assert_eq!(cycle(0), 0);
+    assert_eq!(cycle(12 << 20), 12);
+    assert_eq!(cycle(8 << 20), 11, "by a quarter of the difference");
+    assert_eq!(cycle(16 << 20), 16);
+    assert_eq!(cycle(400 << 20), 20, "not before half the way");
+}
+
+#[test]
+fn a_limit_brings_the_goal_nearer_but_not_without_end() {
+    let pace = Pace::new(100, Some(100 << 20), 1 << 40);
+    let goal_after = |live: usize, span_bytes: usize, during: u64| {
+        pace.begin_mark();
+        pace.note_births();
+        pace.allocated(during);
+        pace.end_mark();
+        pace.end_sweep(live + during as usize, span_bytes, 0);
+        let (_, goal) = pace.size_and_goal();
+        (goal as usize - live) >> 10
+    };
+    assert_eq!(goal_after(20 << 20, 24 << 20, 0), 20 << 10, "the growth target comes first");
+    assert_eq!(goal_after(60 << 20, 70 << 20, 0), 30 << 10, "70 of 100 MB are taken by spans");
+    assert_eq!(goal_after(99 << 20, 120 << 20, 0), 256, "the least");
+    assert_eq!(goal_after(99 << 20, 120 << 20, 5 << 20), 5 << 10, "as much as during the mark");
+    pace.set_memory_limit(None);
+    assert_eq!(pace.memory_limit(), None);
+    assert_eq!(pace.size_and_goal().1, 198 << 20);
+    pace.set_memory_limit(Some(180 << 20));
+    assert_eq!(pace.size_and_goal().1, 159 << 20);
+}
+
+#[test]
+fn settings_hold_from_now_on_but_not_for_a_mark_that_runs() {
+    let pace = Pace::new(100, None, 1 << 40);
+    assert!(!pace.allocated((2 << 20) - 1));
+    pace.set_growth_percent(50);
+    assert!(pace.allocated(1));
+    pace.begin_mark();
+    pace.note_births();
+    pace.set_growth_percent(10);
+    assert!(!pace.allocated(100 << 20), "a cycle runs already");
+    pace.end_mark();
+    pace.end_sweep((200 << 20) + (100 << 20), 0, 0);
+    assert_eq!(pace.size_and_goal().1, 220 << 20);
+}
+
+#[test]
+fn who_allocates_faster_than_the_markers_mark_assists() {
+    let pace = Pace::new(100, None, 1 << 40);
+    // The first mark is expected to be as long as the heap is large.
+    pace.allocated(1 << 20);
+    pace.begin_mark();
+    pace.note_births();
+    assert_eq!(pace.assist_for(32 << 10), (32 << 10) / 3, "3 MB to the goal, 1 MB to trace");
+    pace.assisted(256 << 10);
+    assert_eq!(pace.assist_for(32 << 10), (32 << 10) / 4, "768 kB are left");
+    pace.earn(256 << 10);
+    assert_eq!(pace.assist_for(96 << 10), 0, "markers have earned so much");
+    assert_eq!(pace.traced(), 512 << 10);
+    assert_eq!(pace.assists(), 256 << 10);
+    // 16 kB of what was earned were spent: the rest pays for these.
+    assert_eq!([(); 3].map(|()| pace.assist_for(3 << 20)), [0; 3]);
+    assert_eq!(pace.assist_for(3 << 20), 16 << 10);
+    assert_eq!(pace.assist_for(3 << 20), 64 << 10, "a bounded piece at a time");
+    // The goal is behind.
+    pace.allocated(4 << 20);
+    assert_eq!(pace.assist_for(1 << 10), 4 << 10, "four bytes for one at most");
+    pace.end_mark();
+    pace.end_sweep(0, 0, 0);
+    // The next mark is expected to be like this one.
+    pace.begin_mark();
+    pace.note_births();
+    pace.allocated(2 << 20);
+    assert_eq!(pace.assist_for(32 << 10), (32 << 10) / 4);
+}
