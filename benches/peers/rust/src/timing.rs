@@ -1,9 +1,28 @@
 //! Threads that begin together, and units of work with their latencies.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::{Histogram, Limit, Usage};
+
+/// How large the stacks of threads are; 2 MiB, as std has it, if nothing is said.
+static STACK: AtomicUsize = AtomicUsize::new(2 << 20);
+
+/// Runs `work` on a thread with so large a stack, as all threads have then.
+pub fn with_stacks_of(bytes: usize, work: impl FnOnce() + Send) {
+    STACK.store(bytes, Ordering::Relaxed);
+    std::thread::scope(|scope| spawn(scope, work).join().expect("no thread panics"));
+}
+
+fn spawn<'scope, 'env, R: Send + 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    work: impl FnOnce() -> R + Send + 'scope,
+) -> ScopedJoinHandle<'scope, R> {
+    let builder = Builder::new().stack_size(STACK.load(Ordering::Relaxed));
+    builder.spawn_scoped(scope, work).expect("a thread can be started")
+}
 
 /// Gives each thread one of `parts` to work on, all at once; returns the time from the first one's start to the last one's
 /// end, and what they made of it.
@@ -17,7 +36,7 @@ pub fn on_threads<P: Send, R: Send>(parts: Vec<P>, work: impl Fn(u64, P) -> R + 
         (start, Instant::now(), result)
     };
     let done: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..).zip(parts).map(|(t, part)| scope.spawn(move || run(t, part))).collect();
+        let threads: Vec<_> = (0..).zip(parts).map(|(t, part)| spawn(scope, move || run(t, part))).collect();
         threads.into_iter().map(|thread| thread.join().expect("no thread panics")).collect()
     });
     let first = done.iter().map(|(start, ..)| *start).min().expect("there is a thread");
@@ -48,11 +67,11 @@ pub fn in_own_heaps<S, R: Send>(
     };
     let run = &run;
     let (done, usage) = std::thread::scope(|scope| {
-        let all: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
+        let all: Vec<_> = (0..threads).map(|thread| spawn(scope, move || run(thread))).collect();
         worked.wait();
         let usage = Usage::now();
         known.wait();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().expect("no thread panics");
+        let join = |thread: ScopedJoinHandle<'_, _>| thread.join().expect("no thread panics");
         (all.into_iter().map(join).collect::<Vec<_>>(), usage)
     });
     let first = done.iter().map(|(start, ..)| *start).min().expect("there is a thread");

@@ -1,11 +1,14 @@
 //! dumpster (its `sync` module, whose objects threads share), on mimalloc.
+//!
+//! It follows pointers by recursion, on the thread that happens to collect: in `churn` as deep as the graph has nodes. So
+//! each thread has room for that.
 
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
 use dumpster::Trace;
 use dumpster::sync::Gc;
-use linchpin_peers::timing::{in_units, on_threads, shares};
+use linchpin_peers::timing::{in_units, on_threads, shares, with_stacks_of};
 use linchpin_peers::{Args, BUFFER, Histogram, Limit, Outcome, Random, TABLE, UNIT, Usage, cannot_express, fail, plan};
 
 #[global_allocator]
@@ -237,15 +240,21 @@ fn churn(args: &Args) -> Outcome {
     Outcome { wall, usage, ops, latencies: Some(all), check }
 }
 
+/// Of each thread; what is not used is never there.
+const STACK: usize = 8 << 30;
+
 fn main() {
-    let args = Args::read();
+    with_stacks_of(STACK, || run(&Args::read()));
+}
+
+fn run(args: &Args) {
     let outcome = match args.workload.as_str() {
-        "trees" => trees(&args),
-        "gcbench" => gcbench(&args),
-        "alloc" => alloc(&args),
-        "churn" => churn(&args),
-        "cache" => cache(&args),
+        "trees" => trees(args),
+        "gcbench" => gcbench(args),
+        "alloc" => alloc(args),
+        "churn" => churn(args),
+        "cache" => cache(args),
         other => cannot_express(&format!("there is no {other} for dumpster")),
     };
-    outcome.emit(&args)
+    outcome.emit(args)
 }
