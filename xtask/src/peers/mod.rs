@@ -67,6 +67,10 @@ pub(crate) fn run_all(options: &Options) -> Result<String> {
     if peers.len() == 1 {
         return Err(Skipped("no peer could be built; what each of them needs is told above").into());
     }
+    if options.quick && peers.iter().any(|peer| peer.name == "gc-arena") {
+        let test = ["test", "--release", "--locked", "--lib", "--manifest-path", RUST_MANIFEST, "--target-dir"];
+        run(cargo().args(test).arg(directory.join("rust")))?;
+    }
     let wanted = |case: &Case| options.workload.as_deref().is_none_or(|workload| workload == case.workload);
     let count = options.count.unwrap_or(if options.quick { 1 } else { 5 });
     let mut results = Results::create(&directory.join("results.jsonl"))?;
