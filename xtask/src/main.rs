@@ -8,6 +8,7 @@ mod faults;
 mod loom;
 mod model;
 mod mutants;
+mod peers;
 mod sanitizers;
 mod smoke;
 mod stress;
@@ -40,6 +41,8 @@ enum Task {
     Loom(loom::Options),
     /// Break the library in small ways that some test must notice (an hour; `--quick` a minute).
     Mutants(mutants::Options),
+    /// Run the benchmarks beside Go, Boehm's collector, gc-arena, dumpster, Box and Arc, by turns, and compare.
+    Peers(peers::Options),
     /// Run the long forms of the tests of faults: 100,000 heaps (some minutes).
     Faults,
     /// Run tests, stress and the C job under the address sanitizer, leaks included (nightly toolchain).
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Model => model::search(),
         Task::Loom(options) => loom::explore(&options),
         Task::Mutants(options) => mutants::try_all(&options),
+        Task::Peers(options) => peers::run_all(&options),
         Task::Asan(options) => sanitizers::address::run_all(&options),
         Task::Tsan(options) => sanitizers::thread::run_all(&options),
         Task::Valgrind(options) => sanitizers::memcheck::run_all(&options),
