@@ -182,7 +182,8 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(CYCLE, "what is due is not queued", "        core.cleanups.queue_due();\n", ""),
     // Marking.
     mutant(MARK, "half a shared stack is lost", "queue.push(tracer.stack.drain(..half).collect());", "drop(tracer.stack.drain(..half));"),
-    mutant(MARK, "a batch is taken and not traced", "Some(batch) => tracer.stack.extend(batch),", "Some(batch) => drop(batch),"),
+    mutant(MARK, "what an assist leaves is lost", "    queue.push(tracer.take_grey());\n", "    drop(tracer.take_grey());\n"),
+    mutant(MARK, "a batch is taken and not traced", "Some(batch) => tracer.add_grey(batch),", "Some(batch) => drop(batch),"),
     mutant(MARK, "an object is traced and its children are not", "unsafe { trace(object, self) };", "let _ = (trace, object);"),
     // Processors: answers, what they hand over, taking and retiring.
     mutant(PROCESSOR, "the runs stay over Off", "spans: self.runs.surrender(),", "spans: Vec::new(),"),
@@ -290,6 +291,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(LOCK, "no shade before the lock is given back", "(mu.mode() == Mode::Arm || (reordered!", "(mu.mode() == Mode::Off && mu.mode() == Mode::Arm || (reordered!"),
     mutant(MARK, "a lock behind one that was taken in Arm keeps what it remembers", "{ LockMemory::Forgets }", "{ LockMemory::Keeps }"),
     mutant(MARK, "a marker tells nobody that it has passed by", "                        queue.note_passed_by();\n", ""),
+    mutant(MARK, "who assists tells nobody that it has passed by", "    if tracer.take_passed_by() {\n        queue.note_passed_by();\n    }\n", ""),
     mutant(MUTEX, "who takes it shades nothing", "        self.traced.before_change(mu, unsafe { self.contents.read() });\n", ""),
     mutant(MUTEX, "who gives it back shades nothing", "        after_change(self.mu, &**self);\n", ""),
     mutant(MUTEX, "a marker does not take it", "        if self.raw.try_lock() || reordered!(\"lock.look\") {\n", "        if !self.raw.is_locked() {\n            self.traced.trace(tracer, unsafe { self.contents.read() });\n        } else if false {\n"),

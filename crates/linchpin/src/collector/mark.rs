@@ -1,8 +1,8 @@
 //! Marking: tracing grey objects until none is left.
 //!
 //! A marker keeps a stack of grey objects of its own and goes to the shared queue when it is empty. A stack that
-//! grows beyond a bound while other markers are idle is shared half. There is no recursion over the graph:
-//! an object's trace function pushes its children.
+//! grows beyond a bound while other markers are idle, or a mutation wants to assist, is shared half. There is no recursion over the
+//! graph: an object's trace function pushes its children.
 
 #[cfg(all(test, not(loom)))]
 mod sharing_tests;
@@ -48,6 +48,8 @@ pub struct Tracer<'a> {
     /// Weak maps that it was the first to come to, by number.
     weak_maps: Vec<u64>,
     stack: Vec<Grey>,
+    /// The sizes of all the slots it has traced, in bytes.
+    scanned_bytes: u64,
     marker: PhantomData<*mut ()>,
 }
 
@@ -61,6 +63,7 @@ impl<'a> Tracer<'a> {
             keeps_all: false,
             weak_maps: Vec::new(),
             stack: Vec::new(),
+            scanned_bytes: 0,
             marker: PhantomData,
         }
     }
@@ -106,6 +109,17 @@ impl<'a> Tracer<'a> {
     /// One of the objects that are marked, and not traced yet.
     pub(crate) fn pop(&mut self) -> Option<Grey> {
         self.stack.pop()
+    }
+
+    /// Adds objects that are marked, and not traced yet.
+    pub(crate) fn add_grey(&mut self, batch: Vec<Grey>) {
+        self.stack.extend(batch);
+    }
+
+    /// How many bytes the slots have that it has traced so far.
+    #[allow(dead_code, reason = "for mutations that assist")]
+    pub(crate) fn scanned_bytes(&self) -> u64 {
+        self.scanned_bytes
     }
 
     /// What is marked, and not traced yet.
@@ -183,7 +197,9 @@ impl<'a> Tracer<'a> {
     /// Traces one object.
     #[inline(always)]
     pub(crate) fn scan(&mut self, Grey(object): Grey) {
-        let info = self.region.span_of(object).info();
+        let span = self.region.span_of(object);
+        let info = span.info();
+        self.scanned_bytes += span.slot_bytes() as u64;
         debug_assert!(info.is_some(), "a grey object lies in a span in use");
         if let Some(trace) = info.and_then(|info| info.trace) {
             // SAFETY: the object is grey, hence allocated and initialised (the pointer to it was published
@@ -191,6 +207,30 @@ impl<'a> Tracer<'a> {
             unsafe { trace(object, self) };
         }
     }
+}
+
+/// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
+/// for who is no marker. What is left goes to the queue. Gives how many bytes it has traced, which may be more than the budget by
+/// one object.
+///
+/// A mutation that does this must have come back from it before it answers a handshake: a closing round finds what goes to the queue,
+/// and nothing else.
+#[allow(dead_code, reason = "for mutations that assist")]
+pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
+    // What is on the stack would never be traced.
+    let abort = AbortOnUnwind;
+    let before = tracer.scanned_bytes;
+    while tracer.scanned_bytes - before < budget_bytes
+        && let Some(grey) = tracer.pop()
+    {
+        tracer.scan(grey);
+    }
+    queue.push(tracer.take_grey());
+    if tracer.take_passed_by() {
+        queue.note_passed_by();
+    }
+    abort.disarm();
+    tracer.scanned_bytes - before
 }
 
 /// The part of a mark that several markers share.
@@ -211,10 +251,9 @@ impl Marking {
         loop {
             while let Some(grey) = tracer.stack.pop() {
                 tracer.scan(grey);
-                if self.markers > 1
-                    && tracer.stack.len() > SHARE_ABOVE
+                if tracer.stack.len() > SHARE_ABOVE
                     // Relaxed: a hint. Work that is shared with nobody, or not shared, is done all the same.
-                    && self.idle.load(Ordering::Relaxed) != 0
+                    && ((self.markers > 1 && self.idle.load(Ordering::Relaxed) != 0) || queue.is_wanted())
                     && queue.is_empty()
                 {
                     let half = tracer.stack.len() / 2;
@@ -222,7 +261,7 @@ impl Marking {
                 }
             }
             match queue.take() {
-                Some(batch) => tracer.stack.extend(batch),
+                Some(batch) => tracer.add_grey(batch),
                 None if self.wait_for_work(queue) => {}
                 None => {
                     if tracer.take_passed_by() {

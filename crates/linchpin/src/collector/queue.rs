@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crate::sync::{AtomicBool, AtomicU64, Injector, Ordering, Steal, ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Injector, Ordering, Steal, ordering};
 
 /// A grey object: marked, and still to be traced.
 #[derive(Clone, Copy)]
@@ -18,11 +18,28 @@ pub(crate) struct GreyQueue {
     pushed: AtomicU64,
     /// Since this was last asked, a marker has passed by a lock that a mutation had, which is shading what is behind it.
     passed_by: AtomicBool,
+    /// How many who are no markers wait for a batch at the moment.
+    wanted: AtomicUsize,
+}
+
+/// As long as it lives, markers share what they have with whoever has it; see [`GreyQueue::want`].
+pub(crate) struct Wanted<'a>(&'a AtomicUsize);
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        // Relaxed: as in `want`.
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl GreyQueue {
     pub(crate) fn new() -> Self {
-        Self { batches: Injector::new(), pushed: AtomicU64::new(0), passed_by: AtomicBool::new(false) }
+        Self {
+            batches: Injector::new(),
+            pushed: AtomicU64::new(0),
+            passed_by: AtomicBool::new(false),
+            wanted: AtomicUsize::new(0),
+        }
     }
 
     /// Adds a batch; an empty one is nothing.
@@ -57,10 +74,24 @@ impl GreyQueue {
         self.batches.is_empty()
     }
 
-    /// Notes that a marker has passed by a lock.
+    /// Tells the markers that somebody who is none of them wants a batch.
+    #[allow(dead_code, reason = "for mutations that assist")]
+    pub(crate) fn want(&self) -> Wanted<'_> {
+        // Relaxed, wherever it is touched: a hint. Work that is shared with nobody, or not shared, is done all the same.
+        self.wanted.fetch_add(1, Ordering::Relaxed);
+        Wanted(&self.wanted)
+    }
+
+    /// Whether somebody who is no marker wants a batch.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) != 0
+    }
+
+    /// Notes that a marker, or a mutation that assists, has passed by a lock.
     #[cold]
     pub(crate) fn note_passed_by(&self) {
-        // Relaxed: markers have ended when `take_passed_by` is asked, and are joined by way of locks.
+        // Relaxed: markers have ended when `take_passed_by` is asked, and are joined by way of locks; a mutation has answered
+        // the handshake before that.
         self.passed_by.store(true, Ordering::Relaxed);
     }
 

@@ -2,11 +2,12 @@
 
 use std::thread;
 
-use super::{Marking, SHARE_ABOVE, Tracer};
+use super::{Marking, SHARE_ABOVE, Tracer, trace_some};
 use crate::collector::queue::Grey;
 use crate::heap::Core;
+use crate::processor::phase::colour_of_cycle;
 use crate::sync::Ordering;
-use crate::{GcCell, Heap};
+use crate::{Gc, GcCell, GcMutex, Heap, Trace};
 
 /// Objects with a trace, which comes to nothing.
 fn grey_objects(heap: &Heap, count: usize) -> Vec<Grey> {
@@ -74,4 +75,62 @@ fn a_marker_waits_for_the_others() {
         marking.drain(&core.queue, &mut tracer_with(core, Vec::new()));
     });
     assert!(core.queue.is_empty());
+}
+
+/// Who is no marker gets a share, too, even of the only marker; but only as long as it wants one.
+#[test]
+fn half_of_a_long_stack_is_shared_with_who_wants_it() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let wanted = core.queue.want();
+    Marking::new(1).drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, SHARE_ABOVE + 2)));
+    assert_eq!(core.queue.pushed(), 1);
+    drop(wanted);
+    Marking::new(1).drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, SHARE_ABOVE + 2)));
+    assert_eq!(core.queue.pushed(), 1);
+}
+
+#[derive(Trace)]
+struct Node<'gc>(Option<Gc<'gc, Node<'gc>>>, u64);
+
+/// What an assist does not come to is in the queue, and what it has traced is counted.
+#[test]
+fn an_assist_ends_with_its_budget() {
+    const BYTES: u64 = 16;
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let list = heap.mutate(|mu| {
+        let end = mu.alloc(Node(None, 0));
+        let head = (1..10).fold(end, |next, number| mu.alloc(Node(Some(next), number)));
+        Grey(head.start())
+    });
+    // In the colour of the first cycle: the list is white.
+    let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
+    tracer.add_grey(vec![list]);
+    assert_eq!(trace_some(&core.queue, &mut tracer, 0), 0);
+    assert_eq!(core.queue.pushed(), 1, "it is given back as it is");
+    for (budget, traced) in [(1, BYTES), (BYTES, BYTES), (BYTES + 1, 2 * BYTES), (u64::MAX, 6 * BYTES)] {
+        tracer.add_grey(core.queue.take().expect("the rest"));
+        assert!(core.queue.is_empty());
+        assert_eq!(trace_some(&core.queue, &mut tracer, budget), traced);
+        assert!(tracer.take_grey().is_empty());
+    }
+    assert!(core.queue.is_empty());
+    assert_eq!(tracer.scanned_bytes(), 10 * BYTES);
+}
+
+/// That it has passed by a lock puts the end of the mark off, as with a marker.
+#[test]
+fn an_assist_tells_that_it_has_passed_by() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    heap.mutate(|mu| {
+        let lock = mu.alloc(GcMutex::new(Node(None, 0)));
+        let guard = lock.lock(mu);
+        trace_some(&core.queue, &mut tracer_with(core, vec![Grey(lock.start())]), u64::MAX);
+        assert!(core.queue.take_passed_by());
+        drop(guard);
+        trace_some(&core.queue, &mut tracer_with(core, vec![Grey(lock.start())]), u64::MAX);
+        assert!(!core.queue.take_passed_by());
+    });
 }
