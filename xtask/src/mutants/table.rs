@@ -182,6 +182,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(CYCLE, "what is due is not queued", "        core.cleanups.queue_due();\n", ""),
     // Marking.
     mutant(MARK, "half a shared stack is lost", "queue.push(tracer.stack.drain(..half).collect());", "drop(tracer.stack.drain(..half));"),
+    mutant(MARK, "the other parts of a large slice are lost", "            self.split(object, span.units());\n", ""),
     mutant(MARK, "what an assist leaves is lost", "    queue.push(tracer.take_grey());\n", "    drop(tracer.take_grey());\n"),
     mutant(MARK, "a batch is taken and not traced", "Some(batch) => tracer.add_grey(batch),", "Some(batch) => drop(batch),"),
     mutant(MARK, "an object is traced and its children are not", "unsafe { trace(object, self) };", "let _ = (trace, object);"),

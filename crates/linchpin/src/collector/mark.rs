@@ -3,6 +3,9 @@
 //! A marker keeps a stack of grey objects of its own and goes to the shared queue when it is empty. A stack that
 //! grows beyond a bound while other markers are idle, or a mutation wants to assist, is shared half. There is no recursion over the
 //! graph: an object's trace function pushes its children.
+//!
+//! An object that comes off the stack waits for some others ([`AHEAD`]) before it is traced, while its memory is fetched. A large slice
+//! is traced a unit of its span at a time ([`SPLIT_ABOVE`]); its parts lie on the stack as objects do, and are shared as they are.
 
 #[cfg(all(test, not(loom)))]
 mod sharing_tests;
@@ -13,6 +16,7 @@ use std::ptr::NonNull;
 use super::AbortOnUnwind;
 use super::queue::{Grey, GreyQueue};
 use crate::gc::{Gc, Object};
+use crate::memory::SPAN_BYTES;
 use crate::memory::region::Region;
 use crate::processor::phase::Mode;
 use crate::sync::{AtomicUsize, Backoff, Ordering};
@@ -20,6 +24,12 @@ use crate::trace::MustNotImplementDrop;
 
 /// A stack longer than this is shared when another marker is idle.
 const SHARE_ABOVE: usize = 256;
+
+/// A slice with more bytes than this is traced a unit of its span at a time.
+const SPLIT_ABOVE: usize = 2 * SPAN_BYTES;
+
+/// How many objects wait between the stack and their trace, so that their memory is there by then: a power of two.
+const AHEAD: usize = if cfg!(loom) { 2 } else { 16 };
 
 /// The colour of a tracer that only records what it is told of. No mark byte has it, so each pointer takes the same way as a
 /// white object's.
@@ -106,7 +116,7 @@ impl<'a> Tracer<'a> {
         std::mem::take(&mut self.weak_maps)
     }
 
-    /// One of the objects that are marked, and not traced yet.
+    /// One of the objects, or parts of large ones, that are marked, and not traced yet.
     pub(crate) fn pop(&mut self) -> Option<Grey> {
         self.stack.pop()
     }
@@ -198,13 +208,39 @@ impl<'a> Tracer<'a> {
     #[inline(always)]
     pub(crate) fn scan(&mut self, Grey(object): Grey) {
         let span = self.region.span_of(object);
-        let info = span.info();
-        self.scanned_bytes += span.slot_bytes() as u64;
-        debug_assert!(info.is_some(), "a grey object lies in a span in use");
-        if let Some(trace) = info.and_then(|info| info.trace) {
+        let Some(info) = span.info() else { return self.scan_part(object) };
+        let bytes = span.slot_bytes();
+        if bytes > SPLIT_ABOVE && info.trace_part.is_some() {
+            self.split(object, span.units());
+            return self.scan_part(object);
+        }
+        self.scanned_bytes += bytes as u64;
+        if let Some(trace) = info.trace {
             // SAFETY: the object is grey, hence allocated and initialised (the pointer to it was published
             // after that), of the type of its span, and it cannot be freed before the mark ends.
             unsafe { trace(object, self) };
+        }
+    }
+
+    /// Has all parts of a large slice but the first traced later, or by others.
+    #[cold]
+    fn split(&mut self, object: NonNull<u8>, units: usize) {
+        let first = self.region.unit_of(object.addr().get());
+        self.stack.extend((1..units).rev().map(|back| Grey(self.region.unit_start(first + back))));
+    }
+
+    /// Traces the elements of a large slice that begin in one unit of its span.
+    #[cold]
+    fn scan_part(&mut self, unit_start: NonNull<u8>) {
+        let unit = self.region.unit_of(unit_start.addr().get());
+        let first = unit - self.region.span(unit).back();
+        let info = self.region.span(first).info();
+        debug_assert!(info.is_some(), "a grey object lies in a span in use");
+        self.scanned_bytes += SPAN_BYTES as u64;
+        if let Some(trace_part) = info.and_then(|info| info.trace_part) {
+            let offset = (unit - first) * SPAN_BYTES;
+            // SAFETY: as in `scan`, for the object of whose span this is a unit.
+            unsafe { trace_part(self.region.unit_start(first), offset..offset + SPAN_BYTES, self) };
         }
     }
 }
@@ -233,6 +269,54 @@ pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_byte
     tracer.scanned_bytes - before
 }
 
+/// Grey objects on their way from the stack to their trace: first in, first out. Their memory is asked for when they come in.
+struct Ahead {
+    objects: [Grey; AHEAD],
+    first: usize,
+    length: usize,
+}
+
+impl Ahead {
+    fn new() -> Self {
+        Self { objects: [Grey(NonNull::dangling()); AHEAD], first: 0, length: 0 }
+    }
+
+    /// The next object to trace: the one that came in first, when as many wait as may, or the stack is empty.
+    #[inline(always)]
+    fn next(&mut self, stack: &mut Vec<Grey>) -> Option<Grey> {
+        while self.length < AHEAD {
+            let Some(grey) = stack.pop() else { break };
+            if self.length == 0 && stack.is_empty() {
+                // There is nothing to overlap with: the way of a list.
+                return Some(grey);
+            }
+            prefetch(grey.0);
+            self.objects[(self.first + self.length) % AHEAD] = grey;
+            self.length += 1;
+        }
+        if self.length == 0 {
+            return None;
+        }
+        let grey = self.objects[self.first];
+        self.first = (self.first + 1) % AHEAD;
+        self.length -= 1;
+        Some(grey)
+    }
+}
+
+/// Asks for an object's first line; a hint.
+#[inline(always)]
+fn prefetch(object: NonNull<u8>) {
+    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+    // SAFETY: the instruction reads nothing that the program could notice, and takes any address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(object.as_ptr().cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
+    let _ = object;
+}
+
 /// The part of a mark that several markers share.
 pub(crate) struct Marking {
     markers: usize,
@@ -248,8 +332,10 @@ impl Marking {
     pub(crate) fn drain(&self, queue: &GreyQueue, tracer: &mut Tracer<'_>) {
         // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
         let abort = AbortOnUnwind;
+        // Empty again whenever the stack is found so.
+        let mut ahead = Ahead::new();
         loop {
-            while let Some(grey) = tracer.stack.pop() {
+            while let Some(grey) = ahead.next(&mut tracer.stack) {
                 tracer.scan(grey);
                 if tracer.stack.len() > SHARE_ABOVE
                     // Relaxed: a hint. Work that is shared with nobody, or not shared, is done all the same.

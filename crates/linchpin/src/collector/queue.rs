@@ -4,11 +4,12 @@ use std::ptr::NonNull;
 
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Injector, Ordering, Steal, ordering};
 
-/// A grey object: marked, and still to be traced.
+/// A grey object: marked, and still to be traced. Or a part of one: the start of a unit of its span that is not the first stands
+/// for the elements that begin in that unit.
 #[derive(Clone, Copy)]
 pub(crate) struct Grey(pub(crate) NonNull<u8>);
 
-// SAFETY: heap objects are `Send + Sync`, and tracing one only reads it.
+// SAFETY: heap objects and parts of them are `Send + Sync`, and tracing one only reads it.
 unsafe impl Send for Grey {}
 
 /// The queue of batches.

@@ -1,6 +1,7 @@
 //! What a span knows of the type of its objects.
 
 use std::alloc::Layout;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::{Trace, Tracer};
@@ -15,6 +16,9 @@ pub struct TypeInfo {
     layout: Layout,
     /// Reports an object's pointers; `None` if it can have none.
     pub(crate) trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
+    /// Reports the pointers of the elements of a slice that begin in a range of bytes, counted from the object's start; `None` if an
+    /// object is traced as a whole, or not at all.
+    pub(crate) trace_part: Option<unsafe fn(NonNull<u8>, Range<usize>, &mut Tracer<'_>)>,
     /// Drops an object's value; `None` if there is nothing to drop.
     pub(crate) drop: Option<unsafe fn(NonNull<u8>)>,
     /// How many bytes outside the heap a value owns, asked before it is dropped; `None` if it owns none, or is not dropped.
@@ -34,6 +38,7 @@ impl TypeInfo {
         Self {
             layout: Layout::new::<T>(),
             trace: if T::NEEDS_TRACE { Some(trace_value::<T>) } else { None },
+            trace_part: None,
             drop: if std::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
             owned_bytes: if owns_memory::<T>() { Some(owned_by_value::<T>) } else { None },
             inspect: Some(words::inspect_value::<T>),
@@ -48,6 +53,7 @@ impl TypeInfo {
             layout: Layout::new::<T>(),
             // In elements of size zero is no pointer; and there may be so many that nobody should look at each.
             trace: if T::NEEDS_TRACE && size_of::<T>() != 0 { Some(slice::trace_elements::<T>) } else { None },
+            trace_part: if T::NEEDS_TRACE && size_of::<T>() != 0 { Some(slice::trace_part::<T>) } else { None },
             drop: if std::mem::needs_drop::<T>() { Some(slice::drop_elements::<T>) } else { None },
             owned_bytes: if owns_memory::<T>() { Some(slice::owned_by_elements::<T>) } else { None },
             inspect: Some(words::inspect_elements::<T>),
@@ -65,7 +71,7 @@ impl TypeInfo {
         inspect: unsafe fn(NonNull<u8>, &mut Inspector<'_>),
         name: fn() -> &'static str,
     ) -> Self {
-        Self { layout, trace, drop, owned_bytes, inspect: Some(inspect), is_slice: false, name }
+        Self { layout, trace, trace_part: None, drop, owned_bytes, inspect: Some(inspect), is_slice: false, name }
     }
 
     /// The constant for plain types of a size class.
@@ -77,6 +83,7 @@ impl TypeInfo {
         Self {
             layout,
             trace: None,
+            trace_part: None,
             drop: None,
             owned_bytes: None,
             inspect: None,

@@ -2,9 +2,10 @@
 
 use std::thread;
 
-use super::{Marking, SHARE_ABOVE, Tracer, trace_some};
+use super::{AHEAD, Marking, SHARE_ABOVE, Tracer, trace_some};
 use crate::collector::queue::Grey;
 use crate::heap::Core;
+use crate::memory::SPAN_BYTES;
 use crate::processor::phase::colour_of_cycle;
 use crate::sync::Ordering;
 use crate::{Gc, GcCell, GcMutex, Heap, Trace};
@@ -31,12 +32,12 @@ fn shared(markers: usize, idle: usize, count: usize) -> u64 {
     core.queue.pushed()
 }
 
-/// One object is traced before a marker looks whether it has too many.
+/// A marker looks whether it has too many when it has traced one object, and others wait for their memory off the stack.
 #[test]
 fn half_of_a_long_stack_is_shared_with_who_is_idle() {
-    assert_eq!(shared(2, 1, SHARE_ABOVE + 1), 0);
-    assert_eq!(shared(2, 1, SHARE_ABOVE + 2), 1);
-    // 1000 are shared; when those are taken, 500 of 999; when those are taken, 249 of 499.
+    assert_eq!(shared(2, 1, SHARE_ABOVE + AHEAD), 0);
+    assert_eq!(shared(2, 1, SHARE_ABOVE + AHEAD + 1), 1);
+    // Nearly 1000 are shared; when those are taken, nearly 500; when those are taken, nearly 250, which are too few.
     assert_eq!(shared(2, 1, 2001), 3);
     assert_eq!(shared(1, 1, 2001), 0, "there is no other marker");
 }
@@ -83,10 +84,10 @@ fn half_of_a_long_stack_is_shared_with_who_wants_it() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
     let wanted = core.queue.want();
-    Marking::new(1).drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, SHARE_ABOVE + 2)));
+    Marking::new(1).drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, SHARE_ABOVE + AHEAD + 1)));
     assert_eq!(core.queue.pushed(), 1);
     drop(wanted);
-    Marking::new(1).drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, SHARE_ABOVE + 2)));
+    Marking::new(1).drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, SHARE_ABOVE + AHEAD + 1)));
     assert_eq!(core.queue.pushed(), 1);
 }
 
@@ -132,5 +133,43 @@ fn an_assist_tells_that_it_has_passed_by() {
         drop(guard);
         trace_some(&core.queue, &mut tracer_with(core, vec![Grey(lock.start())]), u64::MAX);
         assert!(!core.queue.take_passed_by());
+    });
+}
+
+/// Each element of a large slice is traced once, a unit at a time: also those that lie across two units.
+#[test]
+fn a_large_slice_is_traced_in_parts() {
+    #[derive(Trace)]
+    struct Odd<'gc>(u64, Option<Gc<'gc, Node<'gc>>>, u64);
+    const LENGTH: usize = 40_000;
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    heap.mutate(|mu| {
+        let nodes: Vec<_> = (0..LENGTH as u64).map(|number| mu.alloc(Node(None, number))).collect();
+        let slice = mu.alloc_slice_with(LENGTH, |index| Odd(0, Some(nodes[index]), 0));
+        let units = (LENGTH * size_of::<Odd<'_>>() + size_of::<usize>()).div_ceil(SPAN_BYTES);
+        assert!(units > 8 && !SPAN_BYTES.is_multiple_of(size_of::<Odd<'_>>()));
+        let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
+        tracer.scan(Grey(slice.start()));
+        let mut reported = std::collections::HashSet::new();
+        let mut parts = 0;
+        let mut most = 0;
+        loop {
+            let grey = tracer.take_grey();
+            let (later, children): (Vec<_>, Vec<_>) =
+                grey.into_iter().partition(|grey| core.memory.region.span_of(grey.0).back() != 0);
+            most = most.max(children.len());
+            for Grey(child) in children {
+                assert!(reported.insert(child), "white, hence reported once");
+            }
+            tracer.add_grey(later);
+            let Some(part) = tracer.pop() else { break };
+            assert_eq!(tracer.scanned_bytes(), (parts + 1) * SPAN_BYTES as u64);
+            parts += 1;
+            tracer.scan(part);
+        }
+        assert_eq!(parts + 1, units as u64);
+        assert!(nodes.iter().all(|node| reported.contains(&node.start())));
+        assert!(most <= SPAN_BYTES / size_of::<Odd<'_>>() + 1, "{most}");
     });
 }
