@@ -281,17 +281,21 @@ impl Ahead {
         Self { objects: [Grey(NonNull::dangling()); AHEAD], first: 0, length: 0 }
     }
 
-    /// The next object to trace: the one that came in first, when as many wait as may, or the stack is empty.
+    /// The next object to trace: the one that came in first, when as many wait as may, and another one takes its place, or the stack is empty.
     #[inline(always)]
     fn next(&mut self, stack: &mut Vec<Grey>) -> Option<Grey> {
-        while self.length < AHEAD {
-            let Some(grey) = stack.pop() else { break };
+        while let Some(grey) = stack.pop() {
             if self.length == 0 && stack.is_empty() {
                 // There is nothing to overlap with: the way of a list.
                 return Some(grey);
             }
             prefetch(grey.0);
-            self.objects[(self.first + self.length) % AHEAD] = grey;
+            let place = &mut self.objects[(self.first + self.length) % AHEAD];
+            if self.length == AHEAD {
+                self.first = (self.first + 1) % AHEAD;
+                return Some(std::mem::replace(place, grey));
+            }
+            *place = grey;
             self.length += 1;
         }
         if self.length == 0 {

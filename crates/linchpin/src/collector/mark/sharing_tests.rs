@@ -35,8 +35,8 @@ fn shared(markers: usize, idle: usize, count: usize) -> u64 {
 /// A marker looks whether it has too many when it has traced one object, and others wait for their memory off the stack.
 #[test]
 fn half_of_a_long_stack_is_shared_with_who_is_idle() {
-    assert_eq!(shared(2, 1, SHARE_ABOVE + AHEAD), 0);
-    assert_eq!(shared(2, 1, SHARE_ABOVE + AHEAD + 1), 1);
+    assert_eq!(shared(2, 1, SHARE_ABOVE + AHEAD + 1), 0);
+    assert_eq!(shared(2, 1, SHARE_ABOVE + AHEAD + 2), 1);
     // Nearly 1000 are shared; when those are taken, nearly 500; when those are taken, nearly 250, which are too few.
     assert_eq!(shared(2, 1, 2001), 3);
     assert_eq!(shared(1, 1, 2001), 0, "there is no other marker");
@@ -84,10 +84,10 @@ fn half_of_a_long_stack_is_shared_with_who_wants_it() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
     let wanted = core.queue.want();
-    Marking::new(1).drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, SHARE_ABOVE + AHEAD + 1)));
+    Marking::new(1).drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, SHARE_ABOVE + AHEAD + 2)));
     assert_eq!(core.queue.pushed(), 1);
     drop(wanted);
-    Marking::new(1).drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, SHARE_ABOVE + AHEAD + 1)));
+    Marking::new(1).drain(&core.queue, &mut tracer_with(core, grey_objects(&heap, SHARE_ABOVE + AHEAD + 2)));
     assert_eq!(core.queue.pushed(), 1);
 }
 
