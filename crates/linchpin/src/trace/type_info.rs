@@ -9,6 +9,9 @@ use crate::gc::slice;
 use crate::memory::{GRANULE, size_class};
 use crate::verify::words::{self, Inspector};
 
+/// Reports the pointers in a range of an object's bytes.
+type TracePart = unsafe fn(NonNull<u8>, Range<usize>, &mut Tracer<'_>);
+
 /// A type as the collector sees it: one constant a type, known by its address.
 pub struct TypeInfo {
     /// Size and alignment of a value (of an element, for a slice). Part of the constant also so that the constants of
@@ -18,7 +21,7 @@ pub struct TypeInfo {
     pub(crate) trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
     /// Reports the pointers of the elements of a slice that begin in a range of bytes, counted from the object's start; `None` if an
     /// object is traced as a whole, or not at all.
-    pub(crate) trace_part: Option<unsafe fn(NonNull<u8>, Range<usize>, &mut Tracer<'_>)>,
+    pub(crate) trace_part: Option<TracePart>,
     /// Drops an object's value; `None` if there is nothing to drop.
     pub(crate) drop: Option<unsafe fn(NonNull<u8>)>,
     /// How many bytes outside the heap a value owns, asked before it is dropped; `None` if it owns none, or is not dropped.
