@@ -25,6 +25,7 @@ const fn quick(file: &'static str, what: &'static str, find: &'static str, repla
 const BARRIER: &str = "collector/barrier.rs";
 const CYCLE: &str = "collector/cycle.rs";
 const MARK: &str = "collector/mark.rs";
+const SHARING: &str = "collector/mark/sharing.rs";
 const PROCESSOR: &str = "processor/mod.rs";
 const SAFEPOINT: &str = "processor/safepoint.rs";
 const ACQUIRE: &str = "processor/acquire.rs";
@@ -87,12 +88,13 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         "roots are visited before the snapshot",
         "        // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
         handshake(self.core, Mode::Arm, self.black);
-        self.core.pace.note_owned();
         // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
         handshake(self.core, Mode::Mark, self.black);
+        self.core.pace.note_births();
         if late {
             self.may_hold_pins = take_pin_flags(self.core);
         }
+        self.stopwatch.lap(|report| &mut report.snapshot);
     }
 
     /// Marks what roots and pins lead to.
@@ -122,10 +124,11 @@ pub(super) const HAND_MADE: &[HandMade] = &[
             self.core.memory.end_mark(self.number);
         }
         self.core.decision.end();
+        self.stopwatch.lap(|report| &mut report.switch_off);
         verify::after_mark(self.core);
     }
 
-    pub(crate) fn sweep(self) {
+    pub(crate) fn sweep(mut self) {
         let core = self.core;
         core.memory.open_sweep(self.number);
 ",
@@ -178,12 +181,14 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         "if self.core.decision.decide(&self.core.queue, before) || true {",
     ),
     mutant(CYCLE, "what is weak is not cleared", "        self.core.decision.clear(&self.core.memory.region, self.black);\n", ""),
-    mutant(CYCLE, "a decision is for ever", "        self.core.decision.end();\n        verify", "        verify"),
+    mutant(CYCLE, "a decision is for ever", "        self.core.decision.end();\n        self.stopwatch", "        self.stopwatch"),
     mutant(CYCLE, "no cleanup is ever due", "        self.core.cleanups.take_dead(&self.core.memory.region, self.black);\n", ""),
     mutant(CYCLE, "what is due is not queued", "        core.cleanups.queue_due();\n", ""),
     // Marking.
-    mutant(MARK, "half a shared stack is lost", "queue.push(tracer.stack.drain(..half).collect());", "drop(tracer.stack.drain(..half));"),
-    mutant(MARK, "a batch is taken and not traced", "Some(batch) => tracer.stack.extend(batch),", "Some(batch) => drop(batch),"),
+    mutant(SHARING, "half a shared stack is lost", "queue.push(stack.drain(..half).collect());", "drop(stack.drain(..half));"),
+    mutant(MARK, "the other parts of a large slice are lost", "            self.split(object, span.units());\n", ""),
+    mutant(SHARING, "what an assist leaves is lost", "    queue.push(tracer.take_grey());\n", "    drop(tracer.take_grey());\n"),
+    mutant(SHARING, "a batch is taken and not traced", "Some(batch) => tracer.add_grey(batch),", "Some(batch) => drop(batch),"),
     mutant(MARK, "an object is traced and its children are not", "unsafe { trace(object, self) };", "let _ = (trace, object);"),
     // Processors: answers, what they hand over, taking and retiring.
     mutant(PROCESSOR, "the runs stay over Off", "let spans = self.runs.surrender();", "let spans = Vec::new();"),
@@ -193,25 +198,18 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         "            return self.local.empty();\n",
         "            return Surrendered {
                 grey: self.local.barrier_buffer.take(),
-                newborns,
                 spans: self.local.runs.surrender(),
                 pinner: None,
             };
 ",
     ),
     mutant(PROCESSOR, "the barrier buffer is thrown away", "core.queue.push(self.grey);", "drop(self.grey);"),
-    mutant(
-        PROCESSOR,
-        "newborns are not handed over",
-        "self.newborns.into_iter().for_each(|newborns| core.queue.push_newborns(newborns));",
-        "drop(self.newborns);",
-    ),
     mutant(PROCESSOR, "spans are surrendered to nobody", "            span.give_back();\n", "            std::mem::forget(span);\n"),
     mutant(PROCESSOR, "shaded and not noted", "        self.note_grey(core, std::iter::once(Grey(object)));\n", "        let _ = core;\n"),
     mutant(PROCESSOR, "contents are shaded and not noted", "        self.note_grey(core, tracer.take_grey());\n", "        let _ = (core, tracer.take_grey());\n"),
     mutant(PROCESSOR, "a full barrier buffer is thrown away", "core.queue.push(std::mem::take(&mut *buffer));", "drop(std::mem::take(&mut *buffer));"),
     mutant(PROCESSOR, "what was shaded stays white", "        mark.store(black, Ordering::Relaxed);\n", ""),
-    mutant(PROCESSOR, "what a run goes on with in Arm is not noted", "            self.runs.arm();\n", ""),
+    mutant(PROCESSOR, "newborns of Arm are black", "self.birth_colour.set(phase.birth_colour());", "self.birth_colour.set(phase.colour());"),
     mutant(
         SAFEPOINT,
         "handshake 2 is answered inside a mutation",
@@ -304,7 +302,8 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(LOCK, "what a lock remembers is never outdated", "self.0.load(Ordering::Relaxed) != colour;", "self.0.load(Ordering::Relaxed) == 0;"),
     mutant(LOCK, "no shade before the lock is given back", "(mu.mode() == Mode::Arm || (reordered!", "(mu.mode() == Mode::Off && mu.mode() == Mode::Arm || (reordered!"),
     mutant(MARK, "a lock behind one that was taken in Arm keeps what it remembers", "{ LockMemory::Forgets }", "{ LockMemory::Keeps }"),
-    mutant(MARK, "a marker tells nobody that it has passed by", "                        queue.note_passed_by();\n", ""),
+    mutant(SHARING, "a marker tells nobody that it has passed by", "                        queue.note_passed_by();\n", ""),
+    mutant(SHARING, "who assists tells nobody that it has passed by", "    if tracer.take_passed_by() {\n        queue.note_passed_by();\n    }\n", ""),
     mutant(MUTEX, "who takes it shades nothing", "        self.traced.before_change(mu, unsafe { self.contents.read() });\n", ""),
     mutant(MUTEX, "who gives it back shades nothing", "        after_change(self.mu, &**self);\n", ""),
     mutant(MUTEX, "a marker does not take it", "        if self.raw.try_lock() || reordered!(\"lock.look\") {\n", "        if !self.raw.is_locked() {\n            self.traced.trace(tracer, unsafe { self.contents.read() });\n        } else if false {\n"),

@@ -1,7 +1,7 @@
 //! Assists: a mutation that allocates faster than the markers mark traces a piece itself.
 //!
 //! How much is for the [pacer](super::pacer) to say; here is how. An assist takes a batch from the queue of grey objects, traces what it is told,
-//! and puts back what is left. If there is none, it lets the markers know that one is wanted, and goes on: nobody waits.
+//! and puts back what is left. If there is none, it goes on: nobody waits.
 //!
 //! It has objects in hand that are grey and in no queue. That is sound because it takes them in `Mark` only: before the decision that
 //! nothing is grey any more there is a closing round, which the processor answers after the assist, with what was left in
@@ -9,7 +9,8 @@
 
 use std::time::Instant;
 
-use super::mark::{Tracer, trace_some};
+use super::mark::Tracer;
+use super::mark::sharing::trace_some;
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
 

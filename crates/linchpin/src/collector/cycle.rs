@@ -3,7 +3,8 @@
 //! See the head of [`collector`](super) for the protocol and for why each step is there.
 
 use super::AbortOnUnwind;
-use super::mark::{Marking, Tracer};
+use super::mark::Tracer;
+use super::mark::sharing::Marking;
 use super::report::{CycleCause, Stopwatch};
 use super::workers::Workers;
 use crate::heap::Core;

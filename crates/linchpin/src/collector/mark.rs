@@ -1,29 +1,29 @@
 //! Marking: tracing grey objects until none is left.
 //!
-//! A marker keeps a stack of grey objects of its own and goes to the shared queue when it is empty. A stack that
-//! grows beyond a bound while other markers are idle is shared half. There is no recursion over the graph:
-//! an object's trace function pushes its children.
+//! A marker keeps a stack of grey objects of its own, and goes to the shared queue when it is empty ([`sharing`]). There is no
+//! recursion over the graph: an object's trace function pushes its children.
+//!
+//! An object that comes off a deep stack waits for some others before it is traced, while its memory is fetched ([`ahead`]). A large
+//! slice is traced a unit of its span at a time ([`SPLIT_ABOVE`]); its parts lie on the stack as objects do, and are shared as they are.
 
+mod ahead;
+pub(crate) mod sharing;
 #[cfg(all(test, not(loom)))]
 mod sharing_tests;
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use super::AbortOnUnwind;
-use super::pacer::Pace;
-use super::queue::{Grey, GreyQueue};
+use super::queue::Grey;
 use crate::gc::{Gc, Object};
+use crate::memory::SPAN_BYTES;
 use crate::memory::region::Region;
 use crate::processor::phase::Mode;
-use crate::sync::{AtomicUsize, Backoff, Ordering};
+use crate::sync::Ordering;
 use crate::trace::MustNotImplementDrop;
 
-/// A stack longer than this is shared when another marker is idle.
-const SHARE_ABOVE: usize = 256;
-
-/// How many bytes a marker has traced before it tells the pacer of them.
-const EARN_AT_ONCE: u64 = 32 << 10;
+/// A slice with more bytes than this is traced a unit of its span at a time.
+const SPLIT_ABOVE: usize = 2 * SPAN_BYTES;
 
 /// The colour of a tracer that only records what it is told of. No mark byte has it, so each pointer takes the same way as a
 /// white object's.
@@ -110,7 +110,7 @@ impl<'a> Tracer<'a> {
         std::mem::take(&mut self.weak_maps)
     }
 
-    /// One of the objects that are marked, and not traced yet.
+    /// One of the objects, or parts of large ones, that are marked, and not traced yet.
     pub(crate) fn pop(&mut self) -> Option<Grey> {
         self.stack.pop()
     }
@@ -118,6 +118,12 @@ impl<'a> Tracer<'a> {
     /// Adds objects that are marked, and not traced yet.
     pub(crate) fn add_grey(&mut self, batch: Vec<Grey>) {
         self.stack.extend(batch);
+    }
+
+    /// How many bytes the slots have that it has traced so far.
+    #[cfg(test)]
+    pub(crate) fn scanned_bytes(&self) -> u64 {
+        self.scanned_bytes
     }
 
     /// What is marked, and not traced yet.
@@ -196,100 +202,39 @@ impl<'a> Tracer<'a> {
     #[inline(always)]
     pub(crate) fn scan(&mut self, Grey(object): Grey) {
         let span = self.region.span_of(object);
-        let info = span.info();
-        debug_assert!(info.is_some(), "a grey object lies in a span in use");
-        if let Some(trace) = info.and_then(|info| info.trace) {
-            self.scanned_bytes += span.slot_bytes() as u64;
+        let Some(info) = span.info() else { return self.scan_part(object) };
+        let bytes = span.slot_bytes();
+        if bytes > SPLIT_ABOVE && info.trace_part.is_some() {
+            self.split(object, span.units());
+            return self.scan_part(object);
+        }
+        if let Some(trace) = info.trace {
+            self.scanned_bytes += bytes as u64;
             // SAFETY: the object is grey, hence allocated and initialised (the pointer to it was published
             // after that), of the type of its span, and it cannot be freed before the mark ends.
             unsafe { trace(object, self) };
         }
     }
-}
 
-/// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
-/// for who is no marker. What is left goes to the queue. Gives how many bytes it has traced, which may be more than the budget by
-/// one object.
-///
-/// A mutation that does this must have come back from it before it answers a handshake: a closing round finds what goes to the queue,
-/// and nothing else.
-pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
-    // What is on the stack would never be traced.
-    let abort = AbortOnUnwind;
-    let before = tracer.scanned_bytes;
-    while tracer.scanned_bytes - before < budget_bytes
-        && let Some(grey) = tracer.pop()
-    {
-        tracer.scan(grey);
-    }
-    queue.push(tracer.take_grey());
-    if tracer.take_passed_by() {
-        queue.note_passed_by();
-    }
-    abort.disarm();
-    tracer.scanned_bytes - before
-}
-
-/// The part of a mark that several markers share.
-pub(crate) struct Marking {
-    markers: usize,
-    idle: AtomicUsize,
-}
-
-impl Marking {
-    pub(crate) fn new(markers: usize) -> Self {
-        Self { markers, idle: AtomicUsize::new(0) }
+    /// Has all parts of a large slice but the first traced later, or by others.
+    #[cold]
+    fn split(&mut self, object: NonNull<u8>, units: usize) {
+        let first = self.region.unit_of(object.addr().get());
+        self.stack.extend((1..units).rev().map(|back| Grey(self.region.unit_start(first + back))));
     }
 
-    /// Traces until every marker has run out of work, beginning with what is on the tracer's stack.
-    pub(crate) fn drain(&self, queue: &GreyQueue, pace: &Pace, tracer: &mut Tracer<'_>) {
-        // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
-        let abort = AbortOnUnwind;
-        let mut earned = tracer.scanned_bytes;
-        loop {
-            while let Some(grey) = tracer.stack.pop() {
-                tracer.scan(grey);
-                if tracer.scanned_bytes - earned >= EARN_AT_ONCE {
-                    pace.earn(tracer.scanned_bytes - earned);
-                    earned = tracer.scanned_bytes;
-                }
-                if tracer.stack.len() > SHARE_ABOVE
-                    // Relaxed: a hint. Work that is shared with nobody, or not shared, is done all the same.
-                    && (queue.is_wanted() || self.idle.load(Ordering::Relaxed) != 0)
-                    && queue.is_empty()
-                {
-                    let half = tracer.stack.len() / 2;
-                    queue.share(tracer.stack.drain(..half).collect());
-                }
-            }
-            match queue.take() {
-                Some(batch) => tracer.stack.extend(batch),
-                None if self.wait_for_work(queue) => {}
-                None => {
-                    pace.earn(tracer.scanned_bytes - earned);
-                    if tracer.take_passed_by() {
-                        queue.note_passed_by();
-                    }
-                    return abort.disarm();
-                }
-            }
-        }
-    }
-
-    /// Whether there may be work again; false when every marker has run out of it. A marker that is mistaken about
-    /// that loses nothing: the closing rounds look at the queue once more.
-    fn wait_for_work(&self, queue: &GreyQueue) -> bool {
-        self.idle.fetch_add(1, Ordering::SeqCst);
-        let backoff = Backoff::new();
-        loop {
-            if !queue.is_empty() {
-                self.idle.fetch_sub(1, Ordering::SeqCst);
-                return true;
-            }
-            if self.idle.load(Ordering::SeqCst) >= self.markers && !queue.is_assisted() {
-                return false;
-            }
-            backoff.snooze();
+    /// Traces the elements of a large slice that begin in one unit of its span.
+    #[cold]
+    fn scan_part(&mut self, unit_start: NonNull<u8>) {
+        let unit = self.region.unit_of(unit_start.addr().get());
+        let first = unit - self.region.span(unit).back();
+        let info = self.region.span(first).info();
+        debug_assert!(info.is_some(), "a grey object lies in a span in use");
+        self.scanned_bytes += SPAN_BYTES as u64;
+        if let Some(trace_part) = info.and_then(|info| info.trace_part) {
+            let offset = (unit - first) * SPAN_BYTES;
+            // SAFETY: as in `scan`, for the object of whose span this is a unit.
+            unsafe { trace_part(self.region.unit_start(first), offset..offset + SPAN_BYTES, self) };
         }
     }
 }

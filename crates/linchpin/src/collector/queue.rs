@@ -4,11 +4,12 @@ use std::ptr::NonNull;
 
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Injector, Ordering, Steal, ordering};
 
-/// A grey object: marked, and still to be traced.
+/// A grey object: marked, and still to be traced. Or a part of one: the start of a unit of its span that is not the first stands
+/// for the elements that begin in that unit.
 #[derive(Clone, Copy)]
 pub(crate) struct Grey(pub(crate) NonNull<u8>);
 
-// SAFETY: heap objects are `Send + Sync`, and tracing one only reads it.
+// SAFETY: heap objects and parts of them are `Send + Sync`, and tracing one only reads it.
 unsafe impl Send for Grey {}
 
 /// The queue of batches.
@@ -18,8 +19,6 @@ pub(crate) struct GreyQueue {
     pushed: AtomicU64,
     /// Since this was last asked, a marker has passed by a lock that a mutation had, which is shading what is behind it.
     passed_by: AtomicBool,
-    /// A mutation that assists has found nothing to trace.
-    wanted: AtomicBool,
     /// Mutations that assist at the moment.
     assisting: AtomicUsize,
 }
@@ -30,7 +29,6 @@ impl GreyQueue {
             batches: Injector::new(),
             pushed: AtomicU64::new(0),
             passed_by: AtomicBool::new(false),
-            wanted: AtomicBool::new(false),
             assisting: AtomicUsize::new(0),
         }
     }
@@ -67,14 +65,11 @@ impl GreyQueue {
         self.batches.is_empty()
     }
 
-    /// Has `trace` trace a batch, if there is one, for a mutation that assists. If not, the markers are told that one is wanted.
+    /// Has `trace` trace a batch, if there is one, for a mutation that assists.
     pub(crate) fn assist(&self, trace: impl FnOnce(Vec<Grey>) -> u64) -> Option<u64> {
-        // Relaxed, as all of `assisting` and `wanted`: hints. What ends a mark is said at the head of `assist`.
+        // Relaxed, wherever it is touched: a hint. What ends a mark is said at the head of `assist`.
         self.assisting.fetch_add(1, Ordering::Relaxed);
         let traced = self.take().map(trace);
-        if traced.is_none() {
-            self.wanted.store(true, Ordering::Relaxed);
-        }
         self.assisting.fetch_sub(1, Ordering::Relaxed);
         traced
     }
@@ -84,22 +79,11 @@ impl GreyQueue {
         self.assisting.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether a mutation that assists would like to have a batch.
-    #[inline(always)]
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed)
-    }
-
-    /// Shares a batch with who is out of work.
-    pub(crate) fn share(&self, batch: Vec<Grey>) {
-        self.wanted.store(false, Ordering::Relaxed);
-        self.push(batch);
-    }
-
     /// Notes that a marker has passed by a lock.
     #[cold]
     pub(crate) fn note_passed_by(&self) {
-        // Relaxed: markers have ended when `take_passed_by` is asked, and are joined by way of locks.
+        // Relaxed: markers have ended when `take_passed_by` is asked, and are joined by way of locks; a mutation has answered
+        // the handshake before that.
         self.passed_by.store(true, Ordering::Relaxed);
     }
 

@@ -6,6 +6,7 @@
 
 use std::alloc::Layout;
 use std::mem::offset_of;
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
 
@@ -111,6 +112,20 @@ unsafe impl Object for str {
 pub(crate) unsafe fn trace_elements<T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) {
     // SAFETY: the marker calls this for an initialised slice object of `T`s.
     for element in unsafe { slice_at::<T>(start).as_ref() } {
+        element.trace(tracer);
+    }
+}
+
+/// Reports the pointers of the elements that begin in a range of the slice object's bytes. Such ranges side by side have each element
+/// once.
+pub(crate) unsafe fn trace_part<T: Trace>(start: NonNull<u8>, bytes: Range<usize>, tracer: &mut Tracer<'_>) {
+    // SAFETY: the marker calls this for an initialised slice object of `T`s.
+    let elements = unsafe { slice_at::<T>(start).as_ref() };
+    let first_from = |offset: usize| {
+        let element = offset.saturating_sub(elements_offset::<T>()).div_ceil(size_of::<T>());
+        element.min(elements.len())
+    };
+    for element in &elements[first_from(bytes.start)..first_from(bytes.end)] {
         element.trace(tracer);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{explore, heap, is_allocated, lone, mark_of, spawn, thing};
 use crate::collector::cycle::Cycle;
-use crate::collector::mark::{Marking, Tracer};
+use crate::collector::mark::Tracer;
+use crate::collector::mark::sharing::Marking;
 use crate::collector::queue::{Grey, GreyQueue};
 use crate::collector::workers::Workers;
 use crate::processor::phase::colour_of_cycle;

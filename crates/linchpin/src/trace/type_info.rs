@@ -1,12 +1,16 @@
 //! What a span knows of the type of its objects.
 
 use std::alloc::Layout;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::{Trace, Tracer};
 use crate::gc::slice;
 use crate::memory::{GRANULE, size_class};
 use crate::verify::words::{self, Inspector};
+
+/// Reports the pointers in a range of an object's bytes.
+type TracePart = unsafe fn(NonNull<u8>, Range<usize>, &mut Tracer<'_>);
 
 /// A type as the collector sees it: one constant a type, known by its address.
 pub struct TypeInfo {
@@ -15,6 +19,9 @@ pub struct TypeInfo {
     layout: Layout,
     /// Reports an object's pointers; `None` if it can have none.
     pub(crate) trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
+    /// Reports the pointers of the elements of a slice that begin in a range of bytes, counted from the object's start; `None` if an
+    /// object is traced as a whole, or not at all.
+    pub(crate) trace_part: Option<TracePart>,
     /// Drops an object's value; `None` if there is nothing to drop.
     pub(crate) drop: Option<unsafe fn(NonNull<u8>)>,
     /// How many bytes outside the heap a value owns, asked before it is dropped; `None` if it owns none, or is not dropped.
@@ -34,6 +41,7 @@ impl TypeInfo {
         Self {
             layout: Layout::new::<T>(),
             trace: if T::NEEDS_TRACE { Some(trace_value::<T>) } else { None },
+            trace_part: None,
             drop: if std::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
             owned_bytes: if owns_memory::<T>() { Some(owned_by_value::<T>) } else { None },
             inspect: Some(words::inspect_value::<T>),
@@ -48,6 +56,7 @@ impl TypeInfo {
             layout: Layout::new::<T>(),
             // In elements of size zero is no pointer; and there may be so many that nobody should look at each.
             trace: if T::NEEDS_TRACE && size_of::<T>() != 0 { Some(slice::trace_elements::<T>) } else { None },
+            trace_part: if T::NEEDS_TRACE && size_of::<T>() != 0 { Some(slice::trace_part::<T>) } else { None },
             drop: if std::mem::needs_drop::<T>() { Some(slice::drop_elements::<T>) } else { None },
             owned_bytes: if owns_memory::<T>() { Some(slice::owned_by_elements::<T>) } else { None },
             inspect: Some(words::inspect_elements::<T>),
@@ -65,7 +74,7 @@ impl TypeInfo {
         inspect: unsafe fn(NonNull<u8>, &mut Inspector<'_>),
         name: fn() -> &'static str,
     ) -> Self {
-        Self { layout, trace, drop, owned_bytes, inspect: Some(inspect), is_slice: false, name }
+        Self { layout, trace, trace_part: None, drop, owned_bytes, inspect: Some(inspect), is_slice: false, name }
     }
 
     /// The constant for plain types of a size class.
@@ -77,6 +86,7 @@ impl TypeInfo {
         Self {
             layout,
             trace: None,
+            trace_part: None,
             drop: None,
             owned_bytes: None,
             inspect: None,

@@ -2,12 +2,15 @@
 
 use std::thread;
 
-use super::{Marking, SHARE_ABOVE, Tracer, trace_some};
+use super::Tracer;
+use super::ahead::AHEAD;
+use super::sharing::{LOOK_AFTER, Marking, SHARE_FROM, trace_some};
 use crate::collector::queue::Grey;
 use crate::heap::Core;
-use crate::memory::GRANULE;
+use crate::memory::{GRANULE, SPAN_BYTES};
+use crate::processor::phase::colour_of_cycle;
 use crate::sync::Ordering;
-use crate::{GcCell, Heap};
+use crate::{Gc, GcCell, GcMutex, Heap, Trace};
 
 /// Objects with a trace, which comes to nothing.
 fn grey_objects(heap: &Heap, count: usize) -> Vec<Grey> {
@@ -20,51 +23,44 @@ fn tracer_with(core: &Core, grey: Vec<Grey>) -> Tracer<'_> {
     tracer
 }
 
-/// How many batches one of `markers` shares, while `idle` others wait, when it begins with `count` objects.
-fn shared(markers: usize, idle: usize, count: usize) -> u64 {
+/// So many objects of a granule each have a marker look whether to share.
+const LOOKS_EACH: usize = LOOK_AFTER as usize / GRANULE;
+
+/// How many batches a marker shares that begins with `count` objects.
+fn shared(count: usize) -> u64 {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
-    let marking = Marking::new(markers);
-    marking.idle.store(idle, Ordering::SeqCst);
-    marking.drain(&core.queue, &core.pace, &mut tracer_with(core, grey_objects(&heap, count)));
+    Marking::new(1).drain(&core.queue, &core.pace, &mut tracer_with(core, grey_objects(&heap, count)));
     assert!(core.queue.is_empty(), "whatever was shared is traced");
+    assert_eq!(core.pace.traced(), (count * GRANULE) as u64, "and all is told of");
     core.queue.pushed()
 }
 
-/// One object is traced before a marker looks whether it has too many.
+/// A marker looks after so many bytes; those that wait for their memory are no more on the stack.
 #[test]
-fn half_of_a_long_stack_is_shared_with_who_is_idle() {
-    assert_eq!(shared(2, 1, SHARE_ABOVE + 1), 0);
-    assert_eq!(shared(2, 1, SHARE_ABOVE + 2), 1);
-    // 1000 are shared; when those are taken, 500 of 999; when those are taken, 249 of 499.
-    assert_eq!(shared(2, 1, 2001), 3);
-    assert_eq!(shared(1, 0, 2001), 0, "there is no other marker");
+fn half_of_a_stack_is_shared() {
+    let enough = LOOKS_EACH + AHEAD + SHARE_FROM;
+    assert_eq!(shared(enough - 1), 0);
+    assert_eq!(shared(enough), 1);
+    // Half of what is left after the first look; of the rest there is too little for another.
+    assert_eq!(shared(3 * LOOKS_EACH), 1);
+    assert_eq!(shared(4 * LOOKS_EACH), 2);
 }
 
-/// A mutation that assists gets half of a long stack, once, even of the only marker's.
 #[test]
-fn half_of_a_long_stack_is_shared_with_who_assists() {
+fn a_mutation_that_assists_takes_a_batch_and_gives_back_what_is_left() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
-    let region = &core.memory.region;
     assert_eq!(core.queue.assist(|_| unreachable!("there is no batch")), None);
-    assert!(core.queue.is_wanted());
-    let drain = || {
-        let mut tracer = tracer_with(core, grey_objects(&heap, 2001));
-        Marking::new(1).drain(&core.queue, &core.pace, &mut tracer);
-        core.queue.pushed()
-    };
-    assert_eq!([drain(), drain()], [1, 1]);
     core.queue.push(grey_objects(&heap, 5));
     let traced = core.queue.assist(|batch| {
         assert!(core.queue.is_assisted());
-        let mut tracer = Tracer::new(region, 1);
-        tracer.add_grey(batch);
+        let mut tracer = tracer_with(core, batch);
         trace_some(&core.queue, &mut tracer, 2 * GRANULE as u64)
     });
     assert_eq!(traced, Some(2 * GRANULE as u64));
     assert!(!core.queue.is_assisted());
-    assert_eq!(core.queue.take().map(|left| left.len()), Some(3), "what is left goes back");
+    assert_eq!(core.queue.take().map(|left| left.len()), Some(3));
 }
 
 /// What is shared already comes first.
@@ -72,20 +68,18 @@ fn half_of_a_long_stack_is_shared_with_who_assists() {
 fn nothing_is_shared_while_there_is_work_in_the_queue() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
-    let marking = Marking::new(2);
-    marking.idle.store(1, Ordering::SeqCst);
     core.queue.push(grey_objects(&heap, 1));
-    marking.drain(&core.queue, &core.pace, &mut tracer_with(core, grey_objects(&heap, 2 * SHARE_ABOVE)));
+    Marking::new(1).drain(&core.queue, &core.pace, &mut tracer_with(core, grey_objects(&heap, 2 * LOOKS_EACH)));
     assert_eq!(core.queue.pushed(), 1, "this test's own");
 }
 
-/// A marker that has run out of work does not go before all have: others may share theirs. Nothing is shared with nobody.
+/// A marker that has run out of work does not go before all have: others may share theirs.
 #[test]
 fn a_marker_waits_for_the_others() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
     let marking = Marking::new(2);
-    let (first, later) = (grey_objects(&heap, 2 * SHARE_ABOVE), grey_objects(&heap, 1));
+    let (first, later) = (grey_objects(&heap, 100), grey_objects(&heap, 1));
     thread::scope(|scope| {
         let waiter = scope.spawn(|| marking.drain(&core.queue, &core.pace, &mut tracer_with(core, first)));
         let until_it_waits = || {
@@ -95,10 +89,93 @@ fn a_marker_waits_for_the_others() {
             }
         };
         until_it_waits();
-        assert_eq!(core.queue.pushed(), 0, "nobody was idle");
+        assert_eq!(core.queue.pushed(), 0);
         core.queue.push(later);
         until_it_waits();
         marking.drain(&core.queue, &core.pace, &mut tracer_with(core, Vec::new()));
     });
     assert!(core.queue.is_empty());
+}
+
+#[derive(Trace)]
+struct Node<'gc>(Option<Gc<'gc, Node<'gc>>>, u64);
+
+/// What an assist does not come to is in the queue, and what it has traced is counted.
+#[test]
+fn an_assist_ends_with_its_budget() {
+    const BYTES: u64 = 16;
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let list = heap.mutate(|mu| {
+        let end = mu.alloc(Node(None, 0));
+        let head = (1..10).fold(end, |next, number| mu.alloc(Node(Some(next), number)));
+        Grey(head.start())
+    });
+    // In the colour of the first cycle: the list is white.
+    let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
+    tracer.add_grey(vec![list]);
+    assert_eq!(trace_some(&core.queue, &mut tracer, 0), 0);
+    assert_eq!(core.queue.pushed(), 1, "it is given back as it is");
+    for (budget, traced) in [(1, BYTES), (BYTES, BYTES), (BYTES + 1, 2 * BYTES), (u64::MAX, 6 * BYTES)] {
+        tracer.add_grey(core.queue.take().expect("the rest"));
+        assert!(core.queue.is_empty());
+        assert_eq!(trace_some(&core.queue, &mut tracer, budget), traced);
+        assert!(tracer.take_grey().is_empty());
+    }
+    assert!(core.queue.is_empty());
+    assert_eq!(tracer.scanned_bytes(), 10 * BYTES);
+}
+
+/// That it has passed by a lock puts the end of the mark off, as with a marker.
+#[test]
+fn an_assist_tells_that_it_has_passed_by() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    heap.mutate(|mu| {
+        let lock = mu.alloc(GcMutex::new(Node(None, 0)));
+        let guard = lock.lock(mu);
+        trace_some(&core.queue, &mut tracer_with(core, vec![Grey(lock.start())]), u64::MAX);
+        assert!(core.queue.take_passed_by());
+        drop(guard);
+        trace_some(&core.queue, &mut tracer_with(core, vec![Grey(lock.start())]), u64::MAX);
+        assert!(!core.queue.take_passed_by());
+    });
+}
+
+/// Each element of a large slice is traced once, a unit at a time: also those that lie across two units.
+#[test]
+fn a_large_slice_is_traced_in_parts() {
+    #[derive(Trace)]
+    struct Odd<'gc>(u64, Option<Gc<'gc, Node<'gc>>>, u64);
+    const LENGTH: usize = 40_000;
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    heap.mutate(|mu| {
+        let nodes: Vec<_> = (0..LENGTH as u64).map(|number| mu.alloc(Node(None, number))).collect();
+        let slice = mu.alloc_slice_with(LENGTH, |index| Odd(0, Some(nodes[index]), 0));
+        let units = (LENGTH * size_of::<Odd<'_>>() + size_of::<usize>()).div_ceil(SPAN_BYTES);
+        assert!(units > 8 && !SPAN_BYTES.is_multiple_of(size_of::<Odd<'_>>()));
+        let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
+        tracer.scan(Grey(slice.start()));
+        let mut reported = std::collections::HashSet::new();
+        let mut parts = 0;
+        let mut most = 0;
+        loop {
+            let grey = tracer.take_grey();
+            let (later, children): (Vec<_>, Vec<_>) =
+                grey.into_iter().partition(|grey| core.memory.region.span_of(grey.0).back() != 0);
+            most = most.max(children.len());
+            for Grey(child) in children {
+                assert!(reported.insert(child), "white, hence reported once");
+            }
+            tracer.add_grey(later);
+            let Some(part) = tracer.pop() else { break };
+            assert_eq!(tracer.scanned_bytes(), (parts + 1) * SPAN_BYTES as u64);
+            parts += 1;
+            tracer.scan(part);
+        }
+        assert_eq!(parts + 1, units as u64);
+        assert!(nodes.iter().all(|node| reported.contains(&node.start())));
+        assert!(most <= SPAN_BYTES / size_of::<Odd<'_>>() + 1, "{most}");
+    });
 }

@@ -1,0 +1,107 @@
+//! Several at one mark: markers, and mutations that assist.
+//!
+//! Each has a stack of its own. A marker keeps a batch in the queue as long as it has something to give, so that nobody who comes for one has to wait
+//! until it looks up: it may be that the system has taken its processor away.
+
+use super::Tracer;
+use super::ahead::Ahead;
+use crate::collector::AbortOnUnwind;
+use crate::collector::pacer::Pace;
+use crate::collector::queue::{Grey, GreyQueue};
+use crate::sync::{AtomicUsize, Backoff, Ordering};
+
+/// A stack of so many objects is worth sharing.
+pub(super) const SHARE_FROM: usize = 8;
+
+/// How many bytes a marker traces before it tells the pacer of them, and looks whether to share.
+pub(super) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
+
+/// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
+/// for who is no marker. What is left goes to the queue. Gives how many bytes it has traced, which may be more than the budget by
+/// one object.
+///
+/// A mutation that does this must have come back from it before it answers a handshake: a closing round finds what goes to the queue,
+/// and nothing else.
+pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
+    // What is on the stack would never be traced.
+    let abort = AbortOnUnwind;
+    let before = tracer.scanned_bytes;
+    while tracer.scanned_bytes - before < budget_bytes
+        && let Some(grey) = tracer.pop()
+    {
+        tracer.scan(grey);
+    }
+    queue.push(tracer.take_grey());
+    if tracer.take_passed_by() {
+        queue.note_passed_by();
+    }
+    abort.disarm();
+    tracer.scanned_bytes - before
+}
+
+/// The part of a mark that several markers share.
+pub(crate) struct Marking {
+    markers: usize,
+    pub(super) idle: AtomicUsize,
+}
+
+impl Marking {
+    pub(crate) fn new(markers: usize) -> Self {
+        Self { markers, idle: AtomicUsize::new(0) }
+    }
+
+    /// Traces until every marker has run out of work, beginning with what is on the tracer's stack.
+    pub(crate) fn drain(&self, queue: &GreyQueue, pace: &Pace, tracer: &mut Tracer<'_>) {
+        // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
+        let abort = AbortOnUnwind;
+        let mut earned = tracer.scanned_bytes;
+        // Empty again whenever the stack is found so.
+        let mut ahead = Ahead::new();
+        loop {
+            while let Some(grey) = ahead.next(&mut tracer.stack) {
+                tracer.scan(grey);
+                if tracer.scanned_bytes - earned >= LOOK_AFTER {
+                    pace.earn(tracer.scanned_bytes - earned);
+                    earned = tracer.scanned_bytes;
+                    share(queue, &mut tracer.stack);
+                }
+            }
+            match queue.take() {
+                Some(batch) => tracer.add_grey(batch),
+                None if self.wait_for_work(queue) => {}
+                None => {
+                    pace.earn(tracer.scanned_bytes - earned);
+                    if tracer.take_passed_by() {
+                        queue.note_passed_by();
+                    }
+                    return abort.disarm();
+                }
+            }
+        }
+    }
+
+    /// Whether there may be work again; false when every marker has run out of it. A marker that is mistaken about
+    /// that loses nothing: the closing rounds look at the queue once more.
+    fn wait_for_work(&self, queue: &GreyQueue) -> bool {
+        self.idle.fetch_add(1, Ordering::SeqCst);
+        let backoff = Backoff::new();
+        loop {
+            if !queue.is_empty() {
+                self.idle.fetch_sub(1, Ordering::SeqCst);
+                return true;
+            }
+            if self.idle.load(Ordering::SeqCst) >= self.markers && !queue.is_assisted() {
+                return false;
+            }
+            backoff.snooze();
+        }
+    }
+}
+
+/// Gives half of a stack to whoever needs work, if there is none to be had. It is the older half: what it leads to is the more.
+fn share(queue: &GreyQueue, stack: &mut Vec<Grey>) {
+    if stack.len() >= SHARE_FROM && queue.is_empty() {
+        let half = stack.len() / 2;
+        queue.push(stack.drain(..half).collect());
+    }
+}
