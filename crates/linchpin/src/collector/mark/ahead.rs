@@ -1,8 +1,7 @@
 //! Fetching objects ahead of their trace.
 //!
 //! What a marker pops from its stack is often in no cache, and its trace would wait for memory. So it goes through a short ring first, and is asked
-//! for when it enters. A shallow stack is that of a list, or of a tree whose objects lie in the order in which they are traced: there it would
-//! gain nothing, and cost a half more (figures in ARCHITECTURE.md). So those are traced right away.
+//! for when it enters. ARCHITECTURE.md has what that brings, and what it costs where all is in a cache already.
 
 use std::ptr::NonNull;
 
@@ -10,9 +9,6 @@ use crate::collector::queue::Grey;
 
 /// How many objects are fetched at a time: a power of two.
 pub(super) const AHEAD: usize = if cfg!(loom) { 2 } else { 16 };
-
-/// With fewer objects than these on the stack, nothing is fetched ahead.
-pub(super) const SHALLOW: usize = if cfg!(loom) { 1 } else { 64 };
 
 /// Grey objects on their way from the stack to their trace: first in, first out. Their memory is asked for when they come in.
 pub(super) struct Ahead {
@@ -30,7 +26,8 @@ impl Ahead {
     #[inline(always)]
     pub(super) fn next(&mut self, stack: &mut Vec<Grey>) -> Option<Grey> {
         while let Some(grey) = stack.pop() {
-            if self.length == 0 && stack.len() < SHALLOW {
+            if self.length == 0 && stack.is_empty() {
+                // There is nothing to overlap with: the way of a list.
                 return Some(grey);
             }
             prefetch(grey.0);
