@@ -151,7 +151,6 @@ fn full() -> bool {
         Config { grey_at_end_counts: true, pins: 1, ..Config::LOCKS },
         Config { grey_at_end_counts: true, objects: 3, processors: 1, ..Config::LOCKS },
         Config { grey_at_end_counts: true, forgotten_guards: true, ..Config::INNER_LOCKS },
-        Config::MOVED_LOCKS.with(&[Fault::InnerLockKeptWhenGivenBackInArm]),
         Config { objects: 3, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK },
         Config { pins: 1, ..Config::WEAK_FIELDS },
