@@ -123,3 +123,15 @@ fn what_makes_no_sense_is_refused_by_name() {
         assert!(output.stderr.contains(&format!("{option} 2")), "{workload}: {}", output.text());
     }
 }
+
+/// The row that Go's runtime has not, on one processor and on two, in Go's own format.
+#[test]
+fn all_threads_pin_one_object() {
+    let arguments =
+        ["--format", "go", "--filter", "PinUnpinShared", "--cpu", "1,2", "--count", "1", "--bench-time", "1"];
+    let text = bench(&[&["pinner"][..], &arguments].concat());
+    let names: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("Benchmark")?.split_whitespace().next()).collect();
+    assert_eq!(names, ["PinnerPinUnpinShared", "PinnerPinUnpinShared-2"], "{text}");
+    assert_eq!(text.matches(" 0 allocs/op").count(), 2, "{text}");
+}

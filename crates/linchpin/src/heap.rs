@@ -177,7 +177,7 @@ impl Heap {
             entered.processor.note_caller(Location::caller());
         }
         let mutator = Mutator::new(core, entered.processor);
-        // SAFETY: `mutator` is not moved any more, and the guard below leaves the frame before it goes away.
+        // SAFETY: `mutator` was made just now and is not moved any more, and the guard below leaves the frame before it goes away.
         unsafe { mutator.frame().enter() };
         let _leave = Leave { core, mutator: &mutator, nested: entered.nested };
         f(&mutator)

@@ -11,11 +11,12 @@ use crate::collector::NoThread;
 use crate::error::{AllocError, OutOfMemory};
 use crate::gc::{Brand, Gc, Object, Root};
 use crate::heap::Core;
+use crate::memory::side::View;
 use crate::memory::{GRANULE, LARGE_BYTES, SPAN_BYTES, size_class};
 use crate::processor::phase::Mode;
 use crate::processor::thread::Frame;
 use crate::processor::{Local, Processor};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU8, Ordering};
 use crate::trace::{Allocate, Trace, TypeInfo, owns_memory, plain};
 use crate::verify::settings::Verify;
 
@@ -25,6 +26,8 @@ use crate::verify::settings::Verify;
 /// brand of every pointer it hands out.
 pub struct Mutator<'gc> {
     frame: Frame,
+    /// The mark bytes, at hand for allocations.
+    marks: View<AtomicU8>,
     brand: Brand<'gc>,
 }
 
@@ -102,7 +105,7 @@ const fn plain_class<T: Trace>() -> usize {
 impl<'gc> Mutator<'gc> {
     #[inline(always)]
     pub(crate) fn new(core: &Core, processor: &Processor) -> Self {
-        Self { frame: Frame::new(core, processor), brand: PhantomData }
+        Self { frame: Frame::new(core, processor), marks: core.memory.region.marks(), brand: PhantomData }
     }
 
     #[inline(always)]
@@ -243,13 +246,17 @@ impl<'gc> Mutator<'gc> {
             return self.reserve_large(place.info, place.slot_bytes);
         }
         let local = self.local();
-        let start = match local.runs.next(place.info, place.slot_bytes, place.one_size) {
-            Some(start) => start,
-            None => self.reserve_slow(place.info, place.own, place.slot_bytes)?,
+        let Some(end) = local.runs.next(place.info, place.slot_bytes, place.one_size) else {
+            return self.reserve_slow(place.info, place.own, place.slot_bytes);
         };
+        // From the end, which is in a register already, not from the start, which the caller needs as it is.
+        let granule = end.addr().get() / GRANULE - place.slot_bytes / GRANULE;
+        // SAFETY: the slot is one of this heap's region, which is there as long as the mutator.
+        let mark = unsafe { self.marks.get(granule) };
         // Relaxed: who gets to see the object has synchronised with its publication.
-        self.core().memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
-        Some(start)
+        mark.store(local.birth_colour(), Ordering::Relaxed);
+        // SAFETY: the slot ends at `end`, and a slot is not at address zero.
+        Some(unsafe { NonNull::new_unchecked(end.as_ptr().wrapping_sub(place.slot_bytes)) })
     }
 
     #[cold]
@@ -281,7 +288,10 @@ impl<'gc> Mutator<'gc> {
             memory.swept.freed_objects.fetch_add(u64::from(start.is_some()), Ordering::Relaxed);
             refused.panic();
         }
-        start
+        let start = start?;
+        // Relaxed: as in `reserve`.
+        memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
+        Some(start)
     }
 
     #[cold]

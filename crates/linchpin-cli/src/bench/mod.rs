@@ -49,7 +49,7 @@ pub(crate) struct BenchArgs {
 
 #[derive(Subcommand)]
 enum BenchCommand {
-    /// Run the thirteen Pinner benchmarks of Go's runtime, without and with the pinner cache.
+    /// Run the thirteen Pinner benchmarks of Go's runtime and one more, without and with the pinner cache.
     Pinner(report::PinnerArgs),
     /// Compare two files of benchmark lines, ours or Go's.
     Compare(CompareArgs),

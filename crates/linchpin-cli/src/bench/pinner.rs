@@ -1,4 +1,5 @@
-//! The thirteen benchmarks of Go's runtime for its Pinner, under Go's names and with Go's work.
+//! The thirteen benchmarks of Go's runtime for its Pinner, under Go's names and with Go's work, and
+//! one that Go's runtime lacks: all threads pin and unpin one object.
 //!
 //! One operation is a new Pinner, its pins and their unpin. The loop runs inside one mutation,
 //! since a goroutine too holds its processor all along. In each round the pointer is read anew, so
@@ -18,25 +19,43 @@ const BATCH: usize = 1000;
 pub(crate) struct Benchmark {
     /// Go's name for it, without "Benchmark".
     pub(crate) name: &'static str,
+    /// Where its Go form is.
+    pub(crate) source: Source,
     /// Runs it on a heap, with so many threads if it is a parallel one, for so many operations.
     pub(crate) run: fn(&Heap, usize, u64) -> Run,
 }
 
-/// All of them, in Go's order.
-pub(crate) const BENCHMARKS: [Benchmark; 13] = [
-    Benchmark { name: "PinnerPinUnpinBatch", run: batch::<Triple, 1> },
-    Benchmark { name: "PinnerPinUnpinBatchDouble", run: batch::<Triple, 2> },
-    Benchmark { name: "PinnerPinUnpinBatchTiny", run: batch::<u8, 1> },
-    Benchmark { name: "PinnerPinUnpin", run: single::<Triple, 1> },
-    Benchmark { name: "PinnerPinUnpinTiny", run: single::<u8, 1> },
-    Benchmark { name: "PinnerPinUnpinDouble", run: single::<Triple, 2> },
-    Benchmark { name: "PinnerPinUnpinParallel", run: single_parallel::<Triple, 1> },
-    Benchmark { name: "PinnerPinUnpinParallelTiny", run: single_parallel::<u8, 1> },
-    Benchmark { name: "PinnerPinUnpinParallelDouble", run: single_parallel::<Triple, 2> },
-    Benchmark { name: "PinnerIsPinnedOnPinned", run: is_pinned::<true> },
-    Benchmark { name: "PinnerIsPinnedOnUnpinned", run: is_pinned::<false> },
-    Benchmark { name: "PinnerIsPinnedOnPinnedParallel", run: is_pinned_parallel::<true> },
-    Benchmark { name: "PinnerIsPinnedOnUnpinnedParallel", run: is_pinned_parallel::<false> },
+/// Where the Go form of a benchmark comes from.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Source {
+    /// The tests of Go's runtime.
+    Runtime,
+    /// A test file of ours, `peers/go-pinner`.
+    Ours,
+}
+
+impl Benchmark {
+    const fn of_runtime(name: &'static str, run: fn(&Heap, usize, u64) -> Run) -> Benchmark {
+        Benchmark { name, source: Source::Runtime, run }
+    }
+}
+
+/// All of them, in Go's order, then ours.
+pub(crate) const BENCHMARKS: [Benchmark; 14] = [
+    Benchmark::of_runtime("PinnerPinUnpinBatch", batch::<Triple, 1>),
+    Benchmark::of_runtime("PinnerPinUnpinBatchDouble", batch::<Triple, 2>),
+    Benchmark::of_runtime("PinnerPinUnpinBatchTiny", batch::<u8, 1>),
+    Benchmark::of_runtime("PinnerPinUnpin", single::<Triple, 1>),
+    Benchmark::of_runtime("PinnerPinUnpinTiny", single::<u8, 1>),
+    Benchmark::of_runtime("PinnerPinUnpinDouble", single::<Triple, 2>),
+    Benchmark::of_runtime("PinnerPinUnpinParallel", single_parallel::<Triple, 1>),
+    Benchmark::of_runtime("PinnerPinUnpinParallelTiny", single_parallel::<u8, 1>),
+    Benchmark::of_runtime("PinnerPinUnpinParallelDouble", single_parallel::<Triple, 2>),
+    Benchmark::of_runtime("PinnerIsPinnedOnPinned", is_pinned::<true>),
+    Benchmark::of_runtime("PinnerIsPinnedOnUnpinned", is_pinned::<false>),
+    Benchmark::of_runtime("PinnerIsPinnedOnPinnedParallel", is_pinned_parallel::<true>),
+    Benchmark::of_runtime("PinnerIsPinnedOnUnpinnedParallel", is_pinned_parallel::<false>),
+    Benchmark { name: "PinnerPinUnpinShared", source: Source::Ours, run: single_shared },
 ];
 
 /// The object of most benchmarks: three words, no pointers.
@@ -143,6 +162,20 @@ fn single_parallel<T: Subject + Trace, const PINS: usize>(heap: &Heap, threads: 
         while let Some(count) = batches.take() {
             for _ in 0..count {
                 pin_and_unpin::<T, PINS>(mutator, &object);
+            }
+        }
+    });
+    timed.run(operations, Allocated::in_heap(heap) - before)
+}
+
+fn single_shared(heap: &Heap, threads: usize, operations: u64) -> Run {
+    let before = Allocated::in_heap(heap);
+    let shared = heap.mutate(|mutator| mutator.root(Triple::allocate(mutator)));
+    let timed = parallel(heap, threads, operations, |mutator, batches| {
+        let object = shared.get(mutator);
+        while let Some(count) = batches.take() {
+            for _ in 0..count {
+                pin_and_unpin::<Triple, 1>(mutator, &object);
             }
         }
     });

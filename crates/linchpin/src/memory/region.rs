@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-use super::side::SideTable;
+use super::side::{SideTable, View};
 use super::span::Span;
 use super::{GRANULE, SPAN_BYTES, SPAN_GRANULES};
 use crate::error::BuildError;
@@ -169,6 +169,12 @@ impl Region {
     #[inline(always)]
     pub(crate) fn mark(&self, address: usize) -> &AtomicU8 {
         self.marks.get(self.granule_number(address))
+    }
+
+    /// The table of the mark bytes, for who keeps it at hand.
+    #[inline(always)]
+    pub(crate) fn marks(&self) -> View<AtomicU8> {
+        View::of(&self.marks)
     }
 
     /// Runs `f` on the mark bytes of one unit, as plain memory that it changes.

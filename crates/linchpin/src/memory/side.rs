@@ -5,9 +5,9 @@
 //! `--cfg loom` a table has entries of its own, for every granule at which the models' objects start.
 
 #[cfg(loom)]
-pub(crate) use checked::SideTable;
+pub(crate) use checked::{SideTable, View};
 #[cfg(not(loom))]
-pub(crate) use mapped::SideTable;
+pub(crate) use mapped::{SideTable, View};
 
 #[cfg(not(loom))]
 mod mapped {
@@ -72,6 +72,25 @@ mod mapped {
             let number = (entry.addr().get().wrapping_sub(self.origin.addr())) / size_of::<T>();
             debug_assert!(number.wrapping_sub(self.first) < self.length);
             number
+        }
+    }
+
+    /// What finds an entry without a look at the table: for who keeps it at hand.
+    pub(crate) struct View<T>(*const T);
+
+    impl<T> View<T> {
+        pub(crate) fn of(table: &SideTable<T>) -> Self {
+            Self(table.origin)
+        }
+
+        /// The entry of a number that the table has.
+        ///
+        /// # Safety
+        /// The table has an entry of that number, and is there as long as the reference.
+        #[inline(always)]
+        pub(crate) unsafe fn get<'a>(&self, number: usize) -> &'a T {
+            // SAFETY: the caller's promise, as in the table's `get`.
+            unsafe { &*self.0.wrapping_add(number) }
         }
     }
 
@@ -148,6 +167,24 @@ mod checked {
         pub(crate) fn number_of(&self, entry: NonNull<T>) -> usize {
             let position = (entry.addr().get() - self.entries.as_ptr().addr()) / size_of::<T>();
             self.first + position * self.stride
+        }
+    }
+
+    /// The table itself.
+    pub(crate) struct View<T>(*const SideTable<T>);
+
+    impl<T> View<T> {
+        pub(crate) fn of(table: &SideTable<T>) -> Self {
+            Self(table)
+        }
+
+        /// The entry of a number that the table has.
+        ///
+        /// # Safety
+        /// The table is there as long as the reference.
+        pub(crate) unsafe fn get<'a>(&self, number: usize) -> &'a T {
+            // SAFETY: the caller's promise.
+            unsafe { &*self.0 }.get(number)
         }
     }
 

@@ -7,13 +7,13 @@
 use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::counter::PinCounter;
+use super::counter::{Bias, PinCounter};
 use crate::heap::Core;
 use crate::processor::Local;
 use crate::processor::phase::Mode;
 use crate::sync::Arc;
 
-/// How many records an emptied list may keep room for.
+/// An emptied list keeps its room if it had no more records than this.
 const KEEP_RECORDS: usize = 4096;
 
 /// One pin.
@@ -27,6 +27,15 @@ impl PinRecord {
     #[inline(always)]
     pub(super) fn new(counter: &PinCounter, location: &'static Location<'static>) -> Self {
         Self { counter: NonNull::from(counter), location }
+    }
+
+    /// Undoes the pin that it stands for; `bias` is that of a processor which this thread holds.
+    #[inline(always)]
+    fn undo(&self, bias: Bias) {
+        // SAFETY: the counter is part of the metadata of a region that whoever has the record keeps mapped.
+        let counter = unsafe { self.counter.as_ref() };
+        debug_assert_ne!(counter.count(), 0, "a record stands for one pin");
+        counter.unpin(bias);
     }
 }
 
@@ -119,11 +128,19 @@ impl Inner {
             let this = this.as_ptr();
             (&mut (*this).pins, &mut (*this).first_type, &mut (*this).first_cycle)
         };
-        if pins.is_empty() {
+        let count = pins.len();
+        if count == 0 {
             *first_type = type_name;
             *first_cycle = core.memory.marked_cycle();
         }
-        pins.push(record);
+        if count == pins.capacity() {
+            grow(pins);
+        }
+        // SAFETY: there is room for one more. (Not `push`, which would read length and capacity once more after the above.)
+        unsafe {
+            pins.as_mut_ptr().add(count).write(record);
+            pins.set_len(count + 1);
+        }
     }
 
     /// Undoes every pin and forgets it.
@@ -140,19 +157,29 @@ impl Inner {
             shade_all(core, pins, local);
         }
         let bias = local.bias();
-        for pin in &*pins {
-            // SAFETY: the counter is part of the region's metadata, which `core` keeps mapped.
-            let counter = unsafe { pin.counter.as_ref() };
-            debug_assert_ne!(counter.count(), 0, "a record stands for one pin");
-            counter.unpin(bias);
+        let mut is_outsized = false;
+        match &**pins {
+            // Most pinners have one.
+            [pin] => pin.undo(bias),
+            all => {
+                all.iter().for_each(|pin| pin.undo(bias));
+                is_outsized = all.len() > KEEP_RECORDS;
+            }
         }
         // Records hold nothing to drop.
         // SAFETY: a length of 0 is always valid.
         unsafe { pins.set_len(0) };
-        if pins.capacity() > KEEP_RECORDS {
+        if is_outsized {
             give_up(pins);
         }
     }
+}
+
+/// Makes room for more records.
+#[cold]
+#[inline(never)]
+fn grow(pins: &mut Vec<PinRecord>) {
+    pins.reserve(1);
 }
 
 /// Gives an outsized list back.

@@ -26,6 +26,7 @@ pub(crate) mod leak;
 pub(crate) mod registry;
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 
@@ -198,35 +199,53 @@ impl Pinner {
         match self.inner {
             // SAFETY: the inner pinner belongs to this pinner.
             Some(inner) if std::ptr::eq(unsafe { Inner::core(inner) }, mu.core()) => inner,
-            Some(inner) => self.leave_other_heap(inner, mu),
-            None => {
-                let inner = match mu.local().take_cached_inner() {
-                    Some(inner) => inner,
-                    None => Inner::create(mu.core()),
-                };
-                self.inner = Some(inner);
-                inner
+            Some(inner) => {
+                check_empty(inner, mu.core());
+                self.inner = None;
+                // SAFETY: it was this pinner's, which has just let go of it.
+                unsafe { give_up(inner) };
+                self.new_inner(mu)
             }
+            None => self.new_inner(mu),
         }
     }
 
-    /// An empty inner pinner of another heap is given up for one of this heap.
-    #[cold]
-    #[track_caller]
-    fn leave_other_heap(&mut self, inner: NonNull<Inner>, mu: &Mutator<'_>) -> NonNull<Inner> {
-        assert!(
-            self.is_empty(),
-            "linchpin: a Pinner with pins in heap {} was asked to pin in heap {}; unpin it first, or use one \
-             Pinner for each heap",
-            // SAFETY: the inner pinner belongs to this pinner.
-            unsafe { (*Inner::core(inner)).id },
-            mu.core().id
-        );
-        self.inner = None;
-        // SAFETY: it was this pinner's, which has just let go of it.
-        drop(unsafe { InnerBox::from_raw(inner) });
-        self.inner_of(mu)
+    /// The inner pinner of a pinner that has none.
+    #[inline(always)]
+    fn new_inner(&mut self, mu: &Mutator<'_>) -> NonNull<Inner> {
+        let inner = match mu.local().take_cached_inner() {
+            Some(inner) => inner,
+            None => Inner::create(mu.core()),
+        };
+        self.inner = Some(inner);
+        inner
     }
+}
+
+/// A pinner may leave one heap for another when it has no pins.
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn check_empty(inner: NonNull<Inner>, core: &Core) {
+    // SAFETY: the inner pinner belongs to the calling pinner.
+    let (pins, other) = unsafe { (Inner::len(inner), (*Inner::core(inner)).id) };
+    assert!(
+        pins == 0,
+        "linchpin: a Pinner with pins in heap {other} was asked to pin in heap {}; unpin it first, or use one Pinner for \
+         each heap",
+        core.id
+    );
+}
+
+/// Frees an inner pinner.
+///
+/// # Safety
+/// As [`InnerBox::from_raw`].
+#[cold]
+#[inline(never)]
+unsafe fn give_up(inner: NonNull<Inner>) {
+    // SAFETY: the caller's promise.
+    drop(unsafe { InnerBox::from_raw(inner) });
 }
 
 /// Pins one object.
@@ -287,31 +306,33 @@ fn unpin_outside(inner: NonNull<Inner>) {
 impl Drop for Pinner {
     #[inline(always)]
     fn drop(&mut self) {
-        if self.inner.is_some() {
-            self.drop_slow();
+        // Nothing out of line is given the address of a pinner, only its inner: so one that comes and goes within a function
+        // can be kept in a register.
+        if let Some(inner) = self.inner.take() {
+            drop_slow(inner);
         }
     }
 }
 
-impl Pinner {
-    #[cold]
-    #[inline(never)]
-    fn drop_slow(&mut self) {
-        let leaked = self.inner.filter(|&inner| is_swept_with_pins(inner)).map(|inner| {
-            // SAFETY: the inner pinner belongs to this pinner; its core is kept for the call of the hook below.
-            let core = unsafe { &*Inner::core(inner) }.shared();
-            // SAFETY: nobody else uses the inner.
-            let report = unsafe { leak::PinLeak::of(inner, leak::PinLeakCause::PinnerSwept) };
-            (core, report)
-        });
-        self.unpin();
-        if let Some(inner) = self.inner.take() {
-            // SAFETY: it was this pinner's, which has just let go of it.
-            drop(unsafe { InnerBox::from_raw(inner) });
-        }
-        if let Some((core, report)) = leaked {
-            leak::tell_of_swept(&core, &report);
-        }
+/// Drops the pinner that this inner belonged to.
+#[cold]
+#[inline(never)]
+fn drop_slow(inner: NonNull<Inner>) {
+    let leaked = is_swept_with_pins(inner).then(|| {
+        // SAFETY: the inner pinner belongs to the caller; its core is kept for the call of the hook below.
+        let core = unsafe { &*Inner::core(inner) }.shared();
+        // SAFETY: nobody else uses the inner.
+        let report = unsafe { leak::PinLeak::of(inner, leak::PinLeakCause::PinnerSwept) };
+        (core, report)
+    });
+    let mut pinner = ManuallyDrop::new(Pinner { inner: Some(inner) });
+    pinner.unpin();
+    if let Some(inner) = pinner.inner.take() {
+        // SAFETY: it was this pinner's, which has just let go of it.
+        drop(unsafe { InnerBox::from_raw(inner) });
+    }
+    if let Some((core, report)) = leaked {
+        leak::tell_of_swept(&core, &report);
     }
 }
 

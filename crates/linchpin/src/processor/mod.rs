@@ -45,8 +45,11 @@ const BARRIER_BUFFER: usize = 1024;
 const TELL_OF_OUTSIDE: u64 = 64 << 10;
 
 /// See the module head.
-#[repr(align(128))]
+///
+/// The table of runs comes first, so that an allocation finds its place in it by an offset from the processor's address.
+#[repr(C, align(128))]
 pub(crate) struct Processor {
+    local: Local,
     state: AtomicU64,
     /// The number; [`Processor::SPARE`] for the spare.
     index: usize,
@@ -54,7 +57,6 @@ pub(crate) struct Processor {
     published: [AtomicU64; 2],
     /// Where the mutation began that has it, or had it last. (One of the standard library's under loom, too: it orders nothing.)
     caller: StaticAtomicPtr<Location<'static>>,
-    local: Local,
 }
 
 // SAFETY: `local` is touched only by who holds the processor (status `Running` or `Held`), which is one thread at
@@ -64,7 +66,9 @@ unsafe impl Sync for Processor {}
 unsafe impl Send for Processor {}
 
 /// What only the holder touches.
+#[repr(C)]
 pub(crate) struct Local {
+    pub(crate) runs: Runs,
     phase: Cell<Phase>,
     /// The mode of `phase`, for the barriers.
     mode: Cell<Mode>,
@@ -76,7 +80,6 @@ pub(crate) struct Local {
     bias: Bias,
     /// The cached inner pinner.
     pinner_cache: Cell<Option<NonNull<Inner>>>,
-    pub(crate) runs: Runs,
     /// Grey objects: shaded, not yet handed over.
     barrier_buffer: RefCell<Vec<Grey>>,
     /// While this is not 0, the mutation answers no handshake; see [`safepoint`].

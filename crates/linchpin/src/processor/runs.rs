@@ -99,6 +99,7 @@ pub(crate) struct HeldRun<'a> {
 }
 
 /// A processor's runs. Touched only by who holds the processor.
+#[repr(C)]
 pub(crate) struct Runs {
     table: [Cell<Run>; TABLE],
     /// Those that are not in the table, by type and slot size; in the order of the keys, which is the same in every run of a
@@ -123,8 +124,8 @@ impl Runs {
         &self.table[((address >> 6) ^ (address >> 12) ^ (slot_bytes >> 4)) % TABLE]
     }
 
-    /// The fast path: the next slot of the run for this type and slot size, if there is one in the table. With
-    /// `one_size` the caller knows that the type comes in one slot size only.
+    /// The fast path: the next slot of the run for this type and slot size, if there is one in the table; its *end* is
+    /// returned. With `one_size` the caller knows that the type comes in one slot size only.
     #[inline(always)]
     pub(crate) fn next(&self, info: &'static TypeInfo, slot_bytes: usize, one_size: bool) -> Option<NonNull<u8>> {
         let place = self.place(info, slot_bytes).as_ptr();
@@ -136,10 +137,10 @@ impl Runs {
                 && (*place).cursor != (*place).end
             {
                 debug_assert_eq!((*place).slot_bytes, slot_bytes);
-                let slot = (*place).cursor;
-                (*place).cursor = slot.wrapping_add(slot_bytes);
+                let end = (*place).cursor.wrapping_add(slot_bytes);
+                (*place).cursor = end;
                 // A run's cursor lies in the region, which is not at address zero.
-                return Some(NonNull::new_unchecked(slot));
+                return Some(NonNull::new_unchecked(end));
             }
         }
         None

@@ -15,7 +15,8 @@ use crate::sync::const_thread_local;
 pub(crate) struct Frame {
     pub(crate) core: *const Core,
     pub(crate) processor: *const Processor,
-    previous: Cell<*const Frame>,
+    /// The one around it, or null. (No part of a frame changes, so the compiler need not read it anew behind every store.)
+    previous: *const Frame,
 }
 
 struct ThreadState {
@@ -46,17 +47,19 @@ const_thread_local! {
 }
 
 impl Frame {
+    /// A frame inside the mutation that is the innermost now.
+    #[inline(always)]
     pub(crate) fn new(core: &Core, processor: &Processor) -> Self {
-        Self { core, processor, previous: Cell::new(ptr::null()) }
+        Self { core, processor, previous: THREAD.with(|thread| thread.innermost.get()) }
     }
 
     /// Makes this the innermost mutation.
     ///
     /// # Safety
-    /// The frame stays where it is and alive until [`Frame::leave`].
+    /// The frame stays where it is and alive until [`Frame::leave`], and no other was entered or left since it was made.
     #[inline(always)]
     pub(crate) unsafe fn enter(&self) {
-        THREAD.with(|thread| self.previous.set(thread.innermost.replace(self)));
+        THREAD.with(|thread| thread.innermost.set(self));
     }
 
     /// Ends what `enter` began.
@@ -66,7 +69,7 @@ impl Frame {
             if !ptr::eq(thread.innermost.get(), self) {
                 ended_out_of_order();
             }
-            thread.innermost.set(self.previous.get());
+            thread.innermost.set(self.previous);
         });
     }
 }
@@ -112,7 +115,7 @@ pub(crate) fn current_processor(core: *const Core) -> Option<*const Processor> {
             if ptr::eq(here.core, core) {
                 return Some(here.processor);
             }
-            frame = here.previous.get();
+            frame = here.previous;
         }
     })
 }

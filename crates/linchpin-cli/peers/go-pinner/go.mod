@@ -1,0 +1,2 @@
+module pinner
+go 1.24
