@@ -3,9 +3,16 @@
 //! How much is for the [pacer](super::pacer) to say; here is how. An assist takes a batch from the queue of grey objects, traces what it is told,
 //! and puts back what is left. If there is none, it goes on: nobody waits.
 //!
-//! It has objects in hand that are grey and in no queue. That is sound because it takes them in `Mark` only: before the decision that
-//! nothing is grey any more there is a closing round, which the processor answers after the assist, with what was left in
-//! the queue by then; and a processor in `Close` has taken nothing since.
+//! It has objects in hand that are grey and in no queue. That is sound because
+//!
+//! * it takes them in `Mark` only, so that the first closing round waits for it, and finds what it has left in the queue;
+//! * and a round during which a mutation has assisted is not the last, be nothing left. For while it traces an object, another mutation,
+//!   which has answered already, can take out of that object the only pointer to something white: shaded into a buffer at which
+//!   the round does not look again. So to have traced a batch counts as to have pushed one. From the next round on nobody assists.
+//!
+//! It begins when handshake 2 is through, as the markers do. A tracer must not meet a mutation in `Arm` that has a
+//! [`lock`](crate::gc::lock): it would pass by, and nobody would have the lock forget the cycle before last, whose colour is that of the
+//! next one.
 
 use std::time::Instant;
 
@@ -40,9 +47,12 @@ impl Mutator<'_> {
         }
     }
 
-    /// Traces so many bytes, if anything is there to trace. In `Mark` only.
+    /// Traces so many bytes, if anything is there to trace, and every mutation is in `Mark` by now. In `Mark` only.
     pub(crate) fn trace_for_the_collector(&self, budget: u64) {
         let core = self.core();
+        if !core.queue.may_assist() {
+            return;
+        }
         let since = Instant::now();
         let traced = core.queue.assist(|batch| {
             let mut tracer = Tracer::new(&core.memory.region, self.local().colour());
@@ -58,11 +68,17 @@ impl Mutator<'_> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
     use crate::collector::cycle::Cycle;
+    use crate::collector::protocol_tests::mutate_in;
     use crate::collector::queue::Grey;
     use crate::collector::workers::Workers;
-    use crate::gc::Gc;
-    use crate::{Heap, Mutator, Root, Trace};
+    use crate::processor::phase::Mode;
+    use crate::sync::{Mutex, Ordering};
+    use crate::{Gc, GcCell, GcMutex, Heap, Mutator, Root, Trace, Tracer};
 
     #[derive(Trace)]
     struct Node<'gc> {
@@ -115,5 +131,148 @@ mod tests {
             assert!(numbers.eq((0..NODES).rev()));
         });
         heap.verify().unwrap();
+    }
+
+    /// A marker of a test comes to it and does what the test has it do.
+    struct Gate<'gc> {
+        when_traced: Box<dyn Fn() + Send + Sync>,
+        cell: GcCell<'gc, Link<'gc>>,
+    }
+
+    // SAFETY: its one pointer is reported; the brand is the parameter.
+    unsafe impl<'gc> Trace for Gate<'gc> {
+        type Branded<'b> = Gate<'b>;
+        const NEEDS_TRACE: bool = true;
+
+        fn trace(&self, tracer: &mut Tracer<'_>) {
+            (self.when_traced)();
+            self.cell.trace(tracer);
+        }
+    }
+
+    #[derive(Trace)]
+    struct Link<'gc> {
+        to: Gc<'gc, Arc<()>>,
+    }
+
+    /// A mutation assists while the first closing round is under way. Another one, which has answered already, takes the only pointer to
+    /// something white out of what is being traced: into a buffer at which the round has looked.
+    #[test]
+    fn a_round_during_which_a_mutation_assists_is_not_the_last() {
+        let heap = Heap::builder().processors(2).growth_percent(100_000).build().unwrap();
+        let core = heap.core();
+        let alive = Arc::new(());
+        let witness = Arc::clone(&alive);
+        let (is_traced, traced) = channel();
+        let (go_on, may_go_on) = channel::<()>();
+        let may_go_on = Mutex::new(may_go_on);
+        let when_traced = Box::new(move || {
+            is_traced.send(()).unwrap();
+            may_go_on.lock().recv().unwrap();
+        });
+        let gate: Root<Gate<'static>> = heap.mutate(|mu| {
+            let link = mu.alloc(Link { to: mu.alloc(witness) });
+            mu.root(mu.alloc(Gate { when_traced, cell: GcCell::new(link) }))
+        });
+        let workers = Workers::none();
+        let mut cycle = Cycle::begin(core, &workers);
+        cycle.take_the_snapshot();
+        // As if a barrier had shaded it: it is in a buffer while the markers run.
+        let start = heap.mutate(|mu| {
+            let start = gate.get(mu).start();
+            core.memory.region.mark(start.addr().get()).store(mu.local().colour(), Ordering::Relaxed);
+            Grey(start)
+        });
+        cycle.mark();
+        let root: Root<Link<'static>> = thread::scope(|scope| {
+            let (heap, gate) = (&heap, &gate);
+            scope.spawn(move || {
+                heap.mutate(|mu| {
+                    assert_eq!(mu.mode(), Mode::Mark);
+                    // The buffer has run full.
+                    core.queue.push(vec![start]);
+                    mu.trace_for_the_collector(u64::MAX);
+                });
+            });
+            traced.recv().unwrap();
+            let other = scope.spawn(move || {
+                let root = mutate_in(heap, Mode::Close, |mu| {
+                    let link = gate.get(mu).cell.swap(mu, None::<Gc<'_, Link<'_>>>).unwrap();
+                    mu.root(link)
+                });
+                go_on.send(()).unwrap();
+                root
+            });
+            cycle.close();
+            other.join().unwrap()
+        });
+        cycle.switch_off();
+        cycle.sweep();
+        assert_eq!(Arc::strong_count(&alive), 2, "a value was dropped to which a root leads");
+        heap.mutate(|mu| assert_eq!(Arc::strong_count(&root.get(mu).to), 2));
+        drop(gate);
+        drop(root);
+        heap.collect();
+        assert_eq!(Arc::strong_count(&alive), 1);
+    }
+
+    #[derive(Trace)]
+    struct Locked<'gc> {
+        lock: GcMutex<Vec<Gc<'gc, Arc<()>>>>,
+    }
+
+    /// A mutation in `Arm` has a lock while another one, in `Mark` already, could assist. If that came to the lock, it would pass by, and
+    /// the lock would still remember the cycle before, whose colour is that of the cycle after this one.
+    #[test]
+    fn a_lock_that_arm_has_is_looked_behind_in_this_cycle_and_the_next() {
+        let heap = Heap::builder().processors(2).growth_percent(100_000).build().unwrap();
+        let core = heap.core();
+        let alive = Arc::new(());
+        let witness = Arc::clone(&alive);
+        let locked: Root<Locked<'static>> =
+            heap.mutate(|mu| mu.root(mu.alloc(Locked { lock: GcMutex::new(vec![mu.alloc(witness)]) })));
+        heap.collect();
+        let workers = Workers::none();
+        let mut cycle = Cycle::begin(core, &workers);
+        let (in_off, is_off) = channel();
+        let (in_arm, is_arm) = channel();
+        let (has_lock, is_locked) = channel();
+        let (assisted, has_assisted) = channel();
+        thread::scope(|scope| {
+            let (heap, locked) = (&heap, &locked);
+            scope.spawn(move || {
+                heap.mutate(|mu| {
+                    in_off.send(()).unwrap();
+                    is_arm.recv().unwrap();
+                    while mu.mode() != Mode::Arm {
+                        mu.alloc([0_u8; 4096]);
+                    }
+                    let guard = locked.get(mu).as_ref().lock.lock(mu);
+                    has_lock.send(()).unwrap();
+                    has_assisted.recv().unwrap();
+                    drop(guard);
+                });
+            });
+            is_off.recv().unwrap();
+            scope.spawn(move || {
+                mutate_in(heap, Mode::Arm, |mu| _ = mu.root(locked.get(mu)));
+                in_arm.send(()).unwrap();
+                is_locked.recv().unwrap();
+                mutate_in(heap, Mode::Mark, |mu| mu.trace_for_the_collector(u64::MAX));
+                assisted.send(()).unwrap();
+            });
+            cycle.take_the_snapshot();
+        });
+        cycle.mark();
+        cycle.close();
+        cycle.switch_off();
+        cycle.sweep();
+        for _ in 0..3 {
+            assert_eq!(Arc::strong_count(&alive), 2, "a value was dropped that lies behind a lock");
+            heap.collect();
+        }
+        drop(locked);
+        heap.collect();
+        assert_eq!(Arc::strong_count(&alive), 1);
     }
 }

@@ -64,6 +64,7 @@ impl<'a> Cycle<'a> {
         // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
         handshake(self.core, Mode::Mark, self.black);
         self.core.pace.note_births();
+        self.core.queue.let_assist(true);
         if late {
             self.may_hold_pins = take_pin_flags(self.core);
         }
@@ -95,6 +96,7 @@ impl<'a> Cycle<'a> {
                 self.trace();
             }
         }
+        self.core.queue.let_assist(false);
         self.core.decision.clear(&self.core.memory.region, self.black);
         self.core.cleanups.take_dead(&self.core.memory.region, self.black);
         self.stopwatch.lap(|report| &mut report.close);

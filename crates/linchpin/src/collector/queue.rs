@@ -21,6 +21,8 @@ pub(crate) struct GreyQueue {
     passed_by: AtomicBool,
     /// Mutations that assist at the moment.
     assisting: AtomicUsize,
+    /// Mutations may assist: handshake 2 is through, and the mark has not ended.
+    may_assist: AtomicBool,
 }
 
 impl GreyQueue {
@@ -30,6 +32,7 @@ impl GreyQueue {
             pushed: AtomicU64::new(0),
             passed_by: AtomicBool::new(false),
             assisting: AtomicUsize::new(0),
+            may_assist: AtomicBool::new(false),
         }
     }
 
@@ -65,11 +68,27 @@ impl GreyQueue {
         self.batches.is_empty()
     }
 
-    /// Has `trace` trace a batch, if there is one, for a mutation that assists.
+    /// Says whether mutations may assist. They may not while any is in `Arm`, which a tracer is not to meet.
+    pub(crate) fn let_assist(&self, may: bool) {
+        // Release: pairs with the acquire in `may_assist`, for what the collector has seen answered.
+        self.may_assist.store(may, Ordering::Release);
+    }
+
+    /// Whether mutations in `Mark` may assist.
+    pub(crate) fn may_assist(&self) -> bool {
+        // Acquire: pairs with the release in `let_assist`, so that what mutations did in `Arm` is seen. (That it was set in the last
+        // cycle, and is lowered, was seen with the phase.)
+        self.may_assist.load(Ordering::Acquire)
+    }
+
+    /// Has `trace` trace a batch, if there is one, for a mutation that assists; counts as a batch, whatever is left.
     pub(crate) fn assist(&self, trace: impl FnOnce(Vec<Grey>) -> u64) -> Option<u64> {
         // Relaxed, wherever it is touched: a hint. What ends a mark is said at the head of `assist`.
         self.assisting.fetch_add(1, Ordering::Relaxed);
         let traced = self.take().map(trace);
+        if traced.is_some() {
+            self.put_off();
+        }
         self.assisting.fetch_sub(1, Ordering::Relaxed);
         traced
     }

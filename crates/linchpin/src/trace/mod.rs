@@ -67,7 +67,8 @@ pub(crate) use type_info::{owns_memory, plain};
 /// # Safety
 /// * `Branded<'b>` is the same type with the heap's lifetime replaced by `'b`, and nothing else changed.
 /// * `trace` reports every [`Gc`](crate::Gc) that the value holds (by calling `trace` on every field that may hold
-///   some), through owned contents too, and nothing it merely borrows; it does not panic.
+///   some), through owned contents too, and nothing it merely borrows; it does not panic, and does not use a heap. (Nor should it
+///   wait for a lock: a mutation traces as well, where it allocates, and may have that lock itself.)
 /// * `NEEDS_TRACE` is false only if the type has no brand in it at all, as its own or an argument's (but `'static`, which is
 ///   no heap's), so that neither its values nor those of any type that can be made from it hold a `Gc`.
 /// * If it is true, dropping a value does not look through a `Gc`.
