@@ -138,6 +138,18 @@ fn what_a_field_leads_to_is_kept() {
     ledger.assert_each_once();
 }
 
+/// A value without a pointer is shown; of one with a pointer the address only, as what it leads to may lead back.
+#[test]
+fn a_field_shows_its_value_but_follows_no_pointer() {
+    let heap = Heap::new();
+    heap.mutate(|mu| {
+        assert_eq!(format!("{:?}", TaggedCell::new(Value::I32 { number: -7 })), "TaggedCell(I32 { number: -7 })");
+        let text = mu.alloc_str("text");
+        let start = Value::Text(text).target().expect("it has a pointer");
+        assert_eq!(format!("{:?}", TaggedCell::new(Value::Text(text))), format!("TaggedCell({start:?})"));
+    });
+}
+
 /// A type parameter that holds pointers, or does not.
 #[test]
 fn generic_values_are_tagged() {

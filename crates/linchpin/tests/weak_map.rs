@@ -1,14 +1,15 @@
-//! Weak maps and interning, from outside.
+//! Weak maps, from outside.
 
 #![cfg(not(loom))]
 
 mod common;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use common::{Counted, Ledger, Stop, churn};
-use linchpin::{Gc, GcCell, GcMutex, Heap, Interner, Mutator, Root, Trace, Weak, WeakMap, WeakRoot};
+use linchpin::{Gc, GcCell, GcMutex, Heap, Mutator, Root, Trace, WeakMap};
 
 /// An object that is a key, and may lead to another.
 #[derive(Trace)]
@@ -366,118 +367,26 @@ fn threads_share_a_map() {
 }
 
 #[test]
-fn what_is_equal_is_one_object() {
-    let heap = Heap::new();
-    let symbols: Root<Interner<'static, str>> = heap.mutate(|mu| mu.root(mu.alloc(Interner::<str>::new())));
-    let kept: Root<str> = heap.mutate(|mu| {
-        let symbols = symbols.get(mu);
-        let (one, other) = (symbols.intern(mu, "one"), symbols.intern(mu, "other"));
-        assert!(Gc::ptr_eq(one, symbols.intern(mu, &String::from("one"))));
-        assert!(!Gc::ptr_eq(one, other) && (&*one, &*other) == ("one", "other"));
-        assert!(Gc::ptr_eq(other, symbols.get(mu, "other").unwrap()) && symbols.get(mu, "neither").is_none());
-        assert_eq!(symbols.len(mu), 2);
-        mu.root(one)
-    });
-    heap.collect();
-    heap.mutate(|mu| {
-        let symbols = symbols.get(mu);
-        assert!(Gc::ptr_eq(kept.get(mu), symbols.intern(mu, "one")));
-        assert!(symbols.get(mu, "other").is_none(), "nothing led to it");
-        assert_eq!(&*symbols.intern(mu, "other"), "other");
-    });
-}
-
-#[test]
-fn slices_and_values_are_interned() {
-    #[derive(Trace, PartialEq, Eq, Hash)]
-    enum Shape<'gc> {
-        Empty,
-        With(Gc<'gc, str>, u32),
-    }
+fn an_empty_map_is_empty_until_something_is_put_in() {
     let heap = Heap::new();
     heap.mutate(|mu| {
-        let shapes = mu.alloc(Interner::new());
-        let with = |slot| Shape::With(mu.alloc_str("field"), slot);
-        let one = shapes.intern_value(mu, with(1));
-        assert!(Gc::ptr_eq(one, shapes.intern_value(mu, with(1))));
-        assert!(!Gc::ptr_eq(one, shapes.intern_value(mu, with(2))));
-        assert!(!Gc::ptr_eq(one, shapes.intern_value(mu, Shape::Empty)));
-        assert_eq!(shapes.len(mu), 3);
-        let slices = mu.alloc(Interner::<[u16]>::new());
-        let one = slices.intern_slice(mu, &[1, 2]);
-        assert!(Gc::ptr_eq(one, slices.intern_slice(mu, &[1, 2])));
-        assert!(slices.intern_slice(mu, &[]).is_empty());
+        let (map, key) = (Map::new(mu), key(mu, 0));
+        assert!(map.is_empty() && !map.contains_key(key));
+        map.insert(mu, key, value(mu, Ledger::new(1).counted(0), None));
+        assert!(!map.is_empty() && map.contains_key(key));
+        assert_eq!(format!("{map:?}"), "WeakMap { len: 1, .. }");
+        map.remove(mu, key);
+        assert!(map.is_empty());
     });
 }
 
-/// The table is rid of what is dead as it grows.
+/// The table is not in the heap: it counts as what the object owns.
 #[test]
-fn an_interner_does_not_grow_with_what_is_dead() {
+fn the_table_of_a_map_counts_as_memory_outside() {
+    type Numbers<'gc> = WeakMap<'gc, u64, u64>;
     let heap = Heap::new();
-    let symbols: Root<Interner<'static, str>> = heap.mutate(|mu| mu.root(mu.alloc(Interner::<str>::new())));
-    for round in 0..50 {
-        heap.mutate(|mu| {
-            for number in 0..1000 {
-                symbols.get(mu).intern(mu, &format!("{round} {number}"));
-            }
-        });
-        heap.collect();
-        heap.mutate(|mu| assert!(symbols.get(mu).len(mu) < 5000, "{}", symbols.get(mu).len(mu)));
-    }
-}
-
-/// Two threads that intern the same texts get the same objects, as cycles go on.
-#[test]
-fn threads_intern_the_same() {
-    #[derive(Trace)]
-    struct Shared<'gc> {
-        symbols: Interner<'gc, str>,
-        slots: Vec<GcCell<'gc, str>>,
-    }
-    const TEXTS: usize = 200;
-    let heap = Heap::builder().processors(3).build().expect("a heap of three processors");
-    let shared: Root<Shared<'static>> = heap.mutate(|mu| {
-        let slots = (0..TEXTS).map(|_| GcCell::null()).collect();
-        mu.root(mu.alloc(Shared { symbols: Interner::new(), slots }))
+    heap.mutate(|mu| {
+        let owned = Numbers::new(mu).owned_bytes();
+        assert!(owned >= size_of::<HashMap<usize, u64>>(), "at least one table: {owned}");
     });
-    let stop = Stop::default();
-    thread::scope(|scope| {
-        let stopper = stop.on_drop();
-        for thread in 0..2_usize {
-            let (heap, shared, stop) = (&heap, &shared, &stop);
-            scope.spawn(move || {
-                let mut number = thread;
-                stop.until(|| {
-                    heap.mutate(|mu| {
-                        let shared = shared.get(mu).as_ref();
-                        for _ in 0..50 {
-                            number += 7;
-                            let text = format!("text {}", number % TEXTS);
-                            let object = shared.symbols.intern(mu, &text);
-                            assert_eq!(&*object, text);
-                            let slot = &shared.slots[number % TEXTS];
-                            if number.is_multiple_of(3) {
-                                slot.clear(mu);
-                            } else if let Err(held) = slot.compare_exchange(mu, None, Some(object)) {
-                                // While both are in hand or kept, they are one.
-                                assert!(held.is_some_and(|held| Gc::ptr_eq(held, object)));
-                            }
-                        }
-                    });
-                });
-            });
-        }
-        for _ in 0..20 {
-            heap.collect();
-            churn(&heap, 100);
-        }
-        drop(stopper);
-    });
-    heap.verify().unwrap();
-    let weak: WeakRoot<str> = heap.mutate(|mu| {
-        let one: Weak<'_, str> = mu.downgrade(shared.get(mu).symbols.intern(mu, "last"));
-        one.root(mu)
-    });
-    heap.collect();
-    heap.mutate(|mu| assert!(weak.upgrade(mu).is_none()));
 }

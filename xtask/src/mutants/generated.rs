@@ -10,15 +10,18 @@ use super::{Fate, Options, Tally};
 use crate::tools::{self, cargo};
 
 /// The files that are broken: barrier, handshakes, the end of the mark, the sweep, fields and locks, roots and pins, what is weak,
-/// cleanups.
+/// cleanups; the pacer, assists, safepoints, reports of cycles.
 const FILES: &[&str] = &[
     "cleanup.rs",
+    "collector/assist.rs",
     "collector/barrier.rs",
     "collector/cycle.rs",
     "collector/decision.rs",
     "collector/ephemerons.rs",
     "collector/mark.rs",
+    "collector/pacer/mod.rs",
     "collector/queue.rs",
+    "collector/report.rs",
     "gc/cell.rs",
     "gc/lock/mod.rs",
     "gc/lock/mutex.rs",
@@ -40,6 +43,7 @@ const FILES: &[&str] = &[
     "processor/acquire.rs",
     "processor/mod.rs",
     "processor/phase.rs",
+    "processor/safepoint.rs",
     "processor/waiting.rs",
 ];
 

@@ -22,7 +22,7 @@ use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
 
 /// Bytes that a mutation allocates before it looks whether to assist.
-const LOOK_AFTER: u64 = 32 << 10;
+pub(super) const LOOK_AFTER: u64 = 32 << 10;
 
 impl Mutator<'_> {
     /// Assists, if that is due. To be called where a run is used up, before another one is looked for.

@@ -34,6 +34,8 @@
 //! How the barriers do it is told at the head of [`barrier`].
 
 pub(crate) mod assist;
+#[cfg(all(test, not(loom)))]
+mod assist_tests;
 pub(crate) mod barrier;
 pub(crate) mod cycle;
 pub(crate) mod decision;
@@ -48,6 +50,8 @@ pub(crate) mod pacer;
 pub(crate) mod protocol_tests;
 pub(crate) mod queue;
 pub(crate) mod report;
+#[cfg(all(test, not(loom)))]
+mod report_tests;
 pub(crate) mod workers;
 
 use crate::heap::Core;

@@ -31,6 +31,7 @@ fn what_is_born_during_a_mark_does_not_count_as_live() {
     pace.end_mark();
     assert!(!pace.end_sweep(40 << 20, 0, 0));
     assert_eq!(pace.size_and_goal(), (10 << 20, 20 << 20), "10 of the 40 MB were live when the mark began");
+    assert_eq!(pace.old(), 10 << 20);
 }
 
 #[test]
@@ -61,6 +62,8 @@ fn what_objects_own_outside_counts_as_live_and_what_is_reported_does_not() {
     pace.end_mark();
     assert!(!pace.end_sweep(0, 0, 25 << 20));
     assert_eq!(pace.live_outside(), 80 << 20);
+    assert_eq!(pace.old(), 80 << 20);
+    assert_eq!(pace.outside(), ((3 + 1 + 1 + 1 + 1 + 96 + 5) << 20) - 1, "whatever has become of it");
     pace.allocated_outside(74 << 20, (1 << 20) - 1);
     assert!(!pace.allocated(0), "though it be more than the region holds; 5 MB are for the mark");
     pace.allocated_outside(0, 1);
@@ -126,6 +129,7 @@ fn a_limit_brings_the_goal_nearer_but_not_without_end() {
     assert_eq!(pace.memory_limit(), None);
     assert_eq!(pace.size_and_goal().1, 198 << 20);
     pace.set_memory_limit(Some(180 << 20));
+    assert_eq!(pace.memory_limit(), Some(180 << 20));
     assert_eq!(pace.size_and_goal().1, 159 << 20);
 }
 
@@ -172,4 +176,17 @@ fn who_allocates_faster_than_the_markers_mark_assists() {
     pace.note_births();
     pace.allocated(2 << 20);
     assert_eq!(pace.assist_for(32 << 10), (32 << 10) / 4);
+}
+
+/// A mark that takes longer than the last one is not taken to be all but through: there is always a sixteenth left.
+#[test]
+fn who_allocates_in_a_mark_that_takes_longer_goes_on_assisting() {
+    let pace = Pace::new(100, None, 1 << 40);
+    pace.allocated(1 << 20);
+    pace.begin_mark();
+    pace.note_births();
+    pace.assisted((1 << 20) - 1);
+    assert_eq!(pace.assist_for(768 << 10), 16 << 10, "3 MB to the goal, 64 kB to trace");
+    pace.assisted(5 << 20);
+    assert_eq!(pace.assist_for(768 << 10), 16 << 10);
 }

@@ -1,5 +1,8 @@
 //! Interning: one object for all that is equal.
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fmt;

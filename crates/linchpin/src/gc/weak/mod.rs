@@ -18,6 +18,8 @@ mod map_tests;
 mod root;
 mod table;
 #[cfg(all(test, not(loom)))]
+mod table_tests;
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 use std::fmt;

@@ -1,0 +1,91 @@
+//! When a mutation assists, at steps of a cycle that the test takes by hand.
+
+use super::assist::LOOK_AFTER;
+use super::cycle::{Cycle, handshake};
+use super::mark::Tracer;
+use super::workers::Workers;
+use crate::processor::phase::{Mode, colour_of_cycle};
+use crate::{Gc, Heap, Mutator, Root, Trace};
+
+#[derive(Trace)]
+struct Node<'gc> {
+    next: Option<Gc<'gc, Node<'gc>>>,
+    number: u64,
+}
+
+const NODE: u64 = size_of::<Node<'_>>() as u64;
+
+/// What lies between others that are kept, so that it is a run by itself.
+type Block = [u64; 512];
+
+const BLOCK: u64 = size_of::<Block>() as u64;
+
+/// Pushes the head of a list, as a barrier would that has shaded it.
+fn push_grey(heap: &Heap, list: &Root<Node<'static>>, black: u8) {
+    let head = heap.mutate(|mu| list.get(mu).start());
+    let mut tracer = Tracer::new(&heap.core().memory.region, black);
+    tracer.visit_root(head);
+    let grey = tracer.take_grey();
+    assert_eq!(grey.len(), 1, "it was white");
+    heap.core().queue.push(grey);
+}
+
+#[test]
+fn a_mutation_assists_in_mark_when_it_has_allocated_enough() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let block = |mu: &Mutator<'_>| _ = mu.alloc::<Block>([0; 512]);
+    let (list, kept): (Root<Node<'static>>, Vec<Root<Block>>) = heap.mutate(|mu| {
+        let end = mu.alloc(Node { next: None, number: 0 });
+        let head = (1..10_000).fold(end, |next, number| mu.alloc(Node { next: Some(next), number }));
+        let kept = (0..32).filter_map(|number| {
+            let gc = mu.alloc::<Block>([number; 512]);
+            (number % 2 == 1).then(|| mu.root(gc))
+        });
+        (mu.root(head), kept.collect())
+    });
+    let workers = Workers::none();
+    let mut first = Cycle::begin(core, &workers);
+    first.take_the_snapshot();
+    first.mark();
+    first.close();
+    first.switch_off();
+    first.sweep();
+
+    let black = colour_of_cycle(core.memory.marked_cycle() + 1);
+    let mut cycle = Cycle::begin(core, &workers);
+    cycle.take_the_snapshot();
+    push_grey(&heap, &list, black);
+    heap.mutate(|mu| {
+        assert_eq!(mu.mode(), Mode::Mark);
+        // A run is counted when the one after it is looked for: so the last of these looks at all that were before but the last.
+        let enough = LOOK_AFTER / BLOCK + 1;
+        (0..enough).for_each(|_| block(mu));
+        assert_eq!((core.pace.assists(), core.queue.pushed()), (0, 1), "not for so little");
+        let budget = core.pace.assist_for(LOOK_AFTER);
+        assert!((1..1000 * NODE).contains(&budget), "{budget}");
+        block(mu);
+        assert_eq!(core.pace.assists(), budget.next_multiple_of(NODE));
+        assert_eq!(core.queue.pushed(), 2, "what is left was given back");
+        block(mu);
+        assert_eq!(core.queue.pushed(), 2, "it has done its part for now");
+    });
+    let assisted = core.pace.assists();
+    cycle.mark();
+    handshake(core, Mode::Close, black);
+    core.queue.push(Vec::from([super::queue::Grey(heap.mutate(|mu| list.get(mu).start()))]));
+    heap.mutate(|mu| {
+        assert_eq!(mu.mode(), Mode::Close);
+        (0..64).for_each(|_| block(mu));
+    });
+    assert_eq!(core.pace.assists(), assisted, "what it took now, no closing round would wait for");
+    cycle.close();
+    cycle.switch_off();
+    cycle.sweep();
+    heap.verify().unwrap();
+    heap.mutate(|mu| {
+        let numbers = std::iter::successors(Some(list.get(mu)), |node| node.next).map(|node| node.number);
+        assert!(numbers.eq((0..10_000).rev()));
+        assert!(kept.iter().all(|root| root.get(mu).iter().all(|word| word % 2 == 1)));
+    });
+}
