@@ -91,6 +91,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
         handshake(self.core, Mode::Mark, self.black);
         self.core.pace.note_births();
+        self.core.queue.let_assist(true);
         if late {
             self.may_hold_pins = take_pin_flags(self.core);
         }
