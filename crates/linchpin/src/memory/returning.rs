@@ -33,12 +33,19 @@ impl Memory {
     fn return_piece(&self, keep: usize) -> usize {
         let Some(piece) = self.with_free_spans_mut(|free| free.begin_return(PIECE, keep)) else { return 0 };
         // SAFETY: the units are free, and in no table until `end_return`.
-        let returned = unsafe {
-            self.check_poison_of_units(piece.clone());
-            self.region.return_units(piece.clone())
+        let (returned, findings) = unsafe {
+            let findings = self.check_poison_of_units(piece.clone());
+            let returned = self.region.return_units(piece.clone());
+            if !returned {
+                // It may have taken some of the pages.
+                self.poison_again(piece.clone());
+            }
+            (returned, findings)
         };
         let units = if returned { piece.len() } else { 0 };
         self.with_free_spans_mut(|free| free.end_return(piece, returned));
+        // Now, and not before: who is told may allocate, and would wait for these units.
+        self.report_all(&findings);
         units
     }
 
@@ -190,5 +197,59 @@ mod tests {
         assert_eq!(*TOLD.lock(), [FindingKind::WriteAfterFree]);
         heap.mutate(|mu| mu.alloc_slice_copy(&vec![1_u8; 1 << 20]).len());
         assert_eq!(TOLD.lock().len(), 1, "what has come back is poisoned again");
+    }
+
+    /// Who is told of such a write may allocate, though nothing is free but what was about to go.
+    #[test]
+    fn who_is_told_of_a_write_may_allocate() {
+        static HEAP: Mutex<Option<std::sync::Weak<Heap>>> = parking_lot::const_mutex(None);
+        static TOLD: Mutex<usize> = parking_lot::const_mutex(0);
+        let heap = Heap::builder()
+            .processors(1)
+            .region_size(1 << 20)
+            .debug(DebugSettings::new().poison(true))
+            .on_finding(|_| {
+                let heap = HEAP.lock().take().and_then(|heap| heap.upgrade()).expect("it is told of once");
+                heap.mutate(|mu| mu.try_alloc_slice_copy(&[1_u8; 600_000]).map(|_| ()).expect("all is free"));
+                *TOLD.lock() += 1;
+            })
+            .build()
+            .unwrap();
+        let heap = std::sync::Arc::new(heap);
+        *HEAP.lock() = Some(std::sync::Arc::downgrade(&heap));
+        let address = heap.mutate(|mu| mu.alloc_slice_copy(&[1_u8; 900_000]).as_ptr().addr());
+        run_cycle(&heap);
+        // SAFETY: the unit is free, and nobody else has the heap.
+        unsafe { heap.core().memory.region.pointer(address + 100_000).write(3) };
+        heap.core().memory.return_to(0);
+        assert_eq!(*TOLD.lock(), 1);
+    }
+
+    /// The system refuses a piece in which a page is locked; some pages of it are gone all the same.
+    #[test]
+    fn what_the_system_has_refused_is_poisoned_as_before() {
+        static TOLD: Mutex<usize> = parking_lot::const_mutex(0);
+        let heap = Heap::builder()
+            .processors(1)
+            .debug(DebugSettings::new().poison(true))
+            .on_finding(|_| *TOLD.lock() += 1)
+            .build()
+            .unwrap();
+        let bytes = vec![1_u8; PIECE * SPAN_BYTES - SPAN_BYTES / 2];
+        let alloc = || heap.mutate(|mu| mu.alloc_slice_copy(&bytes).as_ptr().addr());
+        let region = &heap.core().memory.region;
+        // Within a unit, so that half of it goes.
+        let locked = region.pointer((alloc() + 3 * SPAN_BYTES).next_multiple_of(SPAN_BYTES) + SPAN_BYTES / 2);
+        // SAFETY: the page is part of the region.
+        unsafe { rustix::mm::mlock(locked.as_ptr().cast(), 4096) }.expect("a page may be locked");
+        run_cycle(&heap);
+        assert_eq!(heap.core().memory.return_to(0), 0, "it is refused");
+        assert_eq!(heap.core().memory.return_to(0), 0, "and again");
+        alloc();
+        assert_eq!(*TOLD.lock(), 0, "nobody has written there");
+        // SAFETY: as above.
+        unsafe { rustix::mm::munlock(locked.as_ptr().cast(), 4096) }.unwrap();
+        run_cycle(&heap);
+        assert_ne!(heap.core().memory.return_to(0), 0);
     }
 }

@@ -93,17 +93,36 @@ impl Memory {
         }
     }
 
-    /// Checks free units that are about to be returned to the operating system.
+    /// Checks free units that are about to be returned to the operating system; gives what it has found, to be reported.
     ///
     /// # Safety
     /// The units are free, were in use, and belong to the caller.
-    pub(crate) unsafe fn check_poison_of_units(&self, units: Range<usize>) {
-        let Some(poison) = &self.poison else { return };
-        for start in units.map(|unit| self.region.unit_start(unit)) {
+    pub(crate) unsafe fn check_poison_of_units(&self, units: Range<usize>) -> Vec<VerifyFinding> {
+        let Some(poison) = &self.poison else { return Vec::new() };
+        let starts = units.map(|unit| self.region.unit_start(unit));
+        let finding = |start| {
             // SAFETY: the caller's promise; what is free was filled.
-            if let Some((offset, word)) = unsafe { first_other(start, SPAN_BYTES, PATTERN) } {
-                poison.report(self, start, offset, word, "unit");
-            }
+            let (offset, word) = unsafe { first_other(start, SPAN_BYTES, PATTERN) }?;
+            Some(poison.finding(self, start, offset, word, "unit"))
+        };
+        starts.filter_map(finding).collect()
+    }
+
+    /// Fills free units that the operating system has not taken, or not all of them.
+    ///
+    /// # Safety
+    /// As for `check_poison_of_units`.
+    pub(crate) unsafe fn poison_again(&self, units: Range<usize>) {
+        for start in units.map(|unit| self.region.unit_start(unit)) {
+            // SAFETY: the caller's promise.
+            unsafe { self.poison_slot(start, SPAN_BYTES) };
+        }
+    }
+
+    /// Reports what was found.
+    pub(crate) fn report_all(&self, findings: &[VerifyFinding]) {
+        if let Some(poison) = &self.poison {
+            findings.iter().for_each(|finding| poison.debug.findings.report(finding));
         }
     }
 
@@ -124,16 +143,19 @@ impl Memory {
 impl Poison {
     #[cold]
     fn report(&self, memory: &Memory, start: NonNull<u8>, offset: usize, word: usize, what: &str) {
+        self.debug.findings.report(&self.finding(memory, start, offset, word, what));
+    }
+
+    fn finding(&self, memory: &Memory, start: NonNull<u8>, offset: usize, word: usize, what: &str) -> VerifyFinding {
         let name = memory.region.span_of(start).info().map(|info| (info.name)());
-        let finding = VerifyFinding::new(
+        VerifyFinding::new(
             FindingKind::WriteAfterFree,
             self.heap,
             memory.marked_cycle(),
             start.addr().get(),
             name,
             text(offset, word, what),
-        );
-        self.debug.findings.report(&finding);
+        )
     }
 }
 
