@@ -11,6 +11,9 @@
 //! When the heap is dropped, what is queued runs first. After the heap's end the thread that lets go of the last thing that kept
 //! an object runs its cleanups.
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::BuildHasherDefault;

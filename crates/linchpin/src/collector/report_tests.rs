@@ -45,6 +45,11 @@ fn a_report_is_displayed_in_milliseconds_and_megabytes() {
 fn a_stopwatch_takes_the_parts_of_a_cycle() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
+    // As if seven megabytes lived.
+    core.pace.begin_mark();
+    core.pace.note_births();
+    core.pace.end_mark();
+    core.pace.end_sweep(7 << 20, 0, 0);
     core.pace.assisted(1000);
     let begun = Instant::now();
     let mut stopwatch = Stopwatch::start(core, 1);
@@ -67,7 +72,7 @@ fn a_stopwatch_takes_the_parts_of_a_cycle() {
     assert!(report.mark + report.sweep <= all, "{report:?}, {all:?}");
     assert_eq!(report.snapshot + report.close + report.switch_off, Duration::ZERO);
     assert_eq!((report.assisted_bytes, report.traced_bytes), (30, 1030));
-    assert_eq!((report.size_at_start, report.size_at_end), (0, 5 << 20));
+    assert_eq!((report.size_at_start, report.size_at_end, report.live), (7 << 20, 12 << 20, 7 << 20));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::table::part_of;
 use crate::collector::cycle::{Cycle, handshake};
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};
+use crate::sync::Ordering;
 use crate::trace::Inspector;
 use crate::{Gc, Heap, Mutator, Root, Trace, Tracer, WeakMap};
 
@@ -86,4 +87,40 @@ fn a_map_that_is_moved_out_of_a_map_in_mid_pass_is_looked_at() {
     heap.verify().unwrap();
     let moved = moved.lock().unwrap().take().unwrap();
     heap.mutate(|mu| assert!(Arc::ptr_eq(&moved.get(mu).inner.get(mu, first.get(mu)).unwrap(), &value)));
+}
+
+/// Where what is looked up in a map goes while a cycle begins: nowhere in `Arm`, when nothing has been decided that it could have missed;
+/// in `Mark`, like all that is shaded, into the processor's own buffer.
+#[test]
+fn what_is_looked_up_is_shaded_from_mark_on() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let (core, none) = (heap.core(), Workers::none());
+    type Map<'gc> = WeakMap<'gc, u64, Gc<'gc, Option<Gc<'gc, u64>>>>;
+    let (map, key): (Root<Map<'static>>, Root<u64>) = heap.mutate(|mu| {
+        let (map, key) = (mu.alloc(Map::new(mu)), mu.alloc(7_u64));
+        map.insert(mu, key, mu.alloc(Some(key)));
+        (mu.root(map), mu.root(key))
+    });
+    let black = colour_of_cycle(core.memory.marked_cycle() + 1);
+    let is_black_when_looked_up_in = |mode: Mode| {
+        let pushed = core.queue.pushed();
+        let start = heap.mutate(|mu| {
+            assert_eq!(mu.mode(), mode);
+            map.get(mu).get(mu, key.get(mu)).unwrap().start()
+        });
+        assert_eq!(core.queue.pushed(), pushed, "in {mode:?}");
+        core.memory.region.mark(start.addr().get()).load(Ordering::Relaxed) == black
+    };
+    handshake(core, Mode::Arm, black);
+    assert!(!is_black_when_looked_up_in(Mode::Arm));
+    let mut cycle = Cycle::begin(core, &none);
+    cycle.take_the_snapshot();
+    assert!(is_black_when_looked_up_in(Mode::Mark));
+    cycle.mark();
+    assert_eq!(core.queue.pushed(), 0, "it is in the buffer still");
+    cycle.close();
+    assert_eq!(core.queue.pushed(), 1);
+    cycle.switch_off();
+    cycle.sweep();
+    heap.verify().unwrap();
 }
