@@ -74,7 +74,7 @@ impl Mutator<'_> {
     unsafe fn take_in_hand_marking(&self, object: NonNull<u8>) -> bool {
         if self.mode() == Mode::Mark {
             if !reordered!("weak.shade") {
-                // SAFETY: the object is not freed before this mutation has ended.
+                // SAFETY: the object is not freed before this mutation comes to a safepoint, or ends.
                 unsafe { self.shade(object) };
             }
             return true;
@@ -97,7 +97,7 @@ impl Mutator<'_> {
         }
         if reordered!("weak.queue") {
             drop(decided);
-            // SAFETY: the object is not freed before this mutation has ended.
+            // SAFETY: the object is not freed before this mutation comes to a safepoint, or ends.
             unsafe { self.shade(object) };
             return true;
         }

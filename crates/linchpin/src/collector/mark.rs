@@ -117,7 +117,11 @@ impl<'a> Tracer<'a> {
 
     /// Adds objects that are marked, and not traced yet.
     pub(crate) fn add_grey(&mut self, batch: Vec<Grey>) {
-        self.stack.extend(batch);
+        if self.stack.is_empty() {
+            self.stack = batch;
+        } else {
+            self.stack.extend(batch);
+        }
     }
 
     /// How many bytes the slots have that it has traced so far.

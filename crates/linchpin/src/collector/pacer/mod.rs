@@ -33,6 +33,9 @@ const MIN_LIVE: u64 = 4 << 20;
 /// More bytes outside the heap than this cannot be: who says so is not to stop the count for good.
 const MAX_OUTSIDE: u64 = 1 << 47;
 
+/// Nor can this be the sum of them, which so stays below what a trigger is while a cycle runs.
+const MOST_OUTSIDE: u64 = 1 << 62;
+
 /// However near the limit is, so many bytes may be allocated between two cycles.
 const MIN_GROWTH: u64 = 256 << 10;
 
@@ -185,7 +188,8 @@ impl Pace {
     pub(crate) fn allocated_outside(&self, owned: u64, reported: u64) {
         let (owned, reported) = (owned.min(MAX_OUTSIDE), reported.min(MAX_OUTSIDE));
         self.owned.fetch_add(owned, Ordering::Relaxed);
-        self.outside.fetch_add(owned + reported, Ordering::Relaxed);
+        let more = |outside: u64| Some((outside + owned + reported).min(MOST_OUTSIDE));
+        let _ = self.outside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
     /// Bytes allocated, in the heap and outside, since the heap was made.
@@ -247,7 +251,7 @@ impl Pace {
         let mut last = self.last.lock();
         last.ended = self.allocated.load(Ordering::Relaxed);
         last.ended_with_outside = self.all();
-        let during = last.ended_with_outside - last.began;
+        let during = last.ended_with_outside.saturating_sub(last.began);
         // At once where it is longer, by and by where it is shorter: to start late costs memory, to start early only time.
         last.runway = during.max(last.runway - last.runway.saturating_sub(during) / 4);
     }

@@ -190,3 +190,16 @@ fn who_allocates_in_a_mark_that_takes_longer_goes_on_assisting() {
     pace.assisted(5 << 20);
     assert_eq!(pace.assist_for(768 << 10), 16 << 10);
 }
+
+#[test]
+fn nonsense_adds_up_to_no_more_than_nonsense() {
+    let pace = Pace::new(100, None, 1 << 40);
+    for _ in 0..100 {
+        pace.begin_mark();
+        (0..2000).for_each(|_| pace.allocated_outside(u64::MAX, u64::MAX));
+        assert!(!pace.allocated(1), "a cycle runs already");
+        pace.end_mark();
+        pace.end_sweep(0, 0, 0);
+    }
+    assert!(pace.outside() < u64::MAX / 2);
+}
