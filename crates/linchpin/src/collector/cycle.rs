@@ -21,7 +21,7 @@ pub(crate) fn run(core: &Core, workers: &Workers, cause: CycleCause) {
     let abort = AbortOnUnwind;
     let _no_other = core.debug.no_cycle.lock();
     let mut cycle = Cycle::begin(core, workers);
-    cycle.stopwatch.cause = cause;
+    cycle.stopwatch.report.cause = cause;
     cycle.take_the_snapshot();
     cycle.mark();
     cycle.close();

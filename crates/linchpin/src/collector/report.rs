@@ -93,10 +93,9 @@ impl fmt::Display for CycleReport {
 
 /// Takes the times of a cycle.
 pub(crate) struct Stopwatch {
-    report: CycleReport,
+    pub(crate) report: CycleReport,
     since: Instant,
     assisted: u64,
-    pub(crate) cause: CycleCause,
 }
 
 impl Stopwatch {
@@ -119,7 +118,7 @@ impl Stopwatch {
             assisted_bytes: 0,
             markers: 0,
         };
-        Self { report, since: Instant::now(), assisted: core.pace.assists(), cause: CycleCause::Growth }
+        Self { report, since: Instant::now(), assisted: core.pace.assists() }
     }
 
     /// Ends a part of the cycle.
@@ -137,7 +136,6 @@ impl Stopwatch {
     /// The cycle has ended.
     pub(crate) fn stop(self, core: &Core, markers: usize) {
         let report = CycleReport {
-            cause: self.cause,
             live: core.pace.old(),
             traced_bytes: core.pace.traced(),
             assisted_bytes: core.pace.assists() - self.assisted,

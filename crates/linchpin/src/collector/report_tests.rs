@@ -53,7 +53,7 @@ fn a_stopwatch_takes_the_parts_of_a_cycle() {
     core.pace.assisted(1000);
     let begun = Instant::now();
     let mut stopwatch = Stopwatch::start(core, 1);
-    stopwatch.cause = CycleCause::Asked;
+    stopwatch.report.cause = CycleCause::Asked;
     for _ in 0..2 {
         tick(Instant::now());
         stopwatch.lap(|report| &mut report.mark);
