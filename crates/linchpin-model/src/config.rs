@@ -34,6 +34,8 @@ pub struct Config {
     pub resize: bool,
     /// Whether helpers trace beside the collector: each takes grey objects, and traces them later.
     pub helpers: bool,
+    /// Whether mutations assist: one takes grey objects, traces some, and gives back what is left.
+    pub assists: bool,
     /// Whether the field of each object is behind a lock, and has no barrier of its own.
     pub locks: bool,
     /// Whether that lock is the outer one of two, and who has it may take the inner one out, and put it elsewhere.
@@ -73,6 +75,7 @@ impl Config {
         spare: false,
         resize: false,
         helpers: false,
+        assists: false,
         locks: false,
         moved_locks: false,
         shared_locks: false,
@@ -119,6 +122,9 @@ impl Config {
     /// With helpers that trace.
     pub const HELPERS: Self = Self { helpers: true, ..Self::SMALL };
 
+    /// With mutations that assist.
+    pub const ASSISTS: Self = Self { assists: true, ..Self::SMALL };
+
     /// With locks.
     pub const LOCKS: Self = Self { locks: true, forgotten_guards: true, ..Self::SMALL };
 
@@ -144,6 +150,7 @@ impl Config {
             && !(self.processors == MOST_PROCESSORS && several)
             && !(self.one_span && (self.is_weak() || self.pin_flags))
             && !(self.locks && (self.is_weak() || self.one_span))
+            && !(self.assists && (self.processors == MOST_PROCESSORS || self.one_span || self.has_inner_locks()))
             && (self.locks || !self.has_inner_locks())
             && (self.ephemeron || !self.entries)
             && !(self.resize && (self.is_weak() || self.processors == 1 || self.spare))
@@ -159,7 +166,7 @@ impl Config {
             Fault::AllocateWhiteInClose,
             Fault::NoFurtherRound,
         ];
-        self.is_weak() || differing.iter().any(|&fault| self.has(fault))
+        self.is_weak() || self.assists || differing.iter().any(|&fault| self.has(fault))
     }
 
     /// Whether there are locks behind locks.
@@ -200,6 +207,7 @@ impl fmt::Display for Config {
         f.write_str(if self.entries { ", keys listed" } else { "" })?;
         f.write_str(if self.resize { ", resized" } else { "" })?;
         f.write_str(if self.helpers { ", helpers" } else { "" })?;
+        f.write_str(if self.assists { ", assists" } else { "" })?;
         f.write_str(if self.locks { ", locks" } else { "" })?;
         f.write_str(if self.has_inner_locks() { " behind locks" } else { "" })?;
         f.write_str(if self.moved_locks { ", moved" } else { "" })?;

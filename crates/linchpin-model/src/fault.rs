@@ -88,6 +88,14 @@ faults! {
     NoFurtherRound,
     /// A closing round begins while a helper still has something to trace.
     HelpersNotAwaited,
+    /// A mutation that assists keeps what it has not come to.
+    AssistLeftLost,
+    /// A round during which a mutation has assisted can be the last.
+    AssistNotCounted,
+    /// A mutation in `Close` assists, which has answered the round.
+    AssistInClose,
+    /// A mutation in `Mark` assists before handshake 2 is through.
+    AssistBeforeHandshakeTwo,
     /// What is marked is not traced.
     GreyNotTraced,
     /// The sweep begins while processors may still be in `Close`.

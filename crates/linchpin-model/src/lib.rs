@@ -35,6 +35,7 @@
 //! | the spare | never runs a mutation, is held for a moment |
 //! | marking | the root, the list of flagged spans, each counter, each grey object: a step each |
 //! | helpers | take grey objects, and trace them later |
+//! | assists | a mutation in `Mark` takes grey objects, traces them, and gives back what it has not come to |
 //! | closing rounds | a round after which the queue is empty ends the mark |
 //! | sweep | a slot at a time, read and written back in two steps; runs are returned on entering `Off` |
 //! | spans | each slot is one; or one has all slots, and belongs to a processor with a run in it, or to the sweeper |
@@ -86,7 +87,7 @@
 //!
 //! # Parts
 //!
-//! [`state`], [`object`] and [`processor`] are what there is; `steps_mutator`, `steps_birth`, `steps_weak`, `steps_lock`,
+//! [`state`], [`object`] and [`processor`] are what there is; `steps_mutator`, `steps_birth`, `steps_assist`, `steps_weak`, `steps_lock`,
 //! `steps_inner_lock`, `steps_ephemeron` and `steps_collector` are what can happen; [`search()`] explores it; [`report`] puts it into
 //! words. [`Fault`] lists ways to break it, [`verdict`] what
 //! becomes of each.
@@ -99,6 +100,7 @@ pub mod processor;
 pub mod report;
 pub mod search;
 pub mod state;
+mod steps_assist;
 mod steps_birth;
 mod steps_collector;
 mod steps_ephemeron;

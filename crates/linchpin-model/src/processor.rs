@@ -1,5 +1,6 @@
 //! A processor: its mode, what its mutation has in hand, and what it owes the collector.
 
+use crate::config::Config;
 use crate::memory::Memory;
 use crate::object::{Names, Object, Objects, pointer_from_bits, pointer_to_bits, renamed_set};
 
@@ -138,6 +139,8 @@ pub struct Processor {
     pub holds_span: bool,
     /// The slots of its run: free when it was found, and its own since.
     pub run: Objects,
+    /// Grey objects that its mutation has taken, to assist: it does nothing else until it has traced them, or given them back.
+    pub taken: Objects,
     /// Objects whose locks the mutation has, so that nobody else can look at the field.
     pub locks: Objects,
     /// Those of them of which it shares the outer lock, and has the inner one.
@@ -181,9 +184,12 @@ impl Processor {
             // There are no weak pointers and no runs then.
             | set(self.shared) << 23
             | u64::from(self.in_hand.to_bits()) << 26
+            // Nor any of these.
+            | set(self.taken) << 26
     }
 
-    pub(crate) fn from_bits(bits: u64, inner_locks: bool) -> Self {
+    pub(crate) fn from_bits(bits: u64, config: &Config) -> Self {
+        let inner_locks = config.has_inner_locks();
         let set = |shift: u32| Objects((bits >> shift & 7) as u8);
         let set_if = |applies: bool, shift: u32| if applies { set(shift) } else { Objects::NONE };
         Self {
@@ -196,7 +202,8 @@ impl Processor {
             then: Then::from_bits((bits >> 16) as u32 & 63),
             retired: bits >> 22 & 1 != 0,
             weak: set_if(!inner_locks, 23),
-            run: set_if(!inner_locks, 26),
+            run: set_if(config.one_span, 26),
+            taken: set_if(config.assists, 26),
             holds_span: bits >> 29 & 1 != 0,
             locks: set(30),
             shared: set_if(inner_locks, 23),

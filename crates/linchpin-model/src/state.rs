@@ -120,6 +120,8 @@ pub struct State {
     pub byte_read: Colour,
     /// A mark has ended since the one span was swept.
     pub stale: bool,
+    /// A mutation has assisted since the last round began.
+    pub assisted: bool,
     /// Objects whose lock remembers that its contents were traced in this cycle, and those whose lock remembers the cycle
     /// before; or, as there are two colours, the one before that.
     pub lock_traced: [Objects; 2],
@@ -229,7 +231,8 @@ impl State {
             | set(self.garbage) << 42
             | set(self.failed) << 45
             | set(self.traced) << 48
-            | u64::from(self.stale) << 51
+            // Where mutations assist, spans are not shared.
+            | u64::from(self.stale | self.assisted) << 51
             | set(self.lock_traced[0]) << 52
             | set(self.lock_traced[1]) << 55
             | set(self.forgotten) << 58
@@ -254,7 +257,7 @@ impl State {
         let mut state = Self::default();
         let bits = bits_of_each(config.processors);
         for processor in state.processors[..config.processors].iter_mut().rev() {
-            *processor = Processor::from_bits(packed as u64 & ((1 << bits) - 1), config.has_inner_locks());
+            *processor = Processor::from_bits(packed as u64 & ((1 << bits) - 1), config);
             packed >>= bits;
         }
         let heap = packed as u64;
@@ -283,7 +286,8 @@ impl State {
         state.garbage = set(42);
         state.failed = set(45);
         state.traced = set(48);
-        state.stale = bits(51, 1) != 0;
+        state.stale = config.one_span && bits(51, 1) != 0;
+        state.assisted = config.assists && bits(51, 1) != 0;
         if config.ephemeron {
             state.entry = pointer_from_bits(bits(52, 3)).zip(pointer_from_bits(bits(54, 3)));
             state.had_pass = bits(56, 1) != 0;
@@ -376,7 +380,7 @@ impl State {
     #[must_use]
     pub fn noticed(&self) -> Objects {
         self.processors.iter().fold(self.held().and(self.queue).and(self.taken_by_helpers()), |set, each| {
-            set.and(each.buffer).and(each.to_shade)
+            set.and(each.buffer).and(each.to_shade).and(each.taken)
         })
     }
 

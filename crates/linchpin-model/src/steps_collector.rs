@@ -94,6 +94,10 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
         }
         Stage::AwaitClose | Stage::AwaitCloseAgain if all_answered => {
             let again = state.stage == Stage::AwaitClose && config.two_quiet_rounds;
+            if state.queue.is_empty() && state.assisted && !config.has(AssistNotCounted) {
+                add(CollectorStep::Goes(Stage::AwaitClose), &|next| enter(next, Stage::AwaitClose));
+                return;
+            }
             if state.queue.is_empty() && state.passed_by && !config.has(PassingByNotCounted) {
                 add(CollectorStep::Goes(Stage::AwaitClose), &|next| {
                     next.passed_by = false;
@@ -199,6 +203,7 @@ fn open_sweep(config: &Config, next: &mut State) -> Option<Violation> {
 /// Goes to a stage; one that begins a handshake asks every processor.
 pub(crate) fn enter(next: &mut State, stage: Stage) -> Option<Violation> {
     next.stage = stage;
+    next.assisted &= stage != Stage::AwaitClose;
     let is_handshake = matches!(
         stage,
         Stage::AwaitArm | Stage::AwaitMark | Stage::AwaitClose | Stage::AwaitCloseAgain | Stage::AwaitOff
@@ -334,7 +339,7 @@ pub(crate) fn visit(next: &mut State, object: Object) -> Option<Violation> {
     None
 }
 
-fn trace(config: &Config, next: &mut State, object: Object) -> Option<Violation> {
+pub(crate) fn trace(config: &Config, next: &mut State, object: Object) -> Option<Violation> {
     next.queue.remove(object);
     if next.taken_by_helpers().has(object) {
         next.to_visit.remove(object);
@@ -360,10 +365,11 @@ fn trace(config: &Config, next: &mut State, object: Object) -> Option<Violation>
 fn end_mark(config: &Config, next: &mut State) -> Option<Violation> {
     let live = next.reachable_from(next.held());
     let lost = live.each().find(|&object| next.colour_of(object) == Colour::White);
-    let grey = next.processors.iter().fold(next.queue, |set, each| set.and(each.buffer));
+    let grey = next.processors.iter().fold(next.queue, |set, each| set.and(each.buffer).and(each.taken));
     let left = grey.and(next.to_visit).each().next().filter(|_| config.grey_at_end_counts);
     next.stale = config.one_span;
     next.passed_by = false;
+    next.assisted = false;
     next.had_pass = false;
     if !config.is_weak() || config.has(WeakNeverCleared) || config.has(WeakClearedAfterOff) {
         next.to_visit = Objects::first(config.objects);

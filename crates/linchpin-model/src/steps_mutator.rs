@@ -67,6 +67,10 @@ impl Mutation<'_> {
                 answer(next, me, keep_buffer, self.config);
             });
         }
+        if !me.taken.is_empty() {
+            self.go_on_assisting();
+            return;
+        }
         if me.running && self.config.full_buffers && !me.buffer.is_empty() {
             self.hand_over_full_buffer();
         }
@@ -103,6 +107,7 @@ impl Mutation<'_> {
                 self.use_root();
             }
             self.use_pins();
+            self.assist();
             self.use_weak();
             self.use_ephemeron();
         }
@@ -114,6 +119,7 @@ impl Mutation<'_> {
         let me = self.me();
         let asked = self.state.stage.asked_mode(self.config.faults);
         me.to_shade.is_empty()
+            && me.taken.is_empty()
             && me.then == Then::Anything
             && (asked != Mode::Mark || self.config.has(MarkAnsweredInsideMutation))
     }

@@ -74,6 +74,10 @@
 //! | --- | --- | --- |
 //! | what is marked is traced | `collector/mark.rs` | `GreyNotTraced` |
 //! | helpers are awaited | `collector/workers.rs` | `HelpersNotAwaited` |
+//! | a mutation assists in `Mark` only | `collector/assist.rs` | `AssistInClose` |
+//! | when handshake 2 is through | `collector/assist.rs` | `AssistBeforeHandshakeTwo` |
+//! | what it has not come to it gives back | `collector/mark/sharing.rs` | `AssistLeftLost` |
+//! | and during the last round nobody assists | `collector/queue.rs` | `AssistNotCounted` |
 //! | there are closing rounds, until one brings nothing | `collector/cycle.rs` | `NoFinalRound`, `NoFurtherRound` |
 //!
 //! **The sweep**
@@ -198,6 +202,8 @@ const fn with_two(config: Config) -> Config {
     Config { begins_with_two: true, fixed_root: true, ..config }
 }
 
+const NO_GREY_ASSISTS: Config = Config { grey_at_end_counts: true, ..Config::ASSISTS };
+
 const NO_GREY_EPHEMERON: Config = one_processor(Config { grey_at_end_counts: true, ..Config::EPHEMERON });
 
 const NO_GREY_SHARED: Config = Config { grey_at_end_counts: true, ..with_two(Config::SHARED_LOCKS) };
@@ -234,6 +240,10 @@ pub const BREAKING: &[Verdict] = &[
     breaks(Config::SMALL, &[NoFinalRound]),
     breaks(one_processor(NO_GREY), &[NoFurtherRound]),
     breaks(Config::HELPERS, &[HelpersNotAwaited]),
+    breaks(one_processor(Config::ASSISTS), &[AssistLeftLost]),
+    breaks(NO_GREY_ASSISTS, &[AssistNotCounted]),
+    breaks(NO_GREY_ASSISTS, &[AssistInClose]),
+    breaks(Config { locks: true, ..Config::ASSISTS }, &[AssistBeforeHandshakeTwo]),
     breaks(Config::SMALL, &[GreyNotTraced]),
     breaks(Config::SMALL, &[SweepBeforeOff]),
     breaks(one_of_each(Config::SMALL), &[RunsKeptOverOff]),

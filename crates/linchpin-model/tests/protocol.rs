@@ -127,6 +127,7 @@ fn each_promise_is_needed() {
 fn further_parts_keep_their_promises() {
     assert_clean(Config::RESIZE);
     assert_clean(Config::HELPERS);
+    assert_clean(Config { grey_at_end_counts: true, ..Config::ASSISTS });
     assert_clean(Config::ONE_SPAN);
     assert_clean(Config { grey_at_end_counts: true, ..Config::LOCKS });
     assert_clean(Config { full_buffers: true, ..Config::SMALL });
