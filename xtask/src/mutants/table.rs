@@ -140,7 +140,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         verify::after_mark(self.core);
     }
 
-    pub(crate) fn sweep(self) {
+    pub(crate) fn sweep(mut self) {
         let core = self.core;
 ",
     ),
