@@ -32,7 +32,7 @@ pub struct Config {
     pub spare: bool,
     /// Whether a processor can be retired while it is idle, and taken into use again.
     pub resize: bool,
-    /// Whether helpers trace beside the collector: each takes grey objects, and traces them later.
+    /// Whether helpers trace beside the collector: each takes grey objects, and traces them later, or gives them back.
     pub helpers: bool,
     /// Whether mutations assist: one takes grey objects, traces some, and gives back what is left.
     pub assists: bool,

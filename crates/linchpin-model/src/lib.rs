@@ -34,7 +34,7 @@
 //! | `set_processors` | an idle processor is emptied and retired; later it is in use again, in the phase of then |
 //! | the spare | never runs a mutation, is held for a moment |
 //! | marking | the root, the list of flagged spans, each counter, each grey object: a step each |
-//! | helpers | take grey objects, and trace them later |
+//! | helpers | take grey objects, and trace them later, or give them back |
 //! | assists | a mutation in `Mark` takes grey objects, traces them, and gives back what it has not come to |
 //! | closing rounds | a round after which the queue is empty ends the mark |
 //! | sweep | a slot at a time, read and written back in two steps; runs are returned on entering `Off` |

@@ -76,6 +76,7 @@ pub enum CollectorStep {
     Trace(Object, Option<Object>),
     Take(Object),
     HelperTraces(Object, Option<Object>),
+    HelperLeaves(Object),
     EndMark,
     LookAtWeak(Option<Object>, Option<Object>),
     ClearWeakRoot(Object),
@@ -237,6 +238,7 @@ impl fmt::Display for CollectorStep {
             Self::HelperTraces(object, value) => {
                 write!(f, "a helper traces {}, which leads to {}", name(object), Named(value))
             }
+            Self::HelperLeaves(object) => write!(f, "a helper leaves, and gives {} back", name(object)),
             Self::EndMark => f.write_str("ends the mark"),
             Self::LookAtWeak(None, target) => {
                 write!(f, "looks at the weak root, which leads to {}; clears it if that is white", Named(target))

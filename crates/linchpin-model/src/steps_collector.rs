@@ -31,6 +31,11 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
     for object in state.taken_by_helpers().each() {
         let step = CollectorStep::HelperTraces(object, state.field[object as usize]);
         add(step, &|next| trace(config, next, object));
+        add(CollectorStep::HelperLeaves(object), &|next| {
+            next.to_visit.remove(object);
+            next.queue.add(object);
+            None
+        });
     }
     match state.stage {
         Stage::Rest => add(CollectorStep::Flip, &|next| flip(config, next)),

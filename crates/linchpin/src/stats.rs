@@ -56,7 +56,7 @@ pub struct HeapStats {
     /// Processors: how many mutations may run at once.
     pub processors: usize,
     /// Threads that mark in the background: a quarter of the processors when the first cycle starts (fewer if the system
-    /// refuses some).
+    /// refuses some). While processors are not in use, more do: [`CycleReport::markers`](crate::CycleReport::markers) counts these, too.
     pub mark_workers: usize,
     /// Cycles after which the heap verified itself ([`DebugSettings::verify`](crate::DebugSettings::verify)).
     pub verifications: u64,

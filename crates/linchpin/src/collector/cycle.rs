@@ -6,7 +6,8 @@ use super::AbortOnUnwind;
 use super::mark::Tracer;
 use super::mark::sharing::Marking;
 use super::report::{CycleCause, Stopwatch};
-use super::workers::Workers;
+use super::room::Room;
+use super::workers::{Helper, Workers};
 use crate::heap::Core;
 use crate::long_mutations::Wait;
 use crate::memory::{PIN_FLAG_RAISED, PIN_FLAG_TOUCHED, SPAN_BYTES};
@@ -138,7 +139,7 @@ impl<'a> Cycle<'a> {
         let (live, disowned) = (swept.live_bytes.load(Ordering::Relaxed), swept.disowned_bytes.load(Ordering::Relaxed));
         core.pace.end_sweep(live, core.memory.units_in_use() * SPAN_BYTES, disowned);
         self.stopwatch.lap(|report| &mut report.sweep);
-        self.stopwatch.stop(core, self.workers.count() + 1);
+        self.stopwatch.stop(core);
     }
 
     /// Traces the values of weak maps whose keys are marked; whether that has marked anything.
@@ -149,11 +150,21 @@ impl<'a> Cycle<'a> {
     /// Traces until the queue is empty.
     fn trace(&mut self) {
         let (core, black, tracer) = (self.core, self.black, &mut self.tracer);
+        let room = Room::new(&core.processors, self.workers);
         let marking = Marking::new(self.workers.count() + 1);
-        self.workers.with_helpers(
-            &|| marking.drain(&core.queue, &core.pace, &mut Tracer::new(&core.memory.region, black)),
-            || marking.drain(&core.queue, &core.pace, tracer),
-        );
+        let has_room = |markers| !room.is_exceeded(markers);
+        let help = |helper| {
+            let mut tracer = Tracer::new(&core.memory.region, black);
+            match helper {
+                Helper::Steady => marking.drain_and_call(|_| (), &core.queue, &core.pace, &mut tracer),
+                Helper::Idle => marking.drain_while(has_room, &core.queue, &core.pace, &mut tracer),
+            }
+        };
+        self.workers.with_helpers(&help, || {
+            marking.drain_and_call(|markers| room.call(markers), &core.queue, &core.pace, tracer);
+        });
+        let most = &mut self.stopwatch.report.markers;
+        *most = marking.most().max(*most);
     }
 }
 

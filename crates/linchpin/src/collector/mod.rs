@@ -52,6 +52,9 @@ pub(crate) mod queue;
 pub(crate) mod report;
 #[cfg(all(test, not(loom)))]
 mod report_tests;
+pub(crate) mod room;
+#[cfg(all(test, not(loom)))]
+mod room_tests;
 pub(crate) mod workers;
 
 use crate::heap::Core;
@@ -61,6 +64,7 @@ use crate::panics::{discard, tell};
 use crate::processor::thread as this_thread;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
 use report::CycleCause;
+use room::most_idle_helpers;
 use workers::Workers;
 
 /// What the collector's thread and those who ask it for cycles share.
@@ -246,7 +250,8 @@ impl NoThread {
 /// The collector's thread.
 fn serve(core: Arc<Core>) {
     this_thread::set_collector_of(core.id);
-    let workers = Workers::start(mark_helpers(core.processors.limit()), core.id);
+    let helpers = mark_helpers(core.processors.limit());
+    let workers = Workers::start(helpers, most_idle_helpers(helpers + 1), core.id);
     // Relaxed: as in `markers`.
     core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
     let mut returner = Returner::default();

@@ -54,7 +54,7 @@ pub struct CycleReport {
     pub traced_bytes: u64,
     /// Of these, by mutations that assisted.
     pub assisted_bytes: u64,
-    /// Threads that marked.
+    /// The most threads that marked at a time: the collector's, its helpers, and those that mark while processors are idle.
     pub markers: usize,
 }
 
@@ -134,12 +134,11 @@ impl Stopwatch {
     }
 
     /// The cycle has ended.
-    pub(crate) fn stop(self, core: &Core, markers: usize) {
+    pub(crate) fn stop(self, core: &Core) {
         let report = CycleReport {
             live: core.pace.old(),
             traced_bytes: core.pace.traced(),
             assisted_bytes: core.pace.assists() - self.assisted,
-            markers,
             ..self.report
         };
         if core.config.debug.gctrace {

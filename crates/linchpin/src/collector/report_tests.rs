@@ -65,7 +65,8 @@ fn a_stopwatch_takes_the_parts_of_a_cycle() {
     stopwatch.end_mark(core);
     core.pace.allocated(1 << 20);
     let all = begun.elapsed();
-    stopwatch.stop(core, 3);
+    stopwatch.report.markers = 3;
+    stopwatch.stop(core);
     let report = core.reports.last().expect("it was stopped");
     assert_eq!((report.cycle, report.cause, report.markers), (1, CycleCause::Asked, 3));
     assert!(report.mark > Duration::ZERO && report.sweep > Duration::ZERO, "{report:?}");

@@ -5,6 +5,7 @@ use crate::collector::cycle::Cycle;
 use crate::collector::mark::Tracer;
 use crate::collector::mark::sharing::Marking;
 use crate::collector::queue::{Grey, GreyQueue};
+use crate::collector::room::Room;
 use crate::collector::workers::Workers;
 use crate::processor::phase::colour_of_cycle;
 use crate::sync::{Arc, AtomicUsize, Ordering};
@@ -88,14 +89,66 @@ fn two_markers_and_an_allocator_miss_nothing() {
     });
 }
 
+/// A marker, and an idle helper that may have to leave because a mutation runs: whatever it leaves, the marker traces, or it is in the
+/// queue, where the next closing round finds it.
+#[test]
+fn an_idle_helper_that_leaves_loses_nothing() {
+    explore("an_idle_helper_that_leaves_loses_nothing", 3, || {
+        let heap = heap(2);
+        let root = heap.mutate(|mu| {
+            let end = thing(mu, 1, None);
+            let middle = thing(mu, 2, Some(end));
+            mu.root(thing(mu, 3, Some(middle)))
+        });
+        let black = colour_of_cycle(1);
+        let start = heap.mutate(|mu| root.get(mu).start());
+        let queue = Arc::new(GreyQueue::new());
+        heap.core().memory.region.mark(start.addr().get()).store(black, Ordering::Relaxed);
+        queue.push(vec![Grey(start)]);
+        let marking = Arc::new(Marking::new(1));
+        let helper = {
+            let (heap, queue, marking) = (Arc::clone(&heap), Arc::clone(&queue), Arc::clone(&marking));
+            spawn(move || {
+                let mut tracer = Tracer::new(&heap.core().memory.region, black);
+                let none = Workers::none();
+                let room = Room::new(&heap.core().processors, &none);
+                marking.drain_while(|markers| !room.is_exceeded(markers), &queue, &heap.core().pace, &mut tracer);
+            })
+        };
+        let mutator = {
+            let heap = Arc::clone(&heap);
+            spawn(move || heap.mutate(|_| ()))
+        };
+        let mut tracer = Tracer::new(&heap.core().memory.region, black);
+        marking.drain(&queue, &heap.core().pace, &mut tracer);
+        helper.join().unwrap();
+        mutator.join().unwrap();
+        marking.drain(&queue, &heap.core().pace, &mut tracer);
+        assert!(queue.is_empty());
+        heap.mutate(|mu| {
+            let first = root.get(mu);
+            let middle = first.next.load().expect("it was stored");
+            for object in [first, middle, middle.next.load().expect("it was stored")] {
+                assert_eq!(mark_of(&heap, object), black);
+                // As before, so that the heap may end.
+                heap.core()
+                    .memory
+                    .region
+                    .mark(object.start().addr().get())
+                    .store(colour_of_cycle(0), Ordering::Relaxed);
+            }
+        });
+    });
+}
+
 /// Helpers run each job once, the caller sees what they did, and ends them.
 #[test]
 fn helpers_run_each_job_once() {
     explore("helpers_run_each_job_once", 3, || {
-        let workers = Workers::start(1, 1);
+        let workers = Workers::start(1, 0, 1);
         for jobs in 1..=2 {
             let runs = AtomicUsize::new(0);
-            let count = || _ = runs.fetch_add(1, Ordering::Relaxed);
+            let count = |_| _ = runs.fetch_add(1, Ordering::Relaxed);
             workers.with_helpers(&count, || ());
             assert_eq!(runs.load(Ordering::Relaxed), 1, "job {jobs}");
         }

@@ -49,6 +49,14 @@ impl Ahead {
     }
 }
 
+impl Ahead {
+    /// Puts those that wait back on the stack.
+    pub(super) fn give_back(&mut self, stack: &mut Vec<Grey>) {
+        stack.extend((0..self.length).map(|place| self.objects[(self.first + place) % AHEAD]));
+        self.length = 0;
+    }
+}
+
 /// Asks for an object's first line; a hint.
 #[inline(always)]
 fn prefetch(object: NonNull<u8>) {

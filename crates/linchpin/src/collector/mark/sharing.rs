@@ -41,17 +41,75 @@ pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_byte
 
 /// The part of a mark that several markers share.
 pub(crate) struct Marking {
-    markers: usize,
+    /// Who marks at the moment, idle helpers included.
+    markers: AtomicUsize,
+    /// The most there were at a time.
+    most: AtomicUsize,
     pub(super) idle: AtomicUsize,
 }
 
 impl Marking {
     pub(crate) fn new(markers: usize) -> Self {
-        Self { markers, idle: AtomicUsize::new(0) }
+        let [markers, most, idle] = [markers, markers, 0].map(AtomicUsize::new);
+        Self { markers, most, idle }
+    }
+
+    /// The most markers there were at a time.
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// Traces until there is nothing to trace, or no room any more for so many markers as there are: what is left goes to the queue. For
+    /// who has been called.
+    pub(crate) fn drain_while(
+        &self,
+        has_room: impl Fn(usize) -> bool,
+        queue: &GreyQueue,
+        pace: &Pace,
+        tracer: &mut Tracer<'_>,
+    ) {
+        let abort = AbortOnUnwind;
+        let markers = self.markers.fetch_add(1, Ordering::SeqCst) + 1;
+        // Relaxed: a figure.
+        self.most.fetch_max(markers, Ordering::Relaxed);
+        let has_room = || has_room(self.markers.load(Ordering::SeqCst));
+        while has_room()
+            && let Some(batch) = queue.take()
+        {
+            tracer.add_grey(batch);
+            let mut earned = tracer.scanned_bytes;
+            let mut ahead = Ahead::new();
+            while let Some(grey) = ahead.next(&mut tracer.stack) {
+                tracer.scan(grey);
+                if tracer.scanned_bytes - earned >= LOOK_AFTER {
+                    pace.earn(tracer.scanned_bytes - earned);
+                    earned = tracer.scanned_bytes;
+                    if !has_room() {
+                        ahead.give_back(&mut tracer.stack);
+                        break;
+                    }
+                    share(queue, &mut tracer.stack);
+                }
+            }
+            pace.earn(tracer.scanned_bytes - earned);
+            queue.push(tracer.take_grey());
+        }
+        if tracer.take_passed_by() {
+            queue.note_passed_by();
+        }
+        // Others end when as many are idle as mark: what was left is in the queue before that.
+        self.markers.fetch_sub(1, Ordering::SeqCst);
+        abort.disarm();
     }
 
     /// Traces until every marker has run out of work, beginning with what is on the tracer's stack.
+    #[cfg(test)]
     pub(crate) fn drain(&self, queue: &GreyQueue, pace: &Pace, tracer: &mut Tracer<'_>) {
+        self.drain_and_call(|_| (), queue, pace, tracer);
+    }
+
+    /// The same; calls for help, naming how many mark already, whenever there is work that nobody has taken.
+    pub(crate) fn drain_and_call(&self, call: impl Fn(usize), queue: &GreyQueue, pace: &Pace, tracer: &mut Tracer<'_>) {
         // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
         let abort = AbortOnUnwind;
         let mut earned = tracer.scanned_bytes;
@@ -64,6 +122,9 @@ impl Marking {
                     pace.earn(tracer.scanned_bytes - earned);
                     earned = tracer.scanned_bytes;
                     share(queue, &mut tracer.stack);
+                    if !queue.is_empty() {
+                        call(self.markers.load(Ordering::SeqCst));
+                    }
                 }
             }
             match queue.take() {
@@ -90,7 +151,7 @@ impl Marking {
                 self.idle.fetch_sub(1, Ordering::SeqCst);
                 return true;
             }
-            if self.idle.load(Ordering::SeqCst) >= self.markers && !queue.is_assisted() {
+            if self.idle.load(Ordering::SeqCst) >= self.markers.load(Ordering::SeqCst) && !queue.is_assisted() {
                 return false;
             }
             backoff.snooze();

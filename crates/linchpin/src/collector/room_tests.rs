@@ -1,0 +1,178 @@
+//! Idle helpers come where there is room, do their share, and leave when there is none any more.
+
+use std::sync::Barrier;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use super::cycle::Cycle;
+use super::mark::Tracer;
+use super::mark::sharing::Marking;
+use super::queue::Grey;
+use super::room::Room;
+use super::workers::{Helper, Workers};
+use crate::processor::phase::colour_of_cycle;
+use crate::sync::Mutex;
+use crate::{Gc, GcCell, Heap, Root, Trace};
+
+/// Does something when it is traced.
+struct Gate(Box<dyn Fn() + Send + Sync>);
+
+// SAFETY: it holds no pointers; it says that it is to be traced, so that it hears of it.
+unsafe impl Trace for Gate {
+    type Branded<'b> = Gate;
+    const NEEDS_TRACE: bool = true;
+
+    fn trace(&self, _: &mut Tracer<'_>) {
+        (self.0)();
+    }
+}
+
+#[derive(Trace)]
+struct Fan<'gc> {
+    first: Option<Gc<'gc, Gate>>,
+    others: Vec<Gc<'gc, GcCell<'gc, u64>>>,
+    second: Option<Gc<'gc, Gate>>,
+    more: Vec<Gc<'gc, GcCell<'gc, u64>>>,
+}
+
+/// Enough that a marker looks several times, and shares.
+const MANY: usize = 20 << 10;
+
+type Open = Box<dyn Fn() + Send + Sync>;
+
+/// A root to two gates and many objects. The second gate is in the half that a marker keeps when it shares the first time, and not the
+/// first that it comes to.
+fn fan(heap: &Heap, gates: [Option<Open>; 2]) -> Root<Fan<'static>> {
+    heap.mutate(|mu| {
+        let [first, second] = gates.map(|gate| gate.map(|gate| mu.alloc(Gate(gate))));
+        let cells = |count: usize| (0..count).map(|_| mu.alloc(GcCell::null())).collect();
+        mu.root(mu.alloc(Fan { first, others: cells(MANY), second, more: cells(MANY / 2) }))
+    })
+}
+
+/// Neither of two objects is traced before somebody traces the other, so one marker alone would never end.
+#[test]
+fn an_idle_helper_marks_beside_the_collector() {
+    let heap = Heap::builder().processors(2).growth_percent(100_000).build().unwrap();
+    let both = std::sync::Arc::new(Barrier::new(2));
+    let gate = || {
+        let both = std::sync::Arc::clone(&both);
+        Some(Box::new(move || _ = both.wait()) as Open)
+    };
+    let root = fan(&heap, [gate(), gate()]);
+    let workers = Workers::start(0, 1, heap.core().id);
+    for _ in 0..3 {
+        let mut cycle = Cycle::begin(heap.core(), &workers);
+        cycle.take_the_snapshot();
+        cycle.mark();
+        cycle.close();
+        cycle.switch_off();
+        cycle.sweep();
+        let report = heap.stats().last_cycle.expect("one has ended");
+        assert_eq!(report.markers, 2);
+    }
+    heap.mutate(|mu| assert_eq!(root.get(mu).others.len(), MANY));
+}
+
+/// With as many mutations as may run there is no room, with fewer there is, for one more than mark already.
+#[test]
+fn idle_helpers_are_called_for_processors_that_are_not_in_use() {
+    let heap = Heap::builder().processors(3).build().unwrap();
+    let workers = Workers::start(0, 1, heap.core().id);
+    let room = Room::new(&heap.core().processors, &workers);
+    let (called, was_called) = channel();
+    let called = Mutex::new(called);
+    let help = |helper| called.lock().send(helper).unwrap();
+    workers.with_helpers(&help, || {
+        assert!(workers.has_idle());
+        heap.mutate(|_| {
+            assert!(!room.is_exceeded(2) && room.is_exceeded(3));
+            room.call(2);
+            assert!(workers.has_idle(), "there was no room");
+            room.call(1);
+            assert_eq!(was_called.recv().unwrap(), Helper::Idle);
+        });
+        assert!(!room.is_exceeded(3) && room.is_exceeded(4));
+        // It goes back to sleep, and can be called again.
+        while !workers.has_idle() {
+            thread::yield_now();
+        }
+        room.call(2);
+        assert_eq!(was_called.recv().unwrap(), Helper::Idle);
+    });
+    assert!(was_called.try_recv().is_err());
+}
+
+/// Who is called and does not come in time is not waited for, and runs no later job uncalled.
+#[test]
+fn a_call_does_not_outlive_its_job() {
+    let workers = Workers::start(0, 2, 1);
+    let runs = Mutex::new(0);
+    for _ in 0..1000 {
+        let help = |helper| {
+            assert_eq!(helper, Helper::Idle);
+            *runs.lock() += 1;
+        };
+        workers.with_helpers(&help, || workers.call_idle());
+        let before = *runs.lock();
+        workers.with_helpers(&|_| panic!("nobody has called"), || ());
+        assert_eq!(*runs.lock(), before);
+    }
+    assert!(*runs.lock() <= 1000);
+    assert!(workers.has_idle());
+}
+
+/// A mutation begins while an idle helper marks: it goes, and leaves what it has not come to in the queue.
+#[test]
+fn an_idle_helper_leaves_when_its_processor_is_wanted() {
+    let heap = Heap::builder().processors(2).growth_percent(100_000).build().unwrap();
+    let core = heap.core();
+    let workers = Workers::none();
+    let marking = Marking::new(1);
+    let room = Room::new(&core.processors, &workers);
+    let has_room = |markers| !room.is_exceeded(markers);
+    let (begin, may_begin) = channel();
+    let (has_begun, begun) = channel();
+    let (end, may_end) = channel::<()>();
+    let (begin, begun) = (Mutex::new(begin), Mutex::new(begun));
+    let gate = Box::new(move || {
+        begin.lock().send(()).unwrap();
+        begun.lock().recv().unwrap();
+    });
+    let root = fan(&heap, [Some(gate), None]);
+    let grey = heap.mutate(|mu| {
+        let fan = root.get(mu);
+        let starts = fan.others.iter().map(|other| other.start());
+        // The gate is the first that it comes to.
+        starts.chain(fan.first.map(|gate| gate.start())).map(Grey).collect::<Vec<_>>()
+    });
+    let all = grey.len();
+    core.queue.push(grey);
+    let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
+    thread::scope(|scope| {
+        let heap = &heap;
+        scope.spawn(move || {
+            may_begin.recv().unwrap();
+            heap.mutate(|_| {
+                has_begun.send(()).unwrap();
+                may_end.recv().unwrap();
+            });
+        });
+        marking.drain_while(has_room, &core.queue, &core.pace, &mut tracer);
+        end.send(()).unwrap();
+    });
+    assert_eq!(marking.most(), 2);
+    let left: usize = std::iter::from_fn(|| core.queue.take()).map(|batch| batch.len()).sum();
+    let bytes = core.pace.traced();
+    assert!(left > 0 && bytes > 0);
+    let slot_bytes = tracer.scanned_bytes() / (all - left) as u64;
+    assert_eq!(tracer.scanned_bytes(), bytes, "all is told of");
+    assert_eq!(slot_bytes, crate::memory::GRANULE as u64, "each is traced, or in the queue");
+    // There is no room from the beginning.
+    core.queue.push(vec![Grey(heap.mutate(|mu| root.get(mu).start()))]);
+    let marking = Marking::new(2);
+    marking.drain_while(has_room, &core.queue, &core.pace, &mut tracer);
+    assert!(!core.queue.is_empty());
+    assert_eq!(core.pace.traced(), bytes);
+    core.queue.take();
+}
