@@ -95,7 +95,10 @@ pub(crate) struct Returner {
 impl Returner {
     /// Returns a piece, if it is time for one; how long to rest before the next call, for ever if there is nothing to return.
     pub(crate) fn step(&mut self, memory: &Memory) -> Option<Duration> {
-        let began = Instant::now();
+        self.step_at(Instant::now(), memory)
+    }
+
+    fn step_at(&mut self, began: Instant, memory: &Memory) -> Option<Duration> {
         if let Some(next) = self.next
             && began < next
         {
@@ -167,11 +170,38 @@ mod tests {
         run_cycle(&heap);
         memory.return_to(24 << 20);
         let resident = memory.resident_bytes();
+        let (units, top) = memory.with_free_spans(|free| (free.resident_units(), free.top()));
+        let records = top * size_of::<crate::memory::span::Span>();
+        assert_eq!(resident, units * UNIT_BYTES + records);
         assert!(resident <= 24 << 20 && resident > (24 << 20) - UNIT_BYTES, "{resident}");
         assert_eq!(memory.return_to(32 << 20), 0);
         memory.return_to(0);
         let used = memory.units_in_use();
         assert_eq!(memory.with_free_spans(|free| free.resident_units()), used);
+    }
+
+    /// Between two pieces there is a rest, and after the last one nothing to wait for.
+    #[test]
+    fn the_background_rests_after_each_piece() {
+        let heap = shrunk_heap();
+        let memory = &heap.core().memory;
+        let returned = || memory.with_free_spans(|free| free.returned_units());
+        let mut returner = Returner::default();
+        assert_eq!(returner.step(memory), None, "all is in use");
+        let before = returned();
+        run_cycle(&heap);
+        let began = Instant::now();
+        let rest = returner.step(memory).expect("there is more");
+        assert_eq!(returned(), before + PIECE);
+        let next = returner.next.expect("a rest has an end");
+        assert!(rest > Duration::ZERO && next >= began + rest);
+        let moment = Duration::from_nanos(1);
+        assert_eq!(returner.step_at(next - moment, memory), Some(moment));
+        assert_eq!(returned(), before + PIECE, "it rests");
+        assert!(returner.step_at(next, memory).is_some());
+        assert_eq!(returned(), before + 2 * PIECE);
+        memory.return_to(0);
+        assert_eq!(returner.step_at(Instant::now() + LONGEST_REST, memory), None);
     }
 
     #[test]
