@@ -23,6 +23,8 @@ const FILES: &[&str] = &[
     "collector/pacer/mod.rs",
     "collector/queue.rs",
     "collector/report.rs",
+    "collector/room.rs",
+    "collector/workers.rs",
     "gc/cell.rs",
     "gc/lock/mod.rs",
     "gc/lock/mutex.rs",

@@ -26,6 +26,8 @@ const BARRIER: &str = "collector/barrier.rs";
 const CYCLE: &str = "collector/cycle.rs";
 const MARK: &str = "collector/mark.rs";
 const SHARING: &str = "collector/mark/sharing.rs";
+const ROOM: &str = "collector/room.rs";
+const WORKERS: &str = "collector/workers.rs";
 const PROCESSOR: &str = "processor/mod.rs";
 const SAFEPOINT: &str = "processor/safepoint.rs";
 const ACQUIRE: &str = "processor/acquire.rs";
@@ -188,7 +190,13 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     // Marking.
     mutant(SHARING, "half a shared stack is lost", "queue.push(stack.drain(..half).collect());", "drop(stack.drain(..half));"),
     mutant(MARK, "the other parts of a large slice are lost", "            self.split(object, span.units());\n", ""),
-    mutant(SHARING, "what an assist leaves is lost", "    queue.push(tracer.take_grey());\n", "    drop(tracer.take_grey());\n"),
+    mutant(SHARING, "what an assist leaves is lost", "    queue.push(tracer.take_grey());\n    if", "    drop(tracer.take_grey());\n    if"),
+    mutant(SHARING, "what an idle helper leaves is lost", "            queue.push(tracer.take_grey());\n", "            drop(tracer.take_grey());\n"),
+    mutant(SHARING, "what waits for its memory is lost when an idle helper leaves", "ahead.give_back(&mut tracer.stack);", ""),
+    mutant(SHARING, "an idle helper stays", "if !has_room() {", "if false {"),
+    mutant(ROOM, "idle helpers are called whatever is in use", "self.in_use() + markers < self.processors.limit()", "true"),
+    mutant(WORKERS, "an idle helper runs a job uncalled", "Helper::Idle => state.calls != 0,", "Helper::Idle => true,"),
+    mutant(WORKERS, "a call that nobody has followed is awaited", "        state.unfinished -= state.calls;\n", ""),
     mutant(SHARING, "a batch is taken and not traced", "Some(batch) => tracer.add_grey(batch),", "Some(batch) => drop(batch),"),
     mutant(MARK, "an object is traced and its children are not", "unsafe { trace(object, self) };", "let _ = (trace, object);"),
     // Processors: answers, what they hand over, taking and retiring.

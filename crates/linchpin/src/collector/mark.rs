@@ -10,6 +10,8 @@ mod ahead;
 pub(crate) mod sharing;
 #[cfg(all(test, not(loom)))]
 mod sharing_tests;
+#[cfg(all(test, not(loom)))]
+mod split_tests;
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::collector::queue::Grey;
 use crate::memory::GRANULE;
-use crate::{Pinner, Tracer};
+use crate::{Gc, Pinner, Root, Tracer, WeakMap};
 
 #[test]
 fn a_rooted_object_that_was_not_marked_is_lost_and_saved() {
@@ -31,6 +31,26 @@ fn a_pinned_object_that_was_not_marked_is_lost() {
     assert!(finding.address() == address && finding.to_string().contains("pin"), "{finding}");
     pinner.unpin();
     verified.assert_in_order();
+}
+
+/// The verifier looks into a weak map, and its look does not count as that of a mark.
+#[test]
+fn what_only_a_weak_map_has_and_was_not_marked_is_lost() {
+    type Map<'gc> = WeakMap<'gc, u64, Gc<'gc, [u64; 2]>>;
+    let verified = Verified::new();
+    let (map, key, address): (Root<Map<'static>>, Root<u64>, usize) = verified.heap.mutate(|mu| {
+        let (map, key, value) = (mu.alloc(Map::new(mu)), mu.alloc(1_u64), mu.alloc([7_u64, 8]));
+        map.insert(mu, key, value);
+        (mu.root(map), mu.root(key), Gc::as_ptr(value).addr())
+    });
+    verified.collect_sabotaged(move |core| set_mark(core, address, white(core)));
+    let finding = verified.assert_told(FindingKind::LostObject);
+    assert_eq!(finding.address(), address);
+    for _ in 0..2 {
+        verified.assert_in_order();
+        verified.heap.collect();
+        verified.heap.mutate(|mu| assert_eq!(*map.get(mu).get(mu, key.get(mu)).unwrap(), [7, 8]));
+    }
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! Slices that are traced in parts, and what is not.
+
+use std::ptr::NonNull;
+
+use super::{SPLIT_ABOVE, Tracer};
+use crate::collector::queue::Grey;
+use crate::memory::SPAN_BYTES;
+use crate::processor::phase::colour_of_cycle;
+use crate::sync::Ordering;
+use crate::{Gc, Heap, Mutator, Trace};
+
+const WORD: usize = size_of::<usize>();
+
+/// What one slice leads to, beginning and end.
+struct Case<'gc> {
+    start: NonNull<u8>,
+    leads_to: [Gc<'gc, u64>; 2],
+}
+
+fn slice<'gc>(mu: &Mutator<'gc>, elements: usize) -> Case<'gc> {
+    let leads_to = [mu.alloc(1), mu.alloc(2)];
+    let slice = mu.alloc_slice_with(elements, |index| match index {
+        0 => Some(leads_to[0]),
+        index if index == elements - 1 => Some(leads_to[1]),
+        _ => None,
+    });
+    Case { start: slice.start(), leads_to }
+}
+
+/// Traces an object, part by part; how many parts wait after the first.
+fn trace(heap: &Heap, case: &Case<'_>) -> usize {
+    let region = &heap.core().memory.region;
+    let black = colour_of_cycle(1);
+    let mut tracer = Tracer::new(region, black);
+    tracer.scan(Grey(case.start));
+    let parts = tracer.stack.len();
+    while let Some(grey) = tracer.pop() {
+        tracer.scan(grey);
+    }
+    for object in case.leads_to {
+        let mark = region.mark(object.start().addr().get());
+        assert_eq!(mark.load(Ordering::Relaxed), black);
+        // As before, so that the heap may end.
+        mark.store(colour_of_cycle(0), Ordering::Relaxed);
+    }
+    parts
+}
+
+/// A length word and the elements take up so many bytes.
+fn elements_of(bytes: usize) -> usize {
+    bytes / WORD - 1
+}
+
+#[test]
+fn a_slice_of_three_units_and_more_is_split_and_none_smaller() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    heap.mutate(|mu| {
+        for (bytes, parts) in [
+            (SPAN_BYTES / 2, 0),
+            (SPAN_BYTES + WORD, 0),
+            (SPLIT_ABOVE, 0),
+            (SPLIT_ABOVE + WORD, 2),
+            (5 * SPAN_BYTES, 4),
+        ] {
+            assert_eq!(trace(&heap, &slice(mu, elements_of(bytes))), parts, "{bytes} bytes");
+        }
+    });
+    assert_eq!(SPLIT_ABOVE, 2 * SPAN_BYTES);
+}
+
+/// Slices that share a span are each traced by themselves.
+#[test]
+fn small_slices_are_told_apart() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    heap.mutate(|mu| {
+        let slices: Vec<Case<'_>> = (0..10).map(|_| slice(mu, 4)).collect();
+        assert!(slices.iter().all(|slice| trace(&heap, slice) == 0));
+    });
+}
+
+#[derive(Trace)]
+struct Large<'gc> {
+    first: Gc<'gc, u64>,
+    between: [u64; 2 * SPLIT_ABOVE / WORD],
+    last: Gc<'gc, u64>,
+}
+
+/// A value that is as large as a slice that is split has no parts.
+#[test]
+fn a_large_value_is_traced_as_a_whole() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    heap.mutate(|mu| {
+        let leads_to @ [first, last] = [mu.alloc(1), mu.alloc(2)];
+        let large = mu.alloc(Large { first, between: [0; 2 * SPLIT_ABOVE / WORD], last });
+        assert_eq!(trace(&heap, &Case { start: large.start(), leads_to }), 0);
+        assert_eq!(large.between.len(), 2 * SPLIT_ABOVE / WORD);
+    });
+}
