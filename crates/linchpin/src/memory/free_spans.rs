@@ -38,6 +38,8 @@ pub(crate) struct FreeSpans {
     growth: [u64; CYCLES],
     /// How many units are to stay resident, those in use among them.
     retained: u32,
+    /// The operating system has refused to take the pages of a piece that begins here: those from here on are left alone.
+    refused_from: u32,
 }
 
 impl FreeSpans {
@@ -54,6 +56,7 @@ impl FreeSpans {
             base: 0,
             growth: [0; CYCLES],
             retained: u32::MAX,
+            refused_from: u32::MAX,
         }
     }
 
@@ -83,7 +86,7 @@ impl FreeSpans {
     /// are resident, those in use among them. Whoever is given them returns their pages and says so by [`Self::end_return`].
     pub(crate) fn begin_return(&mut self, most: usize, keep: usize) -> Option<Range<usize>> {
         let excess = self.resident_units().checked_sub(keep).filter(|&excess| excess != 0)?;
-        let last = self.resident.last()?;
+        let last = self.resident.last_below(self.refused_from)?;
         let units = most.min(excess).min(last.len()) as u32;
         let range = last.end - units..last.end;
         self.take_out(range.clone());
@@ -97,8 +100,14 @@ impl FreeSpans {
         self.returning -= range.len() as u32;
         if !returned {
             self.resident.add(range.clone());
+            self.refused_from = self.refused_from.min(range.start);
         }
         self.put(range);
+    }
+
+    /// What the system has refused may be offered to it again.
+    pub(crate) fn forget_refusals(&mut self) {
+        self.refused_from = u32::MAX;
     }
 
     /// Whether units are missing that will soon be free again.
@@ -118,6 +127,7 @@ impl FreeSpans {
         self.retained = u32::try_from(retained).unwrap_or(u32::MAX);
         self.base = self.in_use;
         self.peak = self.in_use;
+        self.forget_refusals();
     }
 
     /// How many units are to stay resident, those in use among them.
@@ -321,6 +331,11 @@ mod tests {
         assert_eq!(free.begin_return(6, 20), Some(26..27), "what is beyond the frontier is higher");
         free.end_return(26..27, false);
         assert_eq!(free.resident_units(), 21, "the system did not take it");
+        assert_eq!(free.begin_return(6, 20), Some(25..26), "it is not offered again");
+        free.end_return(25..26, false);
+        free.end_cycle();
+        assert_eq!(free.begin_return(6, 20), Some(26..27), "but in the next cycle");
+        free.end_return(26..27, false);
         assert_eq!(free.take(2), Some(10), "as short as possible, with pages");
         assert_eq!(free.take(6), Some(20), "with pages, rather than with the right length");
         assert_eq!(free.take(6), Some(12), "without");
@@ -363,6 +378,7 @@ mod tests {
             let mut free = FreeSpans::new(UNITS);
             let mut model = [Unit::Free; UNITS];
             let (mut taken, mut pieces) = (Vec::new(), Vec::new());
+            let mut refused_from = UNITS;
             for (kind, choice, units) in steps {
                 match kind {
                     0 => {
@@ -390,7 +406,7 @@ mod tests {
                             model.iter().filter(|&unit| [Unit::Resident, Unit::Used].contains(unit)).count()
                         };
                         let keep = choice % UNITS;
-                        let highest = model.iter().rposition(|&unit| unit == Unit::Resident);
+                        let highest = model[..refused_from].iter().rposition(|&unit| unit == Unit::Resident);
                         if let Some(piece) = free.begin_return(units, keep) {
                             prop_assert_eq!(Some(piece.end - 1), highest);
                             prop_assert!(model[piece.clone()].iter().all(|&unit| unit == Unit::Resident));
@@ -405,7 +421,14 @@ mod tests {
                         let piece: Range<usize> = pieces.swap_remove(choice % pieces.len());
                         let returned = choice % 4 != 0;
                         model[piece.clone()].fill(if returned { Unit::Free } else { Unit::Resident });
+                        if !returned {
+                            refused_from = refused_from.min(piece.start);
+                        }
                         free.end_return(piece, returned);
+                        if choice % 8 == 0 {
+                            free.forget_refusals();
+                            refused_from = UNITS;
+                        }
                     }
                     _ => continue,
                 }

@@ -28,10 +28,10 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 const UNIT_BYTES: usize = SPAN_BYTES + SPAN_GRANULES;
 
 impl Memory {
-    /// Returns one piece while more than `keep` units are resident; how many units it had. 0 if nothing is to be returned, or the
-    /// system refuses (it does for pages that are locked in memory).
-    fn return_piece(&self, keep: usize) -> usize {
-        let Some(piece) = self.with_free_spans_mut(|free| free.begin_return(PIECE, keep)) else { return 0 };
+    /// Returns one piece while more than `keep` units are resident; how many units it had, 0 if the system refuses (it does for
+    /// pages that are locked in memory), which it is not asked for again before the next cycle. `None` if nothing is to be returned.
+    fn return_piece(&self, keep: usize) -> Option<usize> {
+        let piece = self.with_free_spans_mut(|free| free.begin_return(PIECE, keep))?;
         // SAFETY: the units are free, and in no table until `end_return`.
         let (returned, findings) = unsafe {
             let findings = self.check_poison_of_units(piece.clone());
@@ -46,11 +46,12 @@ impl Memory {
         self.with_free_spans_mut(|free| free.end_return(piece, returned));
         // Now, and not before: who is told may allocate, and would wait for these units.
         self.report_all(&findings);
-        units
+        Some(units)
     }
 
-    /// Returns one piece of what the next cycle will not need; how many units it had, 0 if there is none.
-    pub(crate) fn return_surplus(&self) -> usize {
+    /// Returns one piece of what the next cycle will not need, as far as the system takes it; how many units it had, `None` if there
+    /// is none.
+    pub(crate) fn return_surplus(&self) -> Option<usize> {
         self.return_piece(self.with_free_spans(|free| free.retained()))
     }
 
@@ -59,13 +60,9 @@ impl Memory {
     pub(crate) fn return_to(&self, target: usize) -> usize {
         let fixed = self.with_free_spans(|free| records_bytes(free.top()));
         let keep = target.saturating_sub(fixed) / UNIT_BYTES;
-        let mut units = 0;
-        loop {
-            match self.return_piece(keep) {
-                0 => return units * SPAN_BYTES,
-                more => units += more,
-            }
-        }
+        self.with_free_spans_mut(|free| free.forget_refusals());
+        let pieces = std::iter::from_fn(|| self.return_piece(keep));
+        pieces.sum::<usize>() * SPAN_BYTES
     }
 
     /// What the heap takes up of the machine's memory, about: the units in use, the free ones that are resident, their mark
@@ -104,9 +101,7 @@ impl Returner {
         {
             return Some(next - began);
         }
-        if memory.return_surplus() == 0 {
-            return None;
-        }
+        memory.return_surplus()?;
         let rest = rest_after(began.elapsed());
         self.next = Some(Instant::now() + rest);
         Some(rest)
@@ -150,11 +145,11 @@ mod tests {
         let core = heap.core();
         let free = || core.memory.with_free_spans(|free| (free.resident_units(), free.returned_units()));
         let before = free();
-        assert_eq!(core.memory.return_surplus(), 0, "it is in use");
+        assert_eq!(core.memory.return_surplus(), None, "it is in use");
         run_cycle(&heap);
-        assert_eq!(core.memory.return_surplus(), PIECE, "one piece at a time");
+        assert_eq!(core.memory.return_surplus(), Some(PIECE), "one piece at a time");
         assert_eq!(free(), (before.0 - PIECE, before.1 + PIECE));
-        while core.memory.return_surplus() != 0 {}
+        while core.memory.return_surplus().is_some() {}
         let retained = core.memory.with_free_spans(|free| free.retained());
         assert_eq!(free().0, retained, "and no more");
         assert!(retained < 1000);
@@ -255,6 +250,24 @@ mod tests {
         assert_eq!(*TOLD.lock(), 1);
     }
 
+    /// What lies below a page that is locked in memory is returned all the same.
+    #[test]
+    fn what_the_system_refuses_is_passed_by() {
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let bytes = vec![1_u8; 4 * PIECE * SPAN_BYTES - SPAN_BYTES / 2];
+        let start = heap.mutate(|mu| mu.alloc_slice_copy(&bytes).as_ptr().addr());
+        let memory = &heap.core().memory;
+        let locked = memory.region.pointer((start + 3 * PIECE * SPAN_BYTES + SPAN_BYTES).next_multiple_of(SPAN_BYTES));
+        // SAFETY: the page is part of the region.
+        unsafe { rustix::mm::mlock(locked.as_ptr().cast(), 4096) }.expect("a page may be locked");
+        run_cycle(&heap);
+        assert_eq!(memory.return_to(0), 3 * PIECE * SPAN_BYTES);
+        assert_eq!(memory.with_free_spans(|free| free.resident_units()), PIECE);
+        // SAFETY: as above.
+        unsafe { rustix::mm::munlock(locked.as_ptr().cast(), 4096) }.unwrap();
+        assert_eq!(memory.return_to(0), PIECE * SPAN_BYTES, "it is tried again");
+    }
+
     /// The system refuses a piece in which a page is locked; some pages of it are gone all the same.
     #[test]
     fn what_the_system_has_refused_is_poisoned_as_before() {
@@ -274,7 +287,8 @@ mod tests {
         unsafe { rustix::mm::mlock(locked.as_ptr().cast(), 4096) }.expect("a page may be locked");
         run_cycle(&heap);
         assert_eq!(heap.core().memory.return_to(0), 0, "it is refused");
-        assert_eq!(heap.core().memory.return_to(0), 0, "and again");
+        assert_eq!(heap.core().memory.return_surplus(), None, "and not tried again");
+        assert_eq!(heap.core().memory.return_to(0), 0, "but when it is asked for");
         alloc();
         assert_eq!(*TOLD.lock(), 0, "nobody has written there");
         // SAFETY: as above.

@@ -22,9 +22,9 @@ impl UnitRuns {
         self.by_length.range((wanted, 0)..).next().map(|&(_, start)| start)
     }
 
-    /// The highest run.
-    pub(super) fn last(&self) -> Option<Range<u32>> {
-        self.by_start.last_key_value().map(|(&start, &length)| start..start + length)
+    /// The highest run below a unit, as far as it is below.
+    pub(super) fn last_below(&self, unit: u32) -> Option<Range<u32>> {
+        self.by_start.range(..unit).next_back().map(|(&start, &length)| start..unit.min(start + length))
     }
 
     /// The runs, lowest first.
