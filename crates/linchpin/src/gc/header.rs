@@ -2,6 +2,7 @@
 
 use std::alloc::Layout;
 use std::mem::offset_of;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::slice;
@@ -53,11 +54,15 @@ const fn value_offset<H, T>() -> usize {
     offset_of!(Whole<H, T>, value)
 }
 
+/// Where in the object the elements begin.
+const fn elements_offset<H, T>() -> usize {
+    value_offset::<H, T>() + offset_of!(HeaderSlice<H, [T; 0]>, slice)
+}
+
 /// The size and alignment of an object of `length` elements; `None` if no address space could hold it.
 fn layout_of<H, T>(length: usize) -> Option<Layout> {
     let start = Layout::new::<Whole<H, T>>();
-    let elements = value_offset::<H, T>() + offset_of!(HeaderSlice<H, [T; 0]>, slice);
-    let bytes = size_of::<T>().checked_mul(length)?.checked_add(elements)?;
+    let bytes = size_of::<T>().checked_mul(length)?.checked_add(elements_offset::<H, T>())?;
     // There is room where the value begins, even if it takes none: its address must be the object's and not the next one's.
     let bytes = bytes.max(value_offset::<H, T>() + 1);
     Layout::from_size_align(bytes, start.align()).ok().map(|layout| layout.pad_to_align())
@@ -101,6 +106,7 @@ impl TypeInfo {
             inspect::<H, T>,
             std::any::type_name::<HeaderSlice<H, [T]>>,
         )
+        .in_parts(if T::NEEDS_TRACE && has_size::<T>() { Some(trace_part::<H, T>) } else { None })
     }
 }
 
@@ -110,6 +116,18 @@ unsafe fn trace<H: Trace, T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>)
     value.header.trace(tracer);
     if const { has_size::<T>() } {
         value.slice.iter().for_each(|element| element.trace(tracer));
+    }
+}
+
+/// As [`slice::trace_part`]; the header belongs to what has the object's beginning.
+unsafe fn trace_part<H: Trace, T: Trace>(start: NonNull<u8>, bytes: Range<usize>, tracer: &mut Tracer<'_>) {
+    // SAFETY: the marker calls this for an initialised object of this type.
+    let value = unsafe { value_at::<H, T>(start).as_ref() };
+    if bytes.start == 0 {
+        value.header.trace(tracer);
+    }
+    for element in slice::beginning_in(bytes, elements_offset::<H, T>(), &value.slice) {
+        element.trace(tracer);
     }
 }
 

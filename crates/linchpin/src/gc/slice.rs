@@ -121,13 +121,15 @@ pub(crate) unsafe fn trace_elements<T: Trace>(start: NonNull<u8>, tracer: &mut T
 pub(crate) unsafe fn trace_part<T: Trace>(start: NonNull<u8>, bytes: Range<usize>, tracer: &mut Tracer<'_>) {
     // SAFETY: the marker calls this for an initialised slice object of `T`s.
     let elements = unsafe { slice_at::<T>(start).as_ref() };
-    let first_from = |offset: usize| {
-        let element = offset.saturating_sub(elements_offset::<T>()).div_ceil(size_of::<T>());
-        element.min(elements.len())
-    };
-    for element in &elements[first_from(bytes.start)..first_from(bytes.end)] {
+    for element in beginning_in(bytes, elements_offset::<T>(), elements) {
         element.trace(tracer);
     }
+}
+
+/// The elements that begin in a range of the bytes of an object, in which the first one is at an offset. They have a size.
+pub(crate) fn beginning_in<T>(bytes: Range<usize>, first: usize, elements: &[T]) -> &[T] {
+    let first_from = |offset: usize| offset.saturating_sub(first).div_ceil(size_of::<T>()).min(elements.len());
+    &elements[first_from(bytes.start)..first_from(bytes.end)]
 }
 
 /// How many bytes outside the heap a slice object's elements own.

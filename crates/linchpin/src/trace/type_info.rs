@@ -10,7 +10,7 @@ use crate::memory::{GRANULE, size_class};
 use crate::verify::words::{self, Inspector};
 
 /// Reports the pointers in a range of an object's bytes.
-type TracePart = unsafe fn(NonNull<u8>, Range<usize>, &mut Tracer<'_>);
+pub(crate) type TracePart = unsafe fn(NonNull<u8>, Range<usize>, &mut Tracer<'_>);
 
 /// A type as the collector sees it: one constant a type, known by its address.
 pub struct TypeInfo {
@@ -75,6 +75,11 @@ impl TypeInfo {
         name: fn() -> &'static str,
     ) -> Self {
         Self { layout, trace, trace_part: None, drop, owned_bytes, inspect: Some(inspect), is_slice: false, name }
+    }
+
+    /// The same, for objects that may be traced a part at a time.
+    pub(crate) const fn in_parts(self, trace_part: Option<TracePart>) -> Self {
+        Self { trace_part, ..self }
     }
 
     /// The constant for plain types of a size class.

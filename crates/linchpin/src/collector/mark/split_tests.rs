@@ -78,6 +78,30 @@ fn small_slices_are_told_apart() {
     });
 }
 
+/// The header is traced with the first part, whatever it has itself; an element belongs to the part it begins in.
+#[test]
+fn a_slice_with_a_header_is_split_too() {
+    type Element<'gc> = [Option<Gc<'gc, u64>>; 3];
+    let heap = Heap::builder().processors(1).build().unwrap();
+    heap.mutate(|mu| {
+        for elements in
+            [3 * SPAN_BYTES / size_of::<Element<'_>>(), 3 * SPAN_BYTES / size_of::<Element<'_>>() + 1, 20_000]
+        {
+            let leads_to @ [head, tail] = [mu.alloc(1), mu.alloc(2)];
+            let every: Vec<_> = (0..elements as u64).map(|number| mu.alloc(number)).collect();
+            let object = mu.alloc_header_slice((head, [0_u64; 9]), elements, |index| {
+                [None, Some(every[index]), (index == elements - 1).then_some(tail)]
+            });
+            let parts = trace(&heap, &Case { start: object.start(), leads_to });
+            assert_eq!(parts, (size_of_val(&*object) + WORD).div_ceil(SPAN_BYTES) - 1);
+            for object in every {
+                let mark = heap.core().memory.region.mark(object.start().addr().get());
+                assert_eq!(mark.swap(colour_of_cycle(0), Ordering::Relaxed), colour_of_cycle(1), "{}", *object);
+            }
+        }
+    });
+}
+
 #[derive(Trace)]
 struct Large<'gc> {
     first: Gc<'gc, u64>,
