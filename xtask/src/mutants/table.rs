@@ -194,7 +194,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(SHARING, "what an idle helper leaves is lost", "            queue.push(tracer.take_grey());\n", "            drop(tracer.take_grey());\n"),
     mutant(SHARING, "what waits for its memory is lost when an idle helper leaves", "ahead.give_back(&mut tracer.stack);", ""),
     mutant(SHARING, "an idle helper stays", "if !has_room() {", "if false {"),
-    mutant(ROOM, "idle helpers are called whatever is in use", "self.in_use() + markers < self.processors.limit()", "true"),
+    mutant(ROOM, "idle helpers are called whatever is in use", "match self.in_use() + markers < self.processors.limit() {", "match true {"),
     mutant(WORKERS, "an idle helper runs a job uncalled", "Helper::Idle => state.calls != 0,", "Helper::Idle => true,"),
     mutant(WORKERS, "a call that nobody has followed is awaited", "        state.unfinished -= state.calls;\n", ""),
     mutant(SHARING, "a batch is taken and not traced", "Some(batch) => tracer.add_grey(batch),", "Some(batch) => drop(batch),"),

@@ -7,23 +7,38 @@
 use super::workers::Workers;
 use crate::processor::acquire::Processors;
 use crate::processor::phase::Status;
-use crate::sync::thread;
+use crate::sync::{AtomicU32, Ordering, thread};
+
+/// So often in a row there has to be room before an idle helper is called: between two mutations of a thread that does nothing else its
+/// processor is idle, too, for an instant.
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 4 };
 
 /// Tells whether there is room for one more marker, and calls it.
 pub(crate) struct Room<'a> {
     processors: &'a Processors,
     workers: &'a Workers,
+    /// How often in a row there has been room.
+    seen: AtomicU32,
 }
 
 impl<'a> Room<'a> {
     pub(crate) fn new(processors: &'a Processors, workers: &'a Workers) -> Self {
-        Self { processors, workers }
+        Self { processors, workers, seen: AtomicU32::new(0) }
     }
 
-    /// Has an idle helper take part, if there is one, and room for it beside so many markers.
+    /// Has an idle helper take part, if there is one, and there was room for it beside so many markers the last times as well.
     #[inline]
     pub(crate) fn call(&self, markers: usize) {
-        if self.workers.has_idle() && self.in_use() + markers < self.processors.limit() {
+        if !self.workers.has_idle() {
+            return;
+        }
+        // Relaxed: only the collector's thread calls.
+        let seen = match self.in_use() + markers < self.processors.limit() {
+            true => self.seen.load(Ordering::Relaxed) + 1,
+            false => 0,
+        };
+        self.seen.store(seen % LOOKS, Ordering::Relaxed);
+        if seen == LOOKS {
             self.workers.call_idle();
         }
     }

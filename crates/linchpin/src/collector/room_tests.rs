@@ -87,8 +87,11 @@ fn idle_helpers_are_called_for_processors_that_are_not_in_use() {
         assert!(workers.has_idle());
         heap.mutate(|_| {
             assert!(!room.is_exceeded(2) && room.is_exceeded(3));
-            room.call(2);
-            assert!(workers.has_idle(), "there was no room");
+            // Looks with room, one without, and more with room: too few in a row.
+            for markers in [1, 1, 1, 2, 2, 2, 2, 1, 1, 1] {
+                room.call(markers);
+                assert!(workers.has_idle(), "there was no room, or not long enough");
+            }
             room.call(1);
             assert_eq!(was_called.recv().unwrap(), Helper::Idle);
         });
@@ -97,6 +100,8 @@ fn idle_helpers_are_called_for_processors_that_are_not_in_use() {
         while !workers.has_idle() {
             thread::yield_now();
         }
+        (0..3).for_each(|_| room.call(2));
+        assert!(workers.has_idle());
         room.call(2);
         assert_eq!(was_called.recv().unwrap(), Helper::Idle);
     });
