@@ -56,5 +56,9 @@ impl<'a> Room<'a> {
 
 /// How many idle helpers a heap may have beside so many markers: in all as many as there are cores.
 pub(crate) fn most_idle_helpers(markers: usize) -> usize {
-    thread::available_parallelism().map_or(0, |cores| cores.get().saturating_sub(markers))
+    most_idle_helpers_on(thread::available_parallelism().map_or(1, usize::from), markers)
+}
+
+pub(super) fn most_idle_helpers_on(cores: usize, markers: usize) -> usize {
+    cores.saturating_sub(markers)
 }

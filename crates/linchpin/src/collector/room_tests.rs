@@ -6,9 +6,10 @@ use std::thread;
 
 use super::cycle::Cycle;
 use super::mark::Tracer;
+use super::mark::sharing::LOOK_AFTER;
 use super::mark::sharing::Marking;
 use super::queue::Grey;
-use super::room::Room;
+use super::room::{Room, most_idle_helpers, most_idle_helpers_on};
 use super::workers::{Helper, Workers};
 use crate::processor::phase::colour_of_cycle;
 use crate::sync::Mutex;
@@ -72,6 +73,58 @@ fn an_idle_helper_marks_beside_the_collector() {
         assert_eq!(report.markers, 2);
     }
     heap.mutate(|mu| assert_eq!(root.get(mu).others.len(), MANY));
+}
+
+#[test]
+fn there_are_no_more_markers_than_cores() {
+    assert_eq!(
+        [(8, 1), (8, 2), (8, 8), (1, 2)].map(|(cores, markers)| most_idle_helpers_on(cores, markers)),
+        [7, 6, 0, 0]
+    );
+    let cores = thread::available_parallelism().unwrap().get();
+    assert_eq!([1, 1000].map(most_idle_helpers), [cores - 1, cores.saturating_sub(1000)]);
+    assert!(!Workers::none().has_idle());
+}
+
+/// One that sleeps is called before another one is started.
+#[test]
+fn idle_helpers_are_started_when_none_sleeps() {
+    let workers = Workers::start(0, 2, 1);
+    let (called, was_called) = channel();
+    let (leave, may_leave) = channel::<()>();
+    let (called, may_leave) = (Mutex::new(called), Mutex::new(may_leave));
+    let help = |_| {
+        called.lock().send(()).unwrap();
+        may_leave.lock().recv().unwrap();
+    };
+    assert_eq!(workers.started_idle(), 0);
+    workers.with_helpers(&help, || {
+        workers.call_idle();
+        was_called.recv().unwrap();
+        workers.call_idle();
+        assert_eq!(workers.started_idle(), 2, "the first one is at work");
+        assert!(!workers.has_idle());
+        was_called.recv().unwrap();
+        workers.call_idle();
+        leave.send(()).unwrap();
+        while !workers.has_idle() {
+            thread::yield_now();
+        }
+        leave.send(()).unwrap();
+    });
+    let workers = Workers::start(0, 2, 2);
+    let help = |_| called.lock().send(()).unwrap();
+    workers.with_helpers(&help, || {
+        for _ in 0..2 {
+            workers.call_idle();
+            was_called.recv().unwrap();
+            // Until it sleeps again.
+            while workers.asleep() == 0 {
+                thread::yield_now();
+            }
+        }
+    });
+    assert_eq!(workers.started_idle(), 1);
 }
 
 /// With as many mutations as may run there is no room, with fewer there is, for one more than mark already.
@@ -170,6 +223,7 @@ fn an_idle_helper_leaves_when_its_processor_is_wanted() {
     let left: usize = std::iter::from_fn(|| core.queue.take()).map(|batch| batch.len()).sum();
     let bytes = core.pace.traced();
     assert!(left > 0 && bytes > 0);
+    assert!(bytes <= LOOK_AFTER + crate::memory::GRANULE as u64, "it went at the first look");
     let slot_bytes = tracer.scanned_bytes() / (all - left) as u64;
     assert_eq!(tracer.scanned_bytes(), bytes, "all is told of");
     assert_eq!(slot_bytes, crate::memory::GRANULE as u64, "each is traced, or in the queue");

@@ -97,6 +97,18 @@ impl Workers {
         self.shared.callable.load(Ordering::Relaxed) != 0
     }
 
+    /// Idle helpers that were started.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn started_idle(&self) -> usize {
+        self.shared.state.lock().idle_threads.len()
+    }
+
+    /// Idle helpers that do nothing.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn asleep(&self) -> usize {
+        self.shared.state.lock().asleep
+    }
+
     /// Has one idle helper run the job of the moment, if there is one. To be called by who runs it.
     #[cold]
     pub(crate) fn call_idle(&self) {

@@ -14,7 +14,7 @@ use crate::sync::{AtomicUsize, Backoff, Ordering};
 pub(super) const SHARE_FROM: usize = 8;
 
 /// How many bytes a marker traces before it tells the pacer of them, and looks whether to share.
-pub(super) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
+pub(crate) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
 
 /// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
 /// for who is no marker. What is left goes to the queue. Gives how many bytes it has traced, which may be more than the budget by
