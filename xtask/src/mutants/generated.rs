@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     "collector/decision.rs",
     "collector/ephemerons.rs",
     "collector/mark.rs",
+    "collector/mark/pending.rs",
     "collector/mark/sharing.rs",
     "collector/pacer/mod.rs",
     "collector/queue.rs",

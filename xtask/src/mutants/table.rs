@@ -26,6 +26,7 @@ const BARRIER: &str = "collector/barrier.rs";
 const CYCLE: &str = "collector/cycle.rs";
 const MARK: &str = "collector/mark.rs";
 const SHARING: &str = "collector/mark/sharing.rs";
+const PENDING: &str = "collector/mark/pending.rs";
 const ROOM: &str = "collector/room.rs";
 const WORKERS: &str = "collector/workers.rs";
 const PROCESSOR: &str = "processor/mod.rs";
@@ -188,11 +189,16 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(CYCLE, "no cleanup is ever due", "        self.core.cleanups.take_dead(&self.core.memory.region, self.black);\n", ""),
     mutant(CYCLE, "what is due is not queued", "        core.cleanups.queue_due();\n", ""),
     // Marking.
-    mutant(SHARING, "half a shared stack is lost", "queue.push(stack.drain(..half).collect());", "drop(stack.drain(..half));"),
+    mutant(SHARING, "what a marker gives away is lost", "queue.push(pending.give_half());", "drop(pending.give_half());"),
+    mutant(PENDING, "the next word of a unit is lost", "self.word = std::mem::take(&mut bits.words[index]);", "bits.words[index] = 0;"),
+    mutant(PENDING, "a unit has one word", "if bits.summary == 0 {", "if bits.summary == 0 || self.word_address >> 16 == self.region.unit_start(bits.unit as usize).addr().get() >> 16 {"),
+    mutant(PENDING, "what lies on the stack is lost where something is pending", "            self.add(grey);\n            while", "            while"),
+    mutant(PENDING, "a unit that was done is not opened again", "                self.places[bits.unit as usize] = 0;\n", ""),
+    mutant(PENDING, "what is left of a word stays where all is given away", "stack.extend(self.next(&mut Vec::new()));", "self.word = 0;"),
     mutant(MARK, "the other parts of a large slice are lost", "            self.split(object, span.units());\n", ""),
     mutant(SHARING, "what an assist leaves is lost", "    queue.push(tracer.take_grey());\n    if", "    drop(tracer.take_grey());\n    if"),
     mutant(SHARING, "what an idle helper leaves is lost", "            queue.push(tracer.take_grey());\n", "            drop(tracer.take_grey());\n"),
-    mutant(SHARING, "what waits for its memory is lost when an idle helper leaves", "ahead.give_back(&mut tracer.stack);", ""),
+    mutant(SHARING, "what is pending is lost when an idle helper leaves", "pending.give_all(&mut tracer.stack);", ""),
     mutant(SHARING, "an idle helper stays", "if !has_room() {", "if false {"),
     mutant(ROOM, "idle helpers are called whatever is in use", "match self.in_use() + markers < self.processors.limit() {", "match true {"),
     mutant(WORKERS, "an idle helper runs a job uncalled", "Helper::Idle => state.calls != 0,", "Helper::Idle => true,"),

@@ -3,10 +3,12 @@
 //! A marker keeps a stack of grey objects of its own, and goes to the shared queue when it is empty ([`sharing`]). There is no
 //! recursion over the graph: an object's trace function pushes its children.
 //!
-//! An object that comes off the stack waits for some others before it is traced, while its memory is fetched ([`ahead`]). A large
+//! A marker does not trace objects in the order in which they come onto the stack, but unit by unit ([`pending`]). A large
 //! slice is traced a unit of its span at a time ([`SPLIT_ABOVE`]); its parts lie on the stack as objects do, and are shared as they are.
 
-mod ahead;
+mod pending;
+#[cfg(all(test, not(loom)))]
+mod pending_tests;
 pub(crate) mod sharing;
 #[cfg(all(test, not(loom)))]
 mod sharing_tests;

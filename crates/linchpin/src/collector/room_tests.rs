@@ -15,12 +15,12 @@ use crate::processor::phase::colour_of_cycle;
 use crate::sync::Mutex;
 use crate::{Gc, GcCell, Heap, Root, Trace};
 
-/// Does something when it is traced.
-struct Gate(Box<dyn Fn() + Send + Sync>);
+/// Does something when it is traced. Those of different numbers lie in different units.
+struct Gate<const N: usize>(Open);
 
 // SAFETY: it holds no pointers; it says that it is to be traced, so that it hears of it.
-unsafe impl Trace for Gate {
-    type Branded<'b> = Gate;
+unsafe impl<const N: usize> Trace for Gate<N> {
+    type Branded<'b> = Self;
     const NEEDS_TRACE: bool = true;
 
     fn trace(&self, _: &mut Tracer<'_>) {
@@ -30,10 +30,10 @@ unsafe impl Trace for Gate {
 
 #[derive(Trace)]
 struct Fan<'gc> {
-    first: Option<Gc<'gc, Gate>>,
+    second: Option<Gc<'gc, Gate<2>>>,
     others: Vec<Gc<'gc, GcCell<'gc, u64>>>,
-    second: Option<Gc<'gc, Gate>>,
-    more: Vec<Gc<'gc, GcCell<'gc, u64>>>,
+    first: Option<Gc<'gc, Gate<1>>>,
+    before: Vec<Gc<'gc, GcCell<'gc, u64>>>,
 }
 
 /// Enough that a marker looks several times, and shares.
@@ -41,13 +41,14 @@ const MANY: usize = 20 << 10;
 
 type Open = Box<dyn Fn() + Send + Sync>;
 
-/// A root to two gates and many objects. The second gate is in the half that a marker keeps when it shares the first time, and not the
-/// first that it comes to.
-fn fan(heap: &Heap, gates: [Option<Open>; 2]) -> Root<Fan<'static>> {
+/// A root to two gates and many objects, which a marker goes through from the last field to the first. The first gate is among the first
+/// that it gives away, the second one the last that it has.
+fn fan(heap: &Heap, [first, second]: [Option<Open>; 2]) -> Root<Fan<'static>> {
     heap.mutate(|mu| {
-        let [first, second] = gates.map(|gate| gate.map(|gate| mu.alloc(Gate(gate))));
+        let first = first.map(|gate| mu.alloc(Gate(gate)));
+        let second = second.map(|gate| mu.alloc(Gate(gate)));
         let cells = |count: usize| (0..count).map(|_| mu.alloc(GcCell::null())).collect();
-        mu.root(mu.alloc(Fan { first, others: cells(MANY), second, more: cells(MANY / 2) }))
+        mu.root(mu.alloc(Fan { second, others: cells(MANY), first, before: cells(MANY / 8) }))
     })
 }
 

@@ -1,17 +1,14 @@
 //! Several at one mark: markers, and mutations that assist.
 //!
-//! Each has a stack of its own. A marker keeps a batch in the queue as long as it has something to give, so that nobody who comes for one has to wait
+//! Each has its own objects. A marker keeps a batch in the queue as long as it has something to give, so that nobody who comes for one has to wait
 //! until it looks up: it may be that the system has taken its processor away.
 
 use super::Tracer;
-use super::ahead::Ahead;
+use super::pending::Pending;
 use crate::collector::AbortOnUnwind;
 use crate::collector::pacer::Pace;
-use crate::collector::queue::{Grey, GreyQueue};
+use crate::collector::queue::GreyQueue;
 use crate::sync::{AtomicUsize, Backoff, Ordering};
-
-/// A stack of so many objects is worth sharing.
-pub(super) const SHARE_FROM: usize = 8;
 
 /// How many bytes a marker traces before it tells the pacer of them, and looks whether to share.
 pub(crate) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
@@ -78,17 +75,17 @@ impl Marking {
         {
             tracer.add_grey(batch);
             let mut earned = tracer.scanned_bytes;
-            let mut ahead = Ahead::new();
-            while let Some(grey) = ahead.next(&mut tracer.stack) {
+            let mut pending = Pending::new(tracer.region);
+            while let Some(grey) = pending.next(&mut tracer.stack) {
                 tracer.scan(grey);
                 if tracer.scanned_bytes - earned >= LOOK_AFTER {
                     pace.earn(tracer.scanned_bytes - earned);
                     earned = tracer.scanned_bytes;
                     if !has_room() {
-                        ahead.give_back(&mut tracer.stack);
+                        pending.give_all(&mut tracer.stack);
                         break;
                     }
-                    share(queue, &mut tracer.stack);
+                    share(queue, &mut pending);
                 }
             }
             pace.earn(tracer.scanned_bytes - earned);
@@ -113,15 +110,14 @@ impl Marking {
         // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
         let abort = AbortOnUnwind;
         let mut earned = tracer.scanned_bytes;
-        // Empty again whenever the stack is found so.
-        let mut ahead = Ahead::new();
+        let mut pending = Pending::new(tracer.region);
         loop {
-            while let Some(grey) = ahead.next(&mut tracer.stack) {
+            while let Some(grey) = pending.next(&mut tracer.stack) {
                 tracer.scan(grey);
                 if tracer.scanned_bytes - earned >= LOOK_AFTER {
                     pace.earn(tracer.scanned_bytes - earned);
                     earned = tracer.scanned_bytes;
-                    share(queue, &mut tracer.stack);
+                    share(queue, &mut pending);
                     if !queue.is_empty() {
                         call(self.markers.load(Ordering::SeqCst));
                     }
@@ -159,10 +155,9 @@ impl Marking {
     }
 }
 
-/// Gives half of a stack to whoever needs work, if there is none to be had. It is the older half: what it leads to is the more.
-fn share(queue: &GreyQueue, stack: &mut Vec<Grey>) {
-    if stack.len() >= SHARE_FROM && queue.is_empty() {
-        let half = stack.len() / 2;
-        queue.push(stack.drain(..half).collect());
+/// Gives half of what is pending to whoever needs work, if there is none to be had. It is what has waited longest: it leads to the more.
+fn share(queue: &GreyQueue, pending: &mut Pending<'_>) {
+    if queue.is_empty() {
+        queue.push(pending.give_half());
     }
 }

@@ -3,8 +3,7 @@
 use std::thread;
 
 use super::Tracer;
-use super::ahead::AHEAD;
-use super::sharing::{LOOK_AFTER, Marking, SHARE_FROM, trace_some};
+use super::sharing::{LOOK_AFTER, Marking, trace_some};
 use crate::collector::queue::Grey;
 use crate::heap::Core;
 use crate::memory::{GRANULE, SPAN_BYTES};
@@ -23,8 +22,7 @@ fn tracer_with(core: &Core, grey: Vec<Grey>) -> Tracer<'_> {
     tracer
 }
 
-/// So many objects of a granule each have a marker look whether to share.
-const LOOKS_EACH: usize = LOOK_AFTER as usize / GRANULE;
+const _: () = assert!(LOOK_AFTER < SPAN_BYTES as u64, "a marker looks in the midst of a unit");
 
 /// How many batches a marker shares that begins with `count` objects.
 fn shared(count: usize) -> u64 {
@@ -36,15 +34,30 @@ fn shared(count: usize) -> u64 {
     core.queue.pushed()
 }
 
-/// A marker looks after so many bytes; those that wait for their memory are no more on the stack.
+/// So many objects of a granule fill a unit.
+const UNIT: usize = SPAN_BYTES / GRANULE;
+
+/// A marker looks after so many bytes, and shares what is not of the unit whose turn it is, if there is more.
 #[test]
-fn half_of_a_stack_is_shared() {
-    let enough = LOOKS_EACH + AHEAD + SHARE_FROM;
-    assert_eq!(shared(enough - 1), 0);
-    assert_eq!(shared(enough), 1);
-    // Half of what is left after the first look; of the rest there is too little for another.
-    assert_eq!(shared(3 * LOOKS_EACH), 1);
-    assert_eq!(shared(4 * LOOKS_EACH), 2);
+fn whole_units_are_shared() {
+    assert_eq!(shared(UNIT), 0);
+    assert_eq!(shared(UNIT + 1), 0, "of the last object nothing is left by then");
+    // What was shared and comes back is a unit by itself.
+    assert_eq!(shared(2 * UNIT), 1);
+    assert_eq!(shared(4 * UNIT), 1);
+}
+
+/// What leads to more is shared once more when the queue is empty.
+#[test]
+fn what_was_taken_is_shared_again() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let grey = grey_objects(&heap, 3 * UNIT);
+    core.queue.push(grey[..UNIT].to_vec());
+    core.queue.push(grey[UNIT..].to_vec());
+    Marking::new(1).drain(&core.queue, &core.pace, &mut tracer_with(core, Vec::new()));
+    assert_eq!(core.pace.traced(), 3 * SPAN_BYTES as u64);
+    assert_eq!(core.queue.pushed(), 3, "two by this test, one of the two units of the second");
 }
 
 #[test]
@@ -69,7 +82,7 @@ fn nothing_is_shared_while_there_is_work_in_the_queue() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
     core.queue.push(grey_objects(&heap, 1));
-    Marking::new(1).drain(&core.queue, &core.pace, &mut tracer_with(core, grey_objects(&heap, 2 * LOOKS_EACH)));
+    Marking::new(1).drain(&core.queue, &core.pace, &mut tracer_with(core, grey_objects(&heap, 2 * UNIT)));
     assert_eq!(core.queue.pushed(), 1, "this test's own");
 }
 

@@ -1,0 +1,217 @@
+//! What a marker has come to and not traced yet, by the units it lies in.
+//!
+//! Where objects lie at random, what a mark costs is not instructions but memory. So a marker does not trace objects in the order in which it comes
+//! to them: it notes each as a bit of its unit, and units wait in a queue, first in, first out. While one waits, more of its
+//! objects are come to; when it is its turn, all are traced in the order of their addresses, each word of bits being fetched as a whole
+//! before. This is the idea of Go's Green Tea collector (`mgcmark_greenteagc.go`), whose spans are our units; there the bits are part of a span, and
+//! all markers share them, here they are the marker's own, and it shares batches of objects ([`sharing`](super::sharing)).
+//!
+//! A single object with nothing else pending is traced at once: the way of a list.
+//!
+//! The bits of a unit take half a kilobyte, and there are as many as there are units that wait. ARCHITECTURE.md has the figures.
+
+use std::collections::VecDeque;
+use std::ptr::NonNull;
+
+use crate::collector::queue::Grey;
+use crate::memory::region::Region;
+use crate::memory::{GRANULE, SPAN_GRANULES};
+
+const WORD_BITS: usize = u64::BITS as usize;
+const WORDS: usize = SPAN_GRANULES.div_ceil(WORD_BITS);
+
+/// How many objects a batch has that is given away, about: whole units, until there are so many.
+const BATCH: usize = 512;
+
+/// The objects of one unit that are pending: a bit for each granule that one starts at.
+struct UnitBits {
+    unit: u32,
+    /// A bit for each word that is not 0.
+    summary: u64,
+    words: [u64; WORDS],
+}
+
+/// The objects that a marker has to trace.
+pub(super) struct Pending<'a> {
+    region: &'a Region,
+    /// For each unit the place of its bits, and one more; 0 if it has none. As long as needed.
+    places: Vec<u32>,
+    bits: Vec<UnitBits>,
+    /// Places of bits that no unit has.
+    unused: Vec<u32>,
+    /// Places of bits of units that wait.
+    waiting: VecDeque<u32>,
+    /// The place of the bits of the unit whose turn it is.
+    current: Option<u32>,
+    /// What is left of the word that was taken of it last, and the address of the granule of its lowest bit.
+    word: u64,
+    word_address: usize,
+}
+
+impl<'a> Pending<'a> {
+    pub(super) fn new(region: &'a Region) -> Self {
+        const { assert!(WORDS <= WORD_BITS, "a bit of the summary for each word") };
+        Self {
+            region,
+            places: Vec::new(),
+            bits: Vec::new(),
+            unused: Vec::new(),
+            waiting: VecDeque::new(),
+            current: None,
+            word: 0,
+            word_address: 0,
+        }
+    }
+
+    /// The next object to trace, after all that lies on the stack was added; `None` if there is none.
+    #[inline(always)]
+    pub(super) fn next(&mut self, stack: &mut Vec<Grey>) -> Option<Grey> {
+        if let Some(grey) = stack.pop() {
+            if self.word == 0 && stack.is_empty() && self.is_empty() {
+                return Some(grey);
+            }
+            self.add(grey);
+            while let Some(grey) = stack.pop() {
+                self.add(grey);
+            }
+        }
+        if self.word == 0 && !self.take_word() {
+            return None;
+        }
+        let bit = self.word.trailing_zeros() as usize;
+        self.word &= self.word - 1;
+        Some(Grey(self.region.pointer(self.word_address + bit * GRANULE)))
+    }
+
+    /// Whether nothing is pending but what is left of a word.
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.current.is_none_or(|place| self.bits[place as usize].summary == 0)
+    }
+
+    #[inline(always)]
+    fn add(&mut self, Grey(object): Grey) {
+        let unit = self.region.unit_of(object.addr().get());
+        let place = match self.places.get(unit) {
+            Some(&place) if place != 0 => place - 1,
+            _ => self.open(unit),
+        };
+        let granule = object.addr().get() / GRANULE % SPAN_GRANULES;
+        let bits = &mut self.bits[place as usize];
+        bits.words[granule / WORD_BITS] |= 1 << (granule % WORD_BITS);
+        bits.summary |= 1 << (granule / WORD_BITS);
+    }
+
+    /// Gives a unit bits, and has it wait; gives their place.
+    #[inline(never)]
+    fn open(&mut self, unit: usize) -> u32 {
+        if self.places.len() <= unit {
+            self.places.resize((unit + 1).next_power_of_two(), 0);
+        }
+        let number = unit as u32;
+        let place = match self.unused.pop() {
+            Some(place) => {
+                self.bits[place as usize].unit = number;
+                place
+            }
+            None => {
+                self.bits.push(UnitBits { unit: number, summary: 0, words: [0; WORDS] });
+                (self.bits.len() - 1) as u32
+            }
+        };
+        self.places[unit] = place + 1;
+        self.waiting.push_back(place);
+        place
+    }
+
+    /// Takes the next word, of the unit whose turn it is or of the next one, and asks for the memory of its objects; false if there is none.
+    fn take_word(&mut self) -> bool {
+        loop {
+            let Some(place) = self.current else {
+                self.current = self.waiting.pop_front();
+                if self.current.is_none() {
+                    return false;
+                }
+                continue;
+            };
+            let bits = &mut self.bits[place as usize];
+            if bits.summary == 0 {
+                // None of its bits is left.
+                self.places[bits.unit as usize] = 0;
+                self.unused.push(place);
+                self.current = None;
+                continue;
+            }
+            let index = bits.summary.trailing_zeros() as usize;
+            bits.summary &= bits.summary - 1;
+            self.word = std::mem::take(&mut bits.words[index]);
+            let start = self.region.unit_start(bits.unit as usize).addr().get();
+            self.word_address = start + index * WORD_BITS * GRANULE;
+            self.prefetch_word();
+            return true;
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch_word(&self) {
+        let mut left = self.word;
+        while left != 0 {
+            prefetch(self.region.pointer(self.word_address + left.trailing_zeros() as usize * GRANULE));
+            left &= left - 1;
+        }
+    }
+
+    /// Gives objects away, if more than the unit whose turn it is have some: those of the units that have waited longest, of half of them at
+    /// most.
+    pub(super) fn give_half(&mut self) -> Vec<Grey> {
+        let mut given = Vec::new();
+        for _ in 0..self.waiting.len().div_ceil(2) {
+            if given.len() >= BATCH {
+                break;
+            }
+            let Some(place) = self.waiting.pop_front() else { break };
+            self.give_unit(place, &mut given);
+        }
+        given
+    }
+
+    /// Puts everything on the stack.
+    pub(super) fn give_all(&mut self, stack: &mut Vec<Grey>) {
+        while self.word != 0 {
+            stack.extend(self.next(&mut Vec::new()));
+        }
+        for place in self.current.take().into_iter().chain(std::mem::take(&mut self.waiting)) {
+            self.give_unit(place, stack);
+        }
+    }
+
+    fn give_unit(&mut self, place: u32, given: &mut Vec<Grey>) {
+        let bits = &mut self.bits[place as usize];
+        let start = self.region.unit_start(bits.unit as usize).addr().get();
+        while bits.summary != 0 {
+            let index = bits.summary.trailing_zeros() as usize;
+            bits.summary &= bits.summary - 1;
+            let mut word = std::mem::take(&mut bits.words[index]);
+            while word != 0 {
+                let granule = index * WORD_BITS + word.trailing_zeros() as usize;
+                given.push(Grey(self.region.pointer(start + granule * GRANULE)));
+                word &= word - 1;
+            }
+        }
+        self.places[bits.unit as usize] = 0;
+        self.unused.push(place);
+    }
+}
+
+/// Asks for an object's first line; a hint.
+#[inline(always)]
+fn prefetch(object: NonNull<u8>) {
+    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+    // SAFETY: the instruction reads nothing that the program could notice, and takes any address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(object.as_ptr().cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
+    let _ = object;
+}

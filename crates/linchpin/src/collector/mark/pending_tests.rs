@@ -1,0 +1,128 @@
+//! Whatever is pending comes once, unit by unit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::pending::Pending;
+use crate::Heap;
+use crate::collector::queue::Grey;
+use crate::memory::{GRANULE, SPAN_BYTES};
+
+/// The object at a granule of a unit; nobody looks into it.
+fn at(heap: &Heap, unit: usize, granule: usize) -> Grey {
+    let region = &heap.core().memory.region;
+    Grey(region.pointer(region.unit_start(unit).addr().get() + granule * GRANULE))
+}
+
+fn place(heap: &Heap, Grey(object): Grey) -> (usize, usize) {
+    let offset = object.addr().get() - heap.core().memory.region.unit_start(0).addr().get();
+    (offset / SPAN_BYTES, offset % SPAN_BYTES / GRANULE)
+}
+
+#[test]
+fn units_come_in_turn_and_objects_by_address() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let mut pending = Pending::new(&heap.core().memory.region);
+    // The last one on the stack is the first that was come to.
+    let mut stack = [(7, 3), (2, 64), (7, 4095), (2, 0), (2, 63), (9, 1), (7, 70)]
+        .map(|(unit, granule)| at(&heap, unit, granule))
+        .to_vec();
+    let mut next = || pending.next(&mut stack).map(|grey| place(&heap, grey));
+    let expected = [(7, 3), (7, 70), (7, 4095), (9, 1), (2, 0), (2, 63), (2, 64)];
+    for expected in expected {
+        assert_eq!(next(), Some(expected));
+    }
+    assert_eq!((next(), next()), (None, None));
+}
+
+/// What is come to in the unit whose turn it is comes before other units, wherever it lies.
+#[test]
+fn a_unit_has_its_turn_until_nothing_of_it_is_left() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let mut pending = Pending::new(&heap.core().memory.region);
+    let mut stack = vec![at(&heap, 1, 5), at(&heap, 0, 2000), at(&heap, 0, 2001)];
+    let mut next = |more: Option<(usize, usize)>| {
+        stack.extend(more.map(|(unit, granule)| at(&heap, unit, granule)));
+        pending.next(&mut stack).map(|grey| place(&heap, grey))
+    };
+    assert_eq!(next(None), Some((0, 2000)));
+    assert_eq!(next(Some((0, 10))), Some((0, 2001)), "a word is gone through first");
+    assert_eq!(next(Some((0, 4000))), Some((0, 10)));
+    assert_eq!(next(Some((0, 2000))), Some((0, 2000)), "again, as it was added again");
+    assert_eq!(next(None), Some((0, 4000)));
+    assert_eq!(next(None), Some((1, 5)));
+    assert_eq!(next(Some((3, 3))), Some((3, 3)));
+    assert_eq!(next(None), None);
+}
+
+#[test]
+fn half_of_the_units_that_wait_are_given_away_or_a_batch() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let region = &heap.core().memory.region;
+    let given = |units: std::ops::Range<usize>, each: usize| {
+        let mut pending = Pending::new(region);
+        let all = units.rev().flat_map(|unit| (0..each).map(move |granule| (unit, granule)));
+        let mut stack: Vec<Grey> = all.map(|(unit, granule)| at(&heap, unit, granule)).collect();
+        assert!(pending.next(&mut stack).is_some(), "of the first unit, whose turn it is");
+        let mut given: Vec<_> = pending.give_half().into_iter().map(|grey| place(&heap, grey).0).collect();
+        given.dedup();
+        given
+    };
+    assert_eq!(given(0..1, 9), [0; 0], "that of the unit whose turn it is stays");
+    assert_eq!(given(0..2, 9), [1]);
+    assert_eq!(given(0..5, 9), [1, 2]);
+    assert_eq!(given(0..6, 9), [1, 2, 3]);
+    assert_eq!(given(0..6, 1000), [1], "enough for a batch");
+}
+
+proptest! {
+    /// What was added comes after that, and no more often than it was added. (That of a word which is gone through already comes
+    /// again.)
+    #[test]
+    fn whatever_is_pending_comes(steps in vec((0..12_u8, 0..6_usize, 0..4096_usize), 1..300)) {
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let mut pending = Pending::new(&heap.core().memory.region);
+        let mut stack = Vec::new();
+        let (mut owed, mut left) = (BTreeSet::new(), BTreeMap::new());
+        let finish = std::iter::repeat_n((6, 0, 0), 300);
+        for (kind, unit, granule) in steps.into_iter().chain(finish) {
+            // Few granules, so that some are added again.
+            let granule = granule / 100 * 7;
+            let gone: Vec<Grey> = match kind {
+                0..6 => {
+                    stack.push(at(&heap, unit, granule));
+                    owed.insert((unit, granule));
+                    *left.entry((unit, granule)).or_insert(0) += 1;
+                    continue;
+                }
+                6..10 => {
+                    let next = pending.next(&mut stack);
+                    prop_assert!(next.is_some() || owed.is_empty());
+                    next.into_iter().collect()
+                }
+                10 => pending.give_half(),
+                _ => {
+                    let before = stack.len();
+                    pending.give_all(&mut stack);
+                    prop_assert!(stack.len() >= before);
+                    let places: BTreeSet<_> = stack.iter().map(|&grey| place(&heap, grey)).collect();
+                    prop_assert!(owed.is_subset(&places));
+                    prop_assert!(pending.next(&mut Vec::new()).is_none());
+                    continue;
+                }
+            };
+            for grey in gone {
+                let place = place(&heap, grey);
+                let left = left.get_mut(&place).filter(|left| **left > 0);
+                prop_assert!(left.is_some(), "{place:?} is not pending");
+                left.into_iter().for_each(|left| *left -= 1);
+                if !stack.iter().any(|&other| self::place(&heap, other) == place) {
+                    owed.remove(&place);
+                }
+            }
+        }
+        prop_assert!(owed.is_empty());
+    }
+}
