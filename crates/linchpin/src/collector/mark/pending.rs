@@ -161,10 +161,16 @@ impl<'a> Pending<'a> {
         }
     }
 
-    /// Gives objects away, if more than the unit whose turn it is have some: those of the units that have waited longest, of half of them at
-    /// most.
+    /// Gives objects away: those of the units that have waited longest, of half of them at most; if none waits, those of half the words of the unit
+    /// whose turn it is.
     pub(super) fn give_half(&mut self) -> Vec<Grey> {
         let mut given = Vec::new();
+        if self.waiting.is_empty()
+            && let Some(place) = self.current
+        {
+            let words = self.bits[place as usize].summary.count_ones() / 2;
+            self.give_words(place, words, &mut given);
+        }
         for _ in 0..self.waiting.len().div_ceil(2) {
             if given.len() >= BATCH {
                 break;
@@ -186,20 +192,25 @@ impl<'a> Pending<'a> {
     }
 
     fn give_unit(&mut self, place: u32, given: &mut Vec<Grey>) {
+        self.give_words(place, u64::BITS, given);
+        self.places[self.bits[place as usize].unit as usize] = 0;
+        self.unused.push(place);
+    }
+
+    /// Gives so many words of a unit away, the last ones, or all that are not 0.
+    fn give_words(&mut self, place: u32, words: u32, given: &mut Vec<Grey>) {
         let bits = &mut self.bits[place as usize];
         let start = self.region.unit_start(bits.unit as usize).addr().get();
-        while bits.summary != 0 {
-            let index = bits.summary.trailing_zeros() as usize;
-            bits.summary &= bits.summary - 1;
-            let mut word = std::mem::take(&mut bits.words[index]);
+        for _ in 0..words {
+            let Some(index) = bits.summary.checked_ilog2() else { break };
+            bits.summary &= !(1 << index);
+            let mut word = std::mem::take(&mut bits.words[index as usize]);
             while word != 0 {
-                let granule = index * WORD_BITS + word.trailing_zeros() as usize;
+                let granule = index as usize * WORD_BITS + word.trailing_zeros() as usize;
                 given.push(Grey(self.region.pointer(start + granule * GRANULE)));
                 word &= word - 1;
             }
         }
-        self.places[bits.unit as usize] = 0;
-        self.unused.push(place);
     }
 }
 

@@ -70,11 +70,19 @@ fn half_of_the_units_that_wait_are_given_away_or_a_batch() {
         given.dedup();
         given
     };
-    assert_eq!(given(0..1, 9), [0; 0], "that of the unit whose turn it is stays");
+    assert_eq!(given(0..1, 127), [0; 0], "one word that is gone through, and one more");
+    assert_eq!(given(0..1, 129), [0]);
     assert_eq!(given(0..2, 9), [1]);
     assert_eq!(given(0..5, 9), [1, 2]);
     assert_eq!(given(0..6, 9), [1, 2, 3]);
     assert_eq!(given(0..6, 1000), [1], "enough for a batch");
+    // The last words of the unit whose turn it is, if no other one waits.
+    let mut pending = Pending::new(region);
+    let mut stack: Vec<Grey> = (0..64 * 5).map(|granule| at(&heap, 3, granule)).collect();
+    assert!(pending.next(&mut stack).is_some());
+    let mut given: Vec<_> = pending.give_half().into_iter().map(|grey| place(&heap, grey)).collect();
+    given.sort_unstable();
+    assert_eq!(given, (64 * 3..64 * 5).map(|granule| (3, granule)).collect::<Vec<_>>());
 }
 
 proptest! {
