@@ -52,6 +52,8 @@ const ACCEPTED: &[(&str, &str)] = &[
         "answers again for who has answered already, and is idle: speed; and who is beyond a limit that was lowered meanwhile is \
          retired in the next handshake",
     ),
+    ("collector/mark/sharing.rs: replace - with + in Marking::drain_while", "looks more often: speed"),
+    ("collector/workers.rs: replace Workers::may_have_idle -> bool with true", "locks in vain: speed"),
     ("collector/report.rs: replace > with >= in Longest::note", "the maximum of equal values is the same"),
     ("gc/cell.rs: replace GcCell<'gc, T>::null -> Self with Default::default() (2)", LOOM_ONLY),
     ("gc/lock/mod.rs: replace Traced::never -> Self with Default::default() (2)", LOOM_ONLY),
@@ -61,6 +63,10 @@ const ACCEPTED: &[(&str, &str)] = &[
     (
         "gc/tagged.rs: replace | with ^ in Tagged::__pack",
         "an address without its low bits, and a tag of these: no bit in common, the same",
+    ),
+    (
+        "memory/sweep.rs: delete match arm slots @..= FEW_SLOTS in Memory::sweep_span",
+        "the other arm does the same to all bytes of the span: speed",
     ),
     (
         "memory/sweep.rs: replace - with + in Memory::sweep_span",

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{LeftOut, Options, Sanitizer};
 
-const LEFT_OUT: [LeftOut; 7] = [
+const LEFT_OUT: [LeftOut; 8] = [
     ("refused_memory::", "bounds the address space, of which the sanitizer needs more than there is memory"),
     ("refused_threads::", "bounds the address space, of which the sanitizer needs more than there is memory"),
     ("heaps_that_keep_each_other_are_reported", "leaks two heaps, which is what it is about"),
@@ -18,6 +18,7 @@ const LEFT_OUT: [LeftOut; 7] = [
         "runs on a stack of its own, which the sanitizer does not know",
     ),
     ("what_is_forgotten_keeps_for_ever", "leaks what it forgets, which is what it is about"),
+    ("memory::returning::tests::what_the_system_", "locks pages in memory, which the sanitizer's mlock does not do"),
 ];
 
 pub(crate) fn run_all(options: &Options) -> Result<String> {

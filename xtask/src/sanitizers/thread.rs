@@ -13,13 +13,14 @@ use anyhow::{Context, Result, ensure};
 use super::{LeftOut, Options, Sanitizer, beside};
 use crate::tools::{run, run_for};
 
-const LEFT_OUT: [LeftOut; 3] = [
+const LEFT_OUT: [LeftOut; 4] = [
     ("a_child_may_make_a_heap_of_its_own", "the sanitizer cannot start a thread in a forked child"),
     (
         "a_region_is_unmapped_or_it_is_told_that_it_is_not",
         "uses up the mappings of the process, which the sanitizer needs",
     ),
     ("no_ordinary_memory_for_", "takes away the address space, of which the sanitizer needs more at any time"),
+    ("memory::returning::tests::what_the_system_", "locks pages in memory, which the sanitizer's mlock does not do"),
 ];
 
 /// What `std_order.c` stands before: its name there, and the end of the standard library's mangled name, which differs from

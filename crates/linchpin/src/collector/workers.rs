@@ -97,6 +97,12 @@ impl Workers {
         self.shared.callable.load(Ordering::Relaxed) != 0
     }
 
+    /// Counts the threads, and who has them.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn watch(&self) -> std::sync::Weak<impl Sized + use<>> {
+        Arc::downgrade(&self.shared)
+    }
+
     /// Idle helpers that were started.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn started_idle(&self) -> usize {

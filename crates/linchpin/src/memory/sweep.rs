@@ -9,6 +9,8 @@
 //! thread, which sweeps all the rest before the next cycle may start.
 
 #[cfg(all(test, not(loom)))]
+mod drop_tests;
+#[cfg(all(test, not(loom)))]
 mod in_flight_tests;
 
 use std::ptr::NonNull;

@@ -109,3 +109,20 @@ impl UnitRuns {
         self.units -= length;
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::UnitRuns;
+
+    #[test]
+    fn a_run_is_found_from_each_of_its_units() {
+        let mut runs = UnitRuns::default();
+        runs.add(3..6);
+        runs.add(8..9);
+        let around: Vec<_> = (2..10).map(|unit| runs.around(unit)).collect();
+        let (first, second) = (Some(3..6), Some(8..9));
+        assert_eq!(around, [None, first.clone(), first.clone(), first.clone(), None, None, second, None]);
+        let below: Vec<_> = [0, 3, 4, 6, 8, 9, 20].map(|unit| runs.last_below(unit)).to_vec();
+        assert_eq!(below, [None, None, Some(3..4), first.clone(), first, Some(8..9), Some(8..9)]);
+    }
+}
