@@ -27,9 +27,9 @@ fn tree<'gc>(mu: &Mutator<'gc>, depth: u32) -> Gc<'gc, Node<'gc>> {
 }
 
 #[derive(Trace)]
-struct Vertex<'gc> {
-    number: u64,
-    out: [GcCell<'gc, Vertex<'gc>>; 4],
+struct Vertex<'gc, const WORDS: usize> {
+    words: [u64; WORDS],
+    out: [GcCell<'gc, Vertex<'gc, WORDS>>; 4],
 }
 
 /// A sequence of numbers that look random, the same each time.
@@ -42,9 +42,15 @@ impl Numbers {
     }
 }
 
-fn graph<'gc>(mu: &Mutator<'gc>, vertices: usize) -> Gc<'gc, [GcCell<'gc, Vertex<'gc>>]> {
-    let table = mu.alloc_slice_with(vertices, |index| {
-        GcCell::new(mu.alloc(Vertex { number: index as u64, out: [const { GcCell::null() }; 4] }))
+/// A random graph; `between` is called before each vertex is allocated.
+fn graph<'gc, const WORDS: usize>(
+    mu: &Mutator<'gc>,
+    vertices: usize,
+    between: impl Fn(),
+) -> Gc<'gc, [GcCell<'gc, Vertex<'gc, WORDS>>]> {
+    let table = mu.alloc_slice_with(vertices, |_| {
+        between();
+        GcCell::new(mu.alloc(Vertex { words: [0; WORDS], out: [const { GcCell::null() }; 4] }))
     });
     let mut numbers = Numbers(1);
     for cell in table.iter() {
@@ -99,7 +105,26 @@ fn main() {
         Box::new(root)
     });
     times("a random graph, 2 million of 4 pointers", |heap| {
-        let root: Root<[GcCell<'static, Vertex<'static>>]> = heap.mutate(|mu| mu.root(graph(mu, 2_000_000)));
+        let root: Root<[GcCell<'static, Vertex<'static, 1>>]> = heap.mutate(|mu| mu.root(graph(mu, 2_000_000, || ())));
+        Box::new(root)
+    });
+    times("the same, 500 000 vertices of 256 bytes", |heap| {
+        let root: Root<[GcCell<'static, Vertex<'static, 28>>]> = heap.mutate(|mu| mu.root(graph(mu, 500_000, || ())));
+        Box::new(root)
+    });
+    times("the same, 500 000 vertices of 1 KiB", |heap| {
+        let root: Root<[GcCell<'static, Vertex<'static, 124>>]> = heap.mutate(|mu| mu.root(graph(mu, 500_000, || ())));
+        Box::new(root)
+    });
+    times("the same, 100 000 of 48 bytes, 5 KiB apart", |heap| {
+        let root: Root<[GcCell<'static, Vertex<'static, 1>>]> = heap.mutate(|mu| {
+            let dead = || {
+                for _ in 0..100 {
+                    black_box(mu.alloc(Vertex::<1> { words: [0], out: [const { GcCell::null() }; 4] }));
+                }
+            };
+            mu.root(graph(mu, 100_000, dead))
+        });
         Box::new(root)
     });
     times("an array of 4 million, in random order", |heap| {

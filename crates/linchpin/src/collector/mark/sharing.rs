@@ -70,12 +70,13 @@ impl Marking {
         // Relaxed: a figure.
         self.most.fetch_max(markers, Ordering::Relaxed);
         let has_room = || has_room(self.markers.load(Ordering::SeqCst));
+        // Empty again whenever the stack is found so, or was given all.
+        let mut pending = Pending::new(tracer.region);
         while has_room()
             && let Some(batch) = queue.take()
         {
             tracer.add_grey(batch);
             let mut earned = tracer.scanned_bytes;
-            let mut pending = Pending::new(tracer.region);
             while let Some(grey) = pending.next(&mut tracer.stack) {
                 tracer.scan(grey);
                 if tracer.scanned_bytes - earned >= LOOK_AFTER {
