@@ -4,6 +4,7 @@ const AGAIN: &str = "who is overlooked looks again by himself after a millisecon
 const WALK_LATER: &str =
     "harmless alone, as the model shows (its verdicts): the walk comes after the handshake to Mark";
 
+const BY_BITS: &str = "an object with nothing else pending goes by way of the bits, as others do: speed";
 const LOOM_ONLY: &str = "differs only where it is built for loom, as what loom is shown to notice";
 const NO_COMMON_BIT: &str = "the parts of a phase have no bit in common: the same";
 const SHADES_MORE: &str = "shades what is marked already, or need not be in this cycle: speed";
@@ -52,6 +53,8 @@ const ACCEPTED: &[(&str, &str)] = &[
         "answers again for who has answered already, and is idle: speed; and who is beyond a limit that was lowered meanwhile is \
          retired in the next handshake",
     ),
+    ("collector/mark/pending.rs: replace == with != in Pending<'a>::next", BY_BITS),
+    ("collector/mark/pending.rs: replace Pending<'a>::is_empty -> bool with false", BY_BITS),
     ("collector/mark/sharing.rs: replace - with + in Marking::drain_while", "looks more often: speed"),
     ("collector/workers.rs: replace Workers::may_have_idle -> bool with true", "locks in vain: speed"),
     ("collector/report.rs: replace > with >= in Longest::note", "the maximum of equal values is the same"),
