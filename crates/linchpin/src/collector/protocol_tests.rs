@@ -92,8 +92,15 @@ fn what_is_put_into_an_object_born_in_mark_survives(from_off: bool, put: Put) {
         // The second: in Arm all the while, with the object in hand.
         scope.spawn(move || {
             off_entered.recv().unwrap();
-            scope.spawn(move || heap.collect());
+            let collect = || _ = scope.spawn(move || heap.collect());
+            if !from_off {
+                collect();
+            }
             mutate_in(heap, if from_off { Mode::Off } else { Mode::Arm }, |mu| {
+                if from_off {
+                    // Not before: while it is idle, its processor would be put into `Arm` for it.
+                    collect();
+                }
                 let in_hand: Gc<'_, Arc<()>> = only_root.lock().unwrap().as_ref().unwrap().get(mu);
                 while mu.mode() != Mode::Arm {
                     mu.alloc([0_u8; 4096]);
