@@ -60,6 +60,7 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("collector/mark/pending.rs: replace && with || in Pending<'a>::is_empty", IN_ANOTHER_ORDER),
     ("collector/mark/pending.rs: replace == with != in Pending<'a>::is_empty", IN_ANOTHER_ORDER),
     ("collector/mark/pending.rs: replace Pending<'a>::prefetch_word with ()", HINT),
+    ("collector/mark/pending.rs: replace prefetch with ()", HINT),
     ("collector/mark/pending.rs: replace != with == in Pending<'a>::prefetch_word", HINT),
     ("collector/mark/pending.rs: replace * with + in Pending<'a>::prefetch_word", HINT),
     ("collector/mark/pending.rs: replace * with / in Pending<'a>::prefetch_word", HINT),
