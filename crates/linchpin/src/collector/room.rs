@@ -1,8 +1,8 @@
 //! How many may mark at the moment.
 //!
 //! Beside the markers that take part in every mark, idle helpers do while there are processors on which no mutation runs, as Go marks on
-//! its idle Ps. Who marks counts as a processor in use, so a heap that is used by as many mutations as may run has no idle
-//! marker; nor has one that runs on fewer cores than that.
+//! its idle Ps. Who marks counts as a processor in use, so a heap that is used by as many mutations as may run, or as there are cores,
+//! has no idle marker.
 
 use super::workers::Workers;
 use crate::processor::acquire::Processors;
@@ -33,7 +33,7 @@ impl<'a> Room<'a> {
             return;
         }
         // Relaxed: only the collector's thread calls.
-        let seen = match self.in_use() + markers < self.processors.limit() {
+        let seen = match self.in_use() + markers < self.room() {
             true => self.seen.load(Ordering::Relaxed) + 1,
             false => 0,
         };
@@ -45,7 +45,12 @@ impl<'a> Room<'a> {
 
     /// Whether so many markers are more than there is room for.
     pub(crate) fn is_exceeded(&self, markers: usize) -> bool {
-        self.in_use() + markers > self.processors.limit()
+        self.in_use() + markers > self.room()
+    }
+
+    /// How many may mark or mutate: as many as there are processors, and no more than there are cores.
+    fn room(&self) -> usize {
+        self.processors.limit().min(self.workers.most_markers())
     }
 
     /// Processors on which a mutation runs.

@@ -132,7 +132,7 @@ fn idle_helpers_are_started_when_none_sleeps() {
 #[test]
 fn idle_helpers_are_called_for_processors_that_are_not_in_use() {
     let heap = Heap::builder().processors(3).build().unwrap();
-    let workers = Workers::start(0, 1, heap.core().id);
+    let workers = Workers::start(0, 2, heap.core().id);
     let room = Room::new(&heap.core().processors, &workers);
     let (called, was_called) = channel();
     let called = Mutex::new(called);
@@ -162,6 +162,22 @@ fn idle_helpers_are_called_for_processors_that_are_not_in_use() {
     assert!(was_called.try_recv().is_err());
 }
 
+/// With more processors than cores it is the cores that count.
+#[test]
+fn there_is_no_more_room_than_there_are_cores() {
+    let heap = Heap::builder().processors(4).build().unwrap();
+    // As if there were two.
+    let workers = Workers::start(0, 1, heap.core().id);
+    let room = Room::new(&heap.core().processors, &workers);
+    workers.with_helpers(&|_| panic!("there is no room"), || {
+        heap.mutate(|_| {
+            assert!(room.is_exceeded(2) && !room.is_exceeded(1));
+            (0..8).for_each(|_| room.call(1));
+        });
+    });
+    assert_eq!(workers.started_idle(), 0);
+}
+
 /// Who is called and does not come in time is not waited for, and runs no later job uncalled.
 #[test]
 fn a_call_does_not_outlive_its_job() {
@@ -174,6 +190,8 @@ fn a_call_does_not_outlive_its_job() {
         };
         workers.with_helpers(&help, || workers.call_idle());
         let before = *runs.lock();
+        // There is no job.
+        workers.call_idle();
         workers.with_helpers(&|_| panic!("nobody has called"), || ());
         assert_eq!(*runs.lock(), before);
     }
@@ -212,7 +230,7 @@ fn helpers_end_with_their_workers() {
 fn an_idle_helper_leaves_when_its_processor_is_wanted() {
     let heap = Heap::builder().processors(2).growth_percent(100_000).build().unwrap();
     let core = heap.core();
-    let workers = Workers::none();
+    let workers = Workers::start(0, 1, core.id);
     let marking = Marking::new(1);
     let room = Room::new(&core.processors, &workers);
     let has_room = |markers| !room.is_exceeded(markers);

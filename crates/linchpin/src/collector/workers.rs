@@ -11,6 +11,8 @@ use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, thread};
 pub(crate) struct Workers {
     shared: Arc<Shared>,
     threads: Vec<thread::JoinHandle<()>>,
+    /// How many markers there may be at a time: who calls, helpers and idle ones.
+    most_markers: usize,
     heap: u64,
 }
 
@@ -78,17 +80,23 @@ impl Workers {
                 }
             }
         }
-        Self { shared, threads, heap }
+        let most_markers = 1 + threads.len() + idle;
+        Self { shared, threads, most_markers, heap }
     }
 
     /// No helpers: the collector's thread marks alone.
     pub(crate) fn none() -> Self {
-        Self { shared: Arc::new(Shared::default()), threads: Vec::new(), heap: 0 }
+        Self { shared: Arc::new(Shared::default()), threads: Vec::new(), most_markers: 1, heap: 0 }
     }
 
     /// Helpers that take part in each mark from its beginning.
     pub(crate) fn count(&self) -> usize {
         self.threads.len()
+    }
+
+    /// How many markers there may be at a time.
+    pub(crate) fn most_markers(&self) -> usize {
+        self.most_markers
     }
 
     /// Whether there are idle helpers that do nothing. A hint.
@@ -115,10 +123,14 @@ impl Workers {
         self.shared.state.lock().asleep
     }
 
-    /// Has one idle helper run the job of the moment, if there is one. To be called by who runs it.
+    /// Has one idle helper run the job of the moment, if there is a helper left, and a job. To be called by who runs it.
     #[cold]
     pub(crate) fn call_idle(&self) {
         let mut state = self.shared.state.lock();
+        if state.job.is_none() {
+            // A call would be counted for the next job, which is not the one that was meant.
+            return;
+        }
         if state.asleep == 0 && state.to_start != 0 {
             state.to_start -= 1;
             let shared = Arc::clone(&self.shared);
@@ -154,6 +166,7 @@ impl Workers {
         });
         {
             let mut state = self.shared.state.lock();
+            debug_assert!(state.job.is_none() && state.calls == 0 && state.unfinished == 0, "one job at a time");
             state.job = Some(job);
             state.number += 1;
             state.unfinished = self.threads.len();

@@ -141,6 +141,21 @@ fn an_idle_helper_that_leaves_loses_nothing() {
     });
 }
 
+/// An idle helper that is called comes, or is not waited for, and runs no job but that; the job lives as long as it runs.
+#[test]
+fn idle_helpers_come_when_called_or_not_at_all() {
+    explore("idle_helpers_come_when_called_or_not_at_all", 2, || {
+        let workers = Workers::start(0, 1, 1);
+        workers.call_idle();
+        for jobs in 1..=2 {
+            let runs = AtomicUsize::new(0);
+            let count = |_| _ = runs.fetch_add(1, Ordering::Relaxed);
+            workers.with_helpers(&count, || workers.call_idle());
+            assert!(runs.load(Ordering::Relaxed) <= 1, "job {jobs}");
+        }
+    });
+}
+
 /// Helpers run each job once, the caller sees what they did, and ends them.
 #[test]
 fn helpers_run_each_job_once() {

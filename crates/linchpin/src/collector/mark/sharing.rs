@@ -148,7 +148,9 @@ impl Marking {
                 self.idle.fetch_sub(1, Ordering::SeqCst);
                 return true;
             }
-            if self.idle.load(Ordering::SeqCst) >= self.markers.load(Ordering::SeqCst) && !queue.is_assisted() {
+            let all_idle = self.idle.load(Ordering::SeqCst) >= self.markers.load(Ordering::SeqCst);
+            // The queue once more: who has left since has put there what was left to it.
+            if all_idle && !queue.is_assisted() && queue.is_empty() {
                 return false;
             }
             backoff.snooze();
