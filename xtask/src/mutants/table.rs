@@ -193,7 +193,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(PENDING, "the next word of a unit is lost", "self.word = std::mem::take(&mut bits.words[index]);", "bits.words[index] = 0;"),
     mutant(PENDING, "a unit has one word", "if bits.summary == 0 {", "if bits.summary == 0 || self.word_address >> 16 == self.region.unit_start(bits.unit as usize).addr().get() >> 16 {"),
     mutant(PENDING, "what lies on the stack is lost where something is pending", "            self.add(grey);\n            while", "            while"),
-    mutant(PENDING, "a unit that was done is not opened again", "                self.places[bits.unit as usize] = 0;\n", ""),
+    mutant(PENDING, "a unit that was done is not opened again", "        self.places[self.bits[place as usize].unit as usize] = 0;\n", ""),
     mutant(PENDING, "what is left of a word stays where all is given away", "stack.extend(self.next(&mut Vec::new()));", "self.word = 0;"),
     mutant(MARK, "the other parts of a large slice are lost", "            self.split(object, span.units());\n", ""),
     mutant(SHARING, "what an assist leaves is lost", "    queue.push(tracer.take_grey());\n    if", "    drop(tracer.take_grey());\n    if"),

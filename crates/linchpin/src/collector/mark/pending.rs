@@ -124,6 +124,12 @@ impl<'a> Pending<'a> {
         place
     }
 
+    /// Takes the bits of a unit back, none of which is left.
+    fn close(&mut self, place: u32) {
+        self.places[self.bits[place as usize].unit as usize] = 0;
+        self.unused.push(place);
+    }
+
     /// Takes the next word, of the unit whose turn it is or of the next one, and asks for the memory of its objects; false if there is none.
     fn take_word(&mut self) -> bool {
         loop {
@@ -136,28 +142,16 @@ impl<'a> Pending<'a> {
             };
             let bits = &mut self.bits[place as usize];
             if bits.summary == 0 {
-                // None of its bits is left.
-                self.places[bits.unit as usize] = 0;
-                self.unused.push(place);
+                self.close(place);
                 self.current = None;
                 continue;
             }
             let index = bits.summary.trailing_zeros() as usize;
             bits.summary &= bits.summary - 1;
             self.word = std::mem::take(&mut bits.words[index]);
-            let start = self.region.unit_start(bits.unit as usize).addr().get();
-            self.word_address = start + index * WORD_BITS * GRANULE;
-            self.prefetch_word();
+            self.word_address = word_address(self.region, bits.unit, index);
+            objects(self.region, self.word, self.word_address).for_each(|Grey(object)| prefetch(object));
             return true;
-        }
-    }
-
-    #[inline(always)]
-    fn prefetch_word(&self) {
-        let mut left = self.word;
-        while left != 0 {
-            prefetch(self.region.pointer(self.word_address + left.trailing_zeros() as usize * GRANULE));
-            left &= left - 1;
         }
     }
 
@@ -193,25 +187,38 @@ impl<'a> Pending<'a> {
 
     fn give_unit(&mut self, place: u32, given: &mut Vec<Grey>) {
         self.give_words(place, u64::BITS, given);
-        self.places[self.bits[place as usize].unit as usize] = 0;
-        self.unused.push(place);
+        self.close(place);
     }
 
     /// Gives so many words of a unit away, the last ones, or all that are not 0.
     fn give_words(&mut self, place: u32, words: u32, given: &mut Vec<Grey>) {
         let bits = &mut self.bits[place as usize];
-        let start = self.region.unit_start(bits.unit as usize).addr().get();
         for _ in 0..words {
             let Some(index) = bits.summary.checked_ilog2() else { break };
             bits.summary &= !(1 << index);
-            let mut word = std::mem::take(&mut bits.words[index as usize]);
-            while word != 0 {
-                let granule = index as usize * WORD_BITS + word.trailing_zeros() as usize;
-                given.push(Grey(self.region.pointer(start + granule * GRANULE)));
-                word &= word - 1;
-            }
+            let word = std::mem::take(&mut bits.words[index as usize]);
+            given.extend(objects(self.region, word, word_address(self.region, bits.unit, index as usize)));
         }
     }
+}
+
+/// The address of the granule of a word's lowest bit.
+#[inline(always)]
+fn word_address(region: &Region, unit: u32, index: usize) -> usize {
+    region.unit_start(unit as usize).addr().get() + index * WORD_BITS * GRANULE
+}
+
+/// The objects of a word, by address.
+#[inline(always)]
+fn objects(region: &Region, mut word: u64, address: usize) -> impl Iterator<Item = Grey> {
+    std::iter::from_fn(move || {
+        if word == 0 {
+            return None;
+        }
+        let granule = word.trailing_zeros() as usize;
+        word &= word - 1;
+        Some(Grey(region.pointer(address + granule * GRANULE)))
+    })
 }
 
 /// Asks for an object's first line; a hint.
