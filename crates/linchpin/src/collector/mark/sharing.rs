@@ -29,9 +29,7 @@ pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_byte
         tracer.scan(grey);
     }
     queue.push(tracer.take_grey());
-    if tracer.take_passed_by() {
-        queue.note_passed_by();
-    }
+    tell_passed_by(queue, tracer);
     abort.disarm();
     tracer.scanned_bytes - before
 }
@@ -76,25 +74,10 @@ impl Marking {
             && let Some(batch) = queue.take()
         {
             tracer.add_grey(batch);
-            let mut earned = tracer.scanned_bytes;
-            while let Some(grey) = pending.next(&mut tracer.stack) {
-                tracer.scan(grey);
-                if tracer.scanned_bytes - earned >= LOOK_AFTER {
-                    pace.earn(tracer.scanned_bytes - earned);
-                    earned = tracer.scanned_bytes;
-                    if !has_room() {
-                        pending.give_all(&mut tracer.stack);
-                        break;
-                    }
-                    share(queue, &mut pending);
-                }
-            }
-            pace.earn(tracer.scanned_bytes - earned);
+            self.trace_at_hand(has_room, &mut pending, queue, pace, tracer);
             queue.push(tracer.take_grey());
         }
-        if tracer.take_passed_by() {
-            queue.note_passed_by();
-        }
+        tell_passed_by(queue, tracer);
         // Others end when as many are idle as mark: what was left is in the queue before that.
         self.markers.fetch_sub(1, Ordering::SeqCst);
         abort.disarm();
@@ -110,31 +93,51 @@ impl Marking {
     pub(crate) fn drain_and_call(&self, call: impl Fn(usize), queue: &GreyQueue, pace: &Pace, tracer: &mut Tracer<'_>) {
         // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
         let abort = AbortOnUnwind;
-        let mut earned = tracer.scanned_bytes;
         let mut pending = Pending::new(tracer.region);
-        loop {
-            while let Some(grey) = pending.next(&mut tracer.stack) {
-                tracer.scan(grey);
-                if tracer.scanned_bytes - earned >= LOOK_AFTER {
-                    pace.earn(tracer.scanned_bytes - earned);
-                    earned = tracer.scanned_bytes;
-                    share(queue, &mut pending);
-                    if !queue.is_empty() {
-                        call(self.markers.load(Ordering::SeqCst));
-                    }
-                }
+        let call = || {
+            if !queue.is_empty() {
+                call(self.markers.load(Ordering::SeqCst));
             }
+            true
+        };
+        loop {
+            self.trace_at_hand(call, &mut pending, queue, pace, tracer);
             match queue.take() {
                 Some(batch) => tracer.add_grey(batch),
                 None if self.wait_for_work(queue) => {}
                 None => {
-                    pace.earn(tracer.scanned_bytes - earned);
-                    if tracer.take_passed_by() {
-                        queue.note_passed_by();
-                    }
+                    tell_passed_by(queue, tracer);
                     return abort.disarm();
                 }
             }
+        }
+    }
+
+    /// Traces until nothing is at hand. After so many bytes each time it tells the pacer, sees to it that others find work, and asks whether to go
+    /// on; if not, all is put on the stack.
+    fn trace_at_hand(
+        &self,
+        go_on: impl Fn() -> bool,
+        pending: &mut Pending<'_>,
+        queue: &GreyQueue,
+        pace: &Pace,
+        tracer: &mut Tracer<'_>,
+    ) {
+        let mut earned = tracer.scanned_bytes;
+        while let Some(grey) = pending.next(&mut tracer.stack) {
+            tracer.scan(grey);
+            if tracer.scanned_bytes - earned >= LOOK_AFTER {
+                pace.earn(tracer.scanned_bytes - earned);
+                earned = tracer.scanned_bytes;
+                share(queue, pending);
+                if !go_on() {
+                    pending.give_all(&mut tracer.stack);
+                    break;
+                }
+            }
+        }
+        if tracer.scanned_bytes != earned {
+            pace.earn(tracer.scanned_bytes - earned);
         }
     }
 
@@ -162,5 +165,11 @@ impl Marking {
 fn share(queue: &GreyQueue, pending: &mut Pending<'_>) {
     if queue.is_empty() {
         queue.push(pending.give_half());
+    }
+}
+
+fn tell_passed_by(queue: &GreyQueue, tracer: &mut Tracer<'_>) {
+    if tracer.take_passed_by() {
+        queue.note_passed_by();
     }
 }
