@@ -208,7 +208,7 @@ fn word_address(region: &Region, unit: u32, index: usize) -> usize {
     region.unit_start(unit as usize).addr().get() + index * WORD_BITS * GRANULE
 }
 
-/// The objects of a word, by address.
+/// The objects of a word, in the order of their addresses.
 #[inline(always)]
 fn objects(region: &Region, mut word: u64, address: usize) -> impl Iterator<Item = Grey> {
     std::iter::from_fn(move || {

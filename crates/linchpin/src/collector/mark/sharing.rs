@@ -70,13 +70,15 @@ impl Marking {
         let has_room = || has_room(self.markers.load(Ordering::SeqCst));
         // Empty again whenever the stack is found so, or was given all.
         let mut pending = Pending::new(tracer.region);
+        let mut told = tracer.scanned_bytes;
         while has_room()
             && let Some(batch) = queue.take()
         {
             tracer.add_grey(batch);
-            self.trace_at_hand(has_room, &mut pending, queue, pace, tracer);
+            trace_at_hand(has_room, &mut told, &mut pending, queue, pace, tracer);
             queue.push(tracer.take_grey());
         }
+        pace.earn(tracer.scanned_bytes - told);
         tell_passed_by(queue, tracer);
         // Others end when as many are idle as mark: what was left is in the queue before that.
         self.markers.fetch_sub(1, Ordering::SeqCst);
@@ -94,6 +96,7 @@ impl Marking {
         // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
         let abort = AbortOnUnwind;
         let mut pending = Pending::new(tracer.region);
+        let mut told = tracer.scanned_bytes;
         let call = || {
             if !queue.is_empty() {
                 call(self.markers.load(Ordering::SeqCst));
@@ -101,43 +104,16 @@ impl Marking {
             true
         };
         loop {
-            self.trace_at_hand(call, &mut pending, queue, pace, tracer);
+            trace_at_hand(call, &mut told, &mut pending, queue, pace, tracer);
             match queue.take() {
                 Some(batch) => tracer.add_grey(batch),
                 None if self.wait_for_work(queue) => {}
                 None => {
+                    pace.earn(tracer.scanned_bytes - told);
                     tell_passed_by(queue, tracer);
                     return abort.disarm();
                 }
             }
-        }
-    }
-
-    /// Traces until nothing is at hand. After so many bytes each time it tells the pacer, sees to it that others find work, and asks whether to go
-    /// on; if not, all is put on the stack.
-    fn trace_at_hand(
-        &self,
-        go_on: impl Fn() -> bool,
-        pending: &mut Pending<'_>,
-        queue: &GreyQueue,
-        pace: &Pace,
-        tracer: &mut Tracer<'_>,
-    ) {
-        let mut earned = tracer.scanned_bytes;
-        while let Some(grey) = pending.next(&mut tracer.stack) {
-            tracer.scan(grey);
-            if tracer.scanned_bytes - earned >= LOOK_AFTER {
-                pace.earn(tracer.scanned_bytes - earned);
-                earned = tracer.scanned_bytes;
-                share(queue, pending);
-                if !go_on() {
-                    pending.give_all(&mut tracer.stack);
-                    break;
-                }
-            }
-        }
-        if tracer.scanned_bytes != earned {
-            pace.earn(tracer.scanned_bytes - earned);
         }
     }
 
@@ -157,6 +133,29 @@ impl Marking {
                 return false;
             }
             backoff.snooze();
+        }
+    }
+}
+
+/// Traces until nothing is at hand. Whenever so many bytes were traced since `told`, of this batch and those before it, it tells the pacer, sees
+/// to it that others find work, and asks whether to go on; if not, all is put on the stack.
+fn trace_at_hand(
+    go_on: impl Fn() -> bool,
+    told: &mut u64,
+    pending: &mut Pending<'_>,
+    queue: &GreyQueue,
+    pace: &Pace,
+    tracer: &mut Tracer<'_>,
+) {
+    while let Some(grey) = pending.next(&mut tracer.stack) {
+        tracer.scan(grey);
+        if tracer.scanned_bytes - *told >= LOOK_AFTER {
+            pace.earn(tracer.scanned_bytes - *told);
+            *told = tracer.scanned_bytes;
+            share(queue, pending);
+            if !go_on() {
+                return pending.give_all(&mut tracer.stack);
+            }
         }
     }
 }
