@@ -60,7 +60,6 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("collector/mark/pending.rs: replace && with || in Pending<'a>::is_empty", IN_ANOTHER_ORDER),
     ("collector/mark/pending.rs: replace == with != in Pending<'a>::is_empty", IN_ANOTHER_ORDER),
     ("collector/mark/pending.rs: replace prefetch with ()", HINT),
-    ("collector/mark/sharing.rs: replace - with + in trace_at_hand", "looks more often: speed"),
     ("collector/workers.rs: replace Workers::may_have_idle -> bool with true", "locks in vain: speed"),
     ("collector/report.rs: replace > with >= in Longest::note", "the maximum of equal values is the same"),
     ("gc/cell.rs: replace GcCell<'gc, T>::null -> Self with Default::default() (2)", LOOM_ONLY),
