@@ -39,6 +39,7 @@ const MUTEX: &str = "gc/lock/mutex.rs";
 const RW_LOCK: &str = "gc/lock/rw_lock.rs";
 const ONCE: &str = "gc/lock/once.rs";
 const CELL: &str = "gc/cell.rs";
+const WEAK_MAP: &str = "gc/weak/map.rs";
 const ROOT: &str = "gc/root.rs";
 const ROOT_TABLE: &str = "gc/root_table.rs";
 const PIN: &str = "pin/mod.rs";
@@ -184,6 +185,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         "if self.core.decision.decide(&self.core.queue, before) {",
         "if self.core.decision.decide(&self.core.queue, before) || true {",
     ),
+    mutant(WEAK_MAP, "who inserts a key in Arm does not shade it", "    unsafe { mu.shade(key) };\n", "    let _ = key;\n"),
     mutant(CYCLE, "what is weak is not cleared", "        self.core.decision.clear(&self.core.memory.region, self.black);\n", ""),
     mutant(CYCLE, "a decision is for ever", "        self.core.decision.end();\n        self.stopwatch", "        self.stopwatch"),
     mutant(CYCLE, "no cleanup is ever due", "        self.core.cleanups.take_dead(&self.core.memory.region, self.black);\n", ""),

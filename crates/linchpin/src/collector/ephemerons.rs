@@ -174,7 +174,8 @@ impl Ephemerons {
         // Relaxed: all marks came before the decision, which has been taken on this thread.
         let lives = |address: usize| region.mark(address).load(Ordering::Relaxed) == black;
         for table in self.held(|_| true) {
-            // One that was not reached goes away itself; or it is new, and has keys that live.
+            // One that was not reached goes away itself; or it is new, and has keys that live: what is in hand in `Mark` does, and who
+            // inserts in `Arm` shades.
             if table.is_reached()
                 && let Some(values) = table.remove_dead(&lives)
             {

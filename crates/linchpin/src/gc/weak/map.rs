@@ -114,7 +114,7 @@ impl<'gc, K: ?Sized + Object, V: Allocate<'gc>> WeakMap<'gc, K, V> {
     /// Makes `value` the value of `key`; gives the one it had.
     pub fn insert(&self, mu: &Mutator<'gc>, key: Gc<'gc, K>, value: V) -> Option<V> {
         let (key, address) = start_of(key);
-        before_insert(mu, &value);
+        before_insert(mu, key, &value);
         let mut part = self.table.part(address);
         if let Some(entry) = part.get(&address) {
             before_remove(mu, &entry.value);
@@ -148,7 +148,7 @@ impl<'gc, K: ?Sized + Object, V: Allocate<'gc>> WeakMap<'gc, K, V> {
         // The program's code, in which the processor's mode may change: so before it is asked for.
         let kept = value.clone();
         let (key, address) = start_of(key);
-        before_insert(mu, &kept);
+        before_insert(mu, key, &kept);
         let mut part = self.table.part(address);
         if let Some(entry) = part.get(&address) {
             mu.take_contents_in_hand(&entry.value);
@@ -226,9 +226,17 @@ fn start_of<K: ?Sized + Object>(key: Gc<'_, K>) -> (NonNull<u8>, usize) {
     (key.start(), key.start().addr().get())
 }
 
-/// What a mutation owes for a value that it is about to put into a map.
-fn before_insert<V: Trace>(mu: &Mutator<'_>, value: &V) {
-    if V::NEEDS_TRACE && mu.mode() == Mode::Arm {
+/// What a mutation owes for an entry that it is about to put into a map.
+///
+/// In `Arm` the map may be one that another mutation, in `Mark` already, has made. Such a map is black, and in this cycle neither traced nor
+/// looked at when entries are removed: so its keys must live, though the map is not what keeps them.
+fn before_insert<V: Trace>(mu: &Mutator<'_>, key: NonNull<u8>, value: &V) {
+    if mu.mode() != Mode::Arm {
+        return;
+    }
+    // SAFETY: the caller has the key as a `Gc`, in hand.
+    unsafe { mu.shade(key) };
+    if V::NEEDS_TRACE {
         mu.local().shade_contents(mu.core(), value);
     }
 }

@@ -1,10 +1,13 @@
 //! What a mutation does in the middle of a pass over weak maps.
 
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use super::map::PARTS;
 use super::table::part_of;
 use crate::collector::cycle::{Cycle, handshake};
+use crate::collector::protocol_tests::mutate_in;
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};
 use crate::sync::Ordering;
@@ -123,4 +126,64 @@ fn what_is_looked_up_is_shaded_from_mark_on() {
     cycle.switch_off();
     cycle.sweep();
     heap.verify().unwrap();
+}
+
+#[derive(Trace)]
+struct Names<'gc> {
+    map: WeakMap<'gc, Arc<()>, u64>,
+}
+
+/// A mutation in `Mark` makes a map, which nobody traces in this cycle, and another one, in `Arm` still, puts a newborn key into it, which is
+/// white and kept by nothing. The entry must not be there longer than the key.
+#[test]
+fn a_key_of_arm_in_a_map_of_mark_is_not_freed_before_its_entry() {
+    for with_make in [false, true] {
+        let heap = Heap::builder().processors(2).growth_percent(100_000).build().unwrap();
+        let alive = Arc::new(());
+        let workers = Workers::none();
+        let mut cycle = Cycle::begin(heap.core(), &workers);
+        let (in_off, is_off) = channel();
+        let (in_arm, is_arm) = channel();
+        let (made, is_made) = channel::<Root<Names<'static>>>();
+        let (sent_back, back) = channel();
+        let names = thread::scope(|scope| {
+            let (heap, alive) = (&heap, &alive);
+            scope.spawn(move || {
+                heap.mutate(|mu| {
+                    in_off.send(()).unwrap();
+                    while mu.mode() != Mode::Arm {
+                        mu.alloc([0_u8; 4096]);
+                    }
+                    in_arm.send(()).unwrap();
+                    let names = is_made.recv().unwrap();
+                    let key = mu.alloc(Arc::clone(alive));
+                    let map = &names.get(mu).as_ref().map;
+                    if with_make {
+                        map.get_or_insert_with(mu, key, || 1);
+                    } else {
+                        map.insert(mu, key, 1);
+                    }
+                    sent_back.send(names).unwrap();
+                });
+            });
+            is_off.recv().unwrap();
+            scope.spawn(move || {
+                is_arm.recv().unwrap();
+                let names = mutate_in(heap, Mode::Mark, |mu| mu.root(mu.alloc(Names { map: WeakMap::new(mu) })));
+                made.send(names).unwrap();
+            });
+            cycle.take_the_snapshot();
+            back.recv().unwrap()
+        });
+        cycle.mark();
+        cycle.close();
+        cycle.switch_off();
+        cycle.sweep();
+        let entries = heap.mutate(|mu| names.get(mu).map.len());
+        assert_eq!(entries, Arc::strong_count(&alive) - 1, "an entry leads to a key that was freed");
+        heap.verify().unwrap();
+        heap.collect();
+        assert_eq!(heap.mutate(|mu| names.get(mu).map.len()), 0);
+        assert_eq!(Arc::strong_count(&alive), 1);
+    }
 }
