@@ -93,6 +93,8 @@ fn no_handshake_is_answered_in_the_midst_of_an_allocation() {
                     pass_safepoints(mu);
                     mu.mode()
                 };
+                // There is a run now: none of those below passes a safepoint to get one, before it is in the midst of anything.
+                mu.alloc_slice_with(1, |_| ());
                 to_collector.send(()).unwrap();
                 let mut modes = Vec::new();
                 mu.alloc_slice_with(1, |_| modes.push(mode_inside()));
