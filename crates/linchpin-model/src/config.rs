@@ -27,6 +27,9 @@ pub struct Config {
     pub ephemeron: bool,
     /// Whether mutations can have the keys of the weak map listed, which makes the map a weak pointer to its key as well.
     pub entries: bool,
+    /// Whether mutations in `Mark` and `Close` make a new weak map in place of an empty one. In the other modes a new map is white like all
+    /// that is there, and reached if anything is: which nobody can tell from the map that is there already.
+    pub new_maps: bool,
     /// Whether the last processor is the spare: it runs no mutation, and is held for a moment to drop a root or to
     /// unpin.
     pub spare: bool,
@@ -72,6 +75,7 @@ impl Config {
         weak_fields: false,
         ephemeron: false,
         entries: false,
+        new_maps: false,
         spare: false,
         resize: false,
         helpers: false,
@@ -110,8 +114,11 @@ impl Config {
     /// With a weak map whose keys are listed.
     pub const ENTRIES: Self = Self { entries: true, ..Self::EPHEMERON };
 
-    /// The same, and a weak root, which may lead to key or value.
-    pub const ENTRIES_AND_WEAK: Self = Self { weak_root: true, ..Self::ENTRIES };
+    /// With a weak map in place of which new ones are made.
+    pub const NEW_MAPS: Self = Self { new_maps: true, ..Self::EPHEMERON };
+
+    /// With a weak map whose keys are listed, and new ones, and a weak root, which may lead to key or value.
+    pub const ENTRIES_AND_WEAK: Self = Self { weak_root: true, new_maps: true, ..Self::ENTRIES };
 
     /// One processor for mutations, and the spare.
     pub const SPARE: Self = Self { spare: true, ..Self::SMALL };
@@ -152,7 +159,7 @@ impl Config {
             && !(self.locks && (self.is_weak() || self.one_span))
             && !(self.assists && (self.processors == MOST_PROCESSORS || self.one_span || self.has_inner_locks()))
             && (self.locks || !self.has_inner_locks())
-            && (self.ephemeron || !self.entries)
+            && (self.ephemeron || !(self.entries || self.new_maps))
             && !(self.resize && (self.is_weak() || self.processors == 1 || self.spare))
     }
 
@@ -205,6 +212,7 @@ impl fmt::Display for Config {
         f.write_str(if self.weak_fields { ", weak fields" } else { "" })?;
         f.write_str(if self.ephemeron { ", a weak map" } else { "" })?;
         f.write_str(if self.entries { ", keys listed" } else { "" })?;
+        f.write_str(if self.new_maps { ", new maps" } else { "" })?;
         f.write_str(if self.resize { ", resized" } else { "" })?;
         f.write_str(if self.helpers { ", helpers" } else { "" })?;
         f.write_str(if self.assists { ", assists" } else { "" })?;

@@ -232,6 +232,8 @@ faults! {
     EntryRemovedInCloseNotShaded,
     /// Who inserts an entry in `Arm` does not shade the value.
     EntryInsertedInArmNotShaded,
+    /// Who inserts an entry in `Arm` does not shade the key.
+    KeyInsertedInArmNotShaded,
     /// The values of marked keys are not traced.
     EphemeronsNotTraced,
     /// The values of marked keys are traced before the closing rounds, and never again.

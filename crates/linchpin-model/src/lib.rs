@@ -40,7 +40,7 @@
 //! | sweep | a slot at a time, read and written back in two steps; runs are returned on entering `Off` |
 //! | spans | each slot is one; or one has all slots, and belongs to a processor with a run in it, or to the sweeper |
 //! | weak pointers | a root and a field in each object; upgraded, copied, cleared after the end of the mark |
-//! | ephemerons | a weak map with one entry: looked up, inserted, removed; its key listed; a pass after each quiet round |
+//! | ephemerons | a weak map with one entry: looked up, inserted, removed; its key listed; a new map in its place; a pass after each quiet round |
 //! | `GcMutex`, `GcRwLock` | the field of each object is behind one: taken, given back, its guard forgotten |
 //! | locks behind locks | behind that one is another: taken by who shares the outer one, or taken out, changed, put elsewhere |
 //!
@@ -71,7 +71,8 @@
 //! * **A marker's look** behind a lock, or two, is one step: meanwhile others wait, or take no notice, which nobody can tell from
 //!   coming later or before.
 //! * **More entries than one** of a weak map, and so the way from values to keys within a pass, which finds the first value only. And a
-//!   map that is part of an object: here it is always reached, and not part of a value. For both there are tests of the library.
+//!   map that is part of an object: here it is reached in each cycle but the one it is made in, and not part of a value. For both there are
+//!   tests of the library.
 //! * **Dropping values.** It runs the program's code in `Off` on the collector's thread, as a mutation could. What that
 //!   must not do, to pin what is being dropped, is a variant.
 //! * **More of the same.** Objects have one field, heaps one root, and three is the most there are of anything.

@@ -87,7 +87,7 @@ fn table() -> bool {
     for config in [
         Config::WEAK,
         Config::WEAK_FIELDS,
-        Config { grey_at_end_counts: true, ..Config::EPHEMERON },
+        Config { grey_at_end_counts: true, ..Config::NEW_MAPS },
         Config { grey_at_end_counts: true, processors: 1, ..Config::ENTRIES_AND_WEAK },
         Config::SPARE,
         Config { pins: 1, ..Config::SPARE },
@@ -164,7 +164,7 @@ fn full() -> bool {
         Config { grey_at_end_counts: true, helpers: true, full_buffers: true, ..Config::ENTRIES_AND_WEAK },
         Config { grey_at_end_counts: true, pins: 1, ..Config::ENTRIES_AND_WEAK },
         Config { grey_at_end_counts: true, objects: 3, processors: 1, ..Config::ENTRIES_AND_WEAK },
-        Config::ENTRIES_AND_WEAK.with(&[Fault::EntryInsertedInArmNotShaded, Fault::EntryRemovedInArmNotShaded]),
+        Config::ENTRIES_AND_WEAK.with(&[Fault::EntryRemovedInArmNotShaded]),
     ] {
         report(&mut figures, &config, &format!("the protocol: {config}"), false);
     }

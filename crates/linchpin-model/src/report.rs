@@ -46,6 +46,7 @@ pub enum MutatorStep {
     UpgradeUndecided(Object),
     UpgradeFails(Object),
     SetWeak(Option<Object>, Object),
+    MakeMap,
     LookUp(Object, Object),
     BeginInsert(Object, Object),
     Insert(Object, Object),
@@ -198,11 +199,12 @@ impl fmt::Display for MutatorStep {
             Self::DropInHand => f.write_str("drops the lock in hand, and makes a new one"),
             Self::ForgetInnerGuard(object, _) => write!(f, "forgets the guard of the inner lock of {}", name(object)),
             Self::ForgetGuard(object) => write!(f, "forgets the guard of the lock of {}", name(object)),
+            Self::MakeMap => f.write_str("makes a new weak map"),
             Self::LookUp(key, value) => {
                 write!(f, "looks up the value of {}, and has {} in hand", name(key), name(value))
             }
             Self::BeginInsert(key, value) => {
-                write!(f, "is to shade {}, and make it the value of {}", name(value), name(key))
+                write!(f, "is to make {} the value of {}, and shades first what it owes", name(value), name(key))
             }
             Self::Insert(key, value) => write!(f, "makes {} the value of {}", name(value), name(key)),
             Self::FindsOtherKey => f.write_str("finds no room in the weak map"),
@@ -249,7 +251,7 @@ impl fmt::Display for CollectorStep {
                 name(object),
                 Named(target)
             ),
-            Self::LookAtEntry(None) => f.write_str("looks at the weak map, which is empty"),
+            Self::LookAtEntry(None) => f.write_str("looks at the weak map, which is empty, or was not reached"),
             Self::LookAtEntry(Some((key, value))) => {
                 write!(f, "looks at the entry of {}, marks {} if the key is marked", name(key), name(value))
             }

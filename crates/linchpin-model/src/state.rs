@@ -95,6 +95,8 @@ pub struct State {
     pub weak: [Option<Object>; MOST_OBJECTS + 1],
     /// The entry of the weak map: a key, and its value.
     pub entry: Option<(Object, Object)>,
+    /// The weak map is new: it was born black in this cycle, and nobody will come to it.
+    pub map_is_new: bool,
     /// The root slot.
     pub root: Option<Object>,
     /// Objects whose pin counter is 1. It counts no further here.
@@ -239,9 +241,10 @@ impl State {
             | u64::from(self.passed_by) << 61
             | u64::from(pointer(self.entry.map(|(key, _)| key))) << 52
             | u64::from(pointer(self.entry.map(|(_, value)| value))) << 54
-            | u64::from(self.had_pass) << 56;
+            | u64::from(self.had_pass) << 56
+            | u64::from(self.map_is_new) << 57;
         // With ephemerons there are no locks.
-        debug_assert!(config.ephemeron || (self.entry.is_none() && !self.had_pass));
+        debug_assert!(config.ephemeron || (self.entry.is_none() && !self.had_pass && !self.map_is_new));
         debug_assert!(!config.ephemeron || self.lock_traced[0].and(self.lock_traced[1]).and(self.forgotten).is_empty());
         debug_assert!(words.iter().all(|&word| word >> bits_of_each(processors) == 0));
         let mut packed = u128::from(heap);
@@ -291,6 +294,7 @@ impl State {
         if config.ephemeron {
             state.entry = pointer_from_bits(bits(52, 3)).zip(pointer_from_bits(bits(54, 3)));
             state.had_pass = bits(56, 1) != 0;
+            state.map_is_new = bits(57, 1) != 0;
         } else {
             state.lock_traced = [set(52), set(55)];
             state.forgotten = set(58);

@@ -73,7 +73,7 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
             let had_round = state.processors.iter().any(|each| each.mode == Mode::Close);
             let early = config.has(EphemeronsBeforeRoundsOnly) && !had_round;
             if early && value_to_trace(config, state).is_some() {
-                add(CollectorStep::LookAtEntry(state.entry), &|next| pass(config, next));
+                add(CollectorStep::LookAtEntry(state.entry_looked_at()), &|next| pass(config, next));
             } else if config.has(NoFinalRound) || (config.has(NoFurtherRound) && had_round) {
                 add(CollectorStep::EndMark, &|next| end_mark(config, next));
             } else {
@@ -122,7 +122,7 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
                 add(CollectorStep::Goes(Stage::Trace), &|next| enter(next, Stage::Trace));
             }
         }
-        Stage::Ephemerons => add(CollectorStep::LookAtEntry(state.entry), &|next| pass(config, next)),
+        Stage::Ephemerons => add(CollectorStep::LookAtEntry(state.entry_looked_at()), &|next| pass(config, next)),
         // An upgrade or a look-up has shaded something since the round began.
         Stage::Decide if config.ephemeron && !state.queue.is_empty() && !config.has(ShadedInPassNotCounted) => {
             add(CollectorStep::Goes(Stage::Trace), &|next| enter(next, Stage::Trace));
@@ -142,7 +142,7 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
                 });
             }
         }
-        Stage::ClearEntry => add(CollectorStep::ClearEntry(state.entry), &|next| {
+        Stage::ClearEntry => add(CollectorStep::ClearEntry(state.entry_looked_at()), &|next| {
             let violation = clear_entry(next);
             next.to_visit = Objects::first(config.objects);
             enter(next, if config.has(EntryClearedAfterOff) { Stage::Sweep } else { Stage::AwaitOff });
@@ -237,6 +237,7 @@ fn flip(config: &Config, next: &mut State) -> Option<Violation> {
             Colour::Black => Colour::White,
         };
     }
+    next.map_is_new = false;
     if !config.has(LockRemembersForEver) {
         next.lock_traced.swap(0, 1);
         next.inner.iter_mut().for_each(Memory::grow_old);

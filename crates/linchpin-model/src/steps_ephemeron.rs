@@ -8,6 +8,9 @@
 //! Every step on the entry is under the lock of the map, in which nobody sees what was shaded and what was not changed yet. So
 //! that is one step; only what is inserted is shaded before.
 //!
+//! Who inserts one in `Arm` shades the key as well, since the map may be new: made by another mutation, in `Mark` already. Such a map is
+//! black, so nobody comes to it in this cycle, and the collector does not look at what is in it; all of that lives anyway.
+//!
 //! When a closing round has brought nothing, the collector looks at the entry. If the key is black, and the value white, it
 //! marks the value, traces on, and there is another round, and another look. Else the mark ends, unless something was shaded
 //! since the round began. Then, and before the handshake to `Off`, the entry goes if its key is white.
@@ -29,6 +32,9 @@ impl Mutation<'_> {
             return;
         }
         let (config, me, entry) = (self.config, *self.me(), self.state.entry);
+        if config.new_maps && entry.is_none() && !self.state.map_is_new && matches!(me.mode, Mode::Mark | Mode::Close) {
+            self.add_sound(MutatorStep::MakeMap, |next, _| next.map_is_new = true);
+        }
         if let Some((key, value)) = entry.filter(|&(key, _)| me.hand.has(key)) {
             if !me.hand.has(value) {
                 self.add(MutatorStep::LookUp(key, value), |next, index| next.take_value(config, index, value, None));
@@ -40,9 +46,12 @@ impl Mutation<'_> {
         }
         for key in me.hand.each().filter(|&key| entry.is_none_or(|(there, _)| there == key)) {
             for value in me.hand.each().filter(|&value| entry != Some((key, value))) {
-                if me.mode == Mode::Arm && !config.has(EntryInsertedInArmNotShaded) {
+                let shades_key = me.mode == Mode::Arm && !config.has(KeyInsertedInArmNotShaded);
+                let shades_value = me.mode == Mode::Arm && !config.has(EntryInsertedInArmNotShaded);
+                if shades_key || shades_value {
                     self.add_sound(MutatorStep::BeginInsert(key, value), |_, me| {
-                        owe(me, true, Some(value));
+                        owe(me, shades_key, Some(key));
+                        owe(me, shades_value, Some(value));
                         me.then = Then::Insert(key, value);
                     });
                 } else {
@@ -130,6 +139,11 @@ impl State {
         self.reachable_past(Objects::NONE, hand.and(Objects::of(Some(value))))
     }
 
+    /// The entry of the map, if the collector looks at that.
+    pub(crate) fn entry_looked_at(&self) -> Option<(Object, Object)> {
+        self.entry.filter(|_| !self.map_is_new)
+    }
+
     /// Key or value of an entry, if the slot is free.
     pub(crate) fn free_in_entry(&self) -> Option<Object> {
         let (key, value) = self.entry?;
@@ -147,7 +161,7 @@ pub(crate) fn has_pass(config: &Config, state: &State) -> bool {
 
 /// The value of the entry, if a pass marks it.
 pub(crate) fn value_to_trace(config: &Config, state: &State) -> Option<Object> {
-    let (key, value) = state.entry?;
+    let (key, value) = state.entry_looked_at()?;
     let is_due = state.colour_of(key) == Colour::Black || config.has(ValueOfWhiteKeyTraced);
     (is_due && state.colour_of(value) != Colour::Black).then_some(value)
 }
@@ -165,7 +179,7 @@ pub(crate) fn pass(config: &Config, next: &mut State) -> Option<Violation> {
 
 /// Removes the entry if its key is white.
 pub(crate) fn clear_entry(next: &mut State) -> Option<Violation> {
-    let (key, _) = next.entry.filter(|&(key, _)| next.colour_of(key) == Colour::White)?;
+    let (key, _) = next.entry_looked_at().filter(|&(key, _)| next.colour_of(key) == Colour::White)?;
     next.entry = None;
     fail(next, key)
 }

@@ -115,6 +115,7 @@
 //! | who removes or replaces a value shades it | `gc/weak/map.rs` | `EntryRemovedInArmNotShaded` |
 //! | | | `EntryRemovedInMarkNotShaded`, `EntryRemovedInCloseNotShaded` |
 //! | who inserts one in `Arm` does, too | `gc/weak/map.rs` | `EntryInsertedInArmNotShaded` |
+//! | and shades the key | `gc/weak/map.rs` | `KeyInsertedInArmNotShaded` |
 //! | values of marked keys are traced, after a round that brought nothing | `collector/ephemerons.rs` | `EphemeronsNotTraced` |
 //! | each time | `collector/cycle.rs` | `EphemeronsBeforeRoundsOnly`, `EphemeronsTracedOnce` |
 //! | but not values of other keys | `gc/weak/map.rs` | `ValueOfWhiteKeyTraced` |
@@ -287,6 +288,8 @@ pub const BREAKING: &[Verdict] = &[
     breaks(NO_GREY_EPHEMERON, &[LookUpInCloseNotCounted]),
     breaks(one_processor(Config::EPHEMERON), &[EntryRemovedInMarkNotShaded]),
     breaks(one_processor(Config::EPHEMERON), &[EntryRemovedInCloseNotShaded]),
+    breaks(Config::NEW_MAPS, &[EntryInsertedInArmNotShaded]),
+    breaks(Config::NEW_MAPS, &[KeyInsertedInArmNotShaded]),
     breaks(one_processor(Config::EPHEMERON), &[EphemeronsNotTraced]),
     breaks(one_processor(Config::ENTRIES), &[EphemeronsBeforeRoundsOnly]),
     breaks(one_processor(Config::ENTRIES), &[EphemeronsTracedOnce]),
@@ -322,9 +325,6 @@ pub const BREAKING: &[Verdict] = &[
 ///
 /// * Roots and pins are walked when all have answered handshake 2. What a mutation in `Arm` has made is there to be
 ///   found then, or was shaded when it was dropped. So such roots and pins need no shade, *or* the walk need not wait.
-/// * A value that is inserted in `Arm` is found by the pass, if its key lives, and shaded by whoever else looks it up or removes it.
-///   So it need not be shaded where it is inserted, as a root made in `Arm` need not: with this map, which is always reached. A map
-///   that was born in `Mark` is not, and the shade is what keeps the value (`protocol_tests::what_arm_inserts_into_a_weak_map_survives`).
 /// * A value that is removed in `Arm` stays with whoever removed it, in `Arm`, where all that is done with it is shaded. Who has
 ///   looked it up before, in `Mark`, has shaded it. So removing it in `Arm` need not.
 pub const HARMLESS: &[Verdict] = &[
@@ -332,9 +332,7 @@ pub const HARMLESS: &[Verdict] = &[
     holds(Config::PINS, &[PinMadeInArmNotShaded]),
     holds(Config::SMALL, &[RootsWalkedBeforeHandshakeTwo]),
     holds(Config::PINS, &[PinsWalkedBeforeHandshakeTwo]),
-    holds(Config::EPHEMERON, &[EntryInsertedInArmNotShaded]),
-    holds(Config::EPHEMERON, &[EntryRemovedInArmNotShaded]),
-    holds(Config::EPHEMERON, &[EntryInsertedInArmNotShaded, EntryRemovedInArmNotShaded]),
+    holds(Config::NEW_MAPS, &[EntryRemovedInArmNotShaded]),
     holds(Config::PINS, &[RootMadeInArmNotShaded, PinMadeInArmNotShaded]),
 ];
 

@@ -42,7 +42,7 @@ fn weak_pointers_and_the_spare_keep_their_promises() {
 /// With two processors it takes longer, and is for the program; the table has that with a part left out.
 #[test]
 fn ephemerons_keep_their_promises() {
-    for config in [Config::EPHEMERON, Config::ENTRIES, Config::ENTRIES_AND_WEAK] {
+    for config in [Config::EPHEMERON, Config::NEW_MAPS, Config::ENTRIES, Config::ENTRIES_AND_WEAK] {
         let config = Config { grey_at_end_counts: true, ..config };
         assert_clean(Config { processors: 1, ..config });
         assert_clean(Config { objects: 1, full_buffers: true, ..config });
