@@ -383,13 +383,13 @@ impl<'gc> Mutator<'gc> {
     /// Whether the object is pinned: a few loads of one cache line.
     #[inline(always)]
     pub fn is_pinned<T: ?Sized + Object>(&self, gc: Gc<'gc, T>) -> bool {
-        self.core().memory.region.pin_counter(gc.start().addr().get()).is_pinned()
+        self.core().memory.region.is_pinned(gc.start().addr().get())
     }
 
     /// How many pins the object has.
     #[inline(always)]
     pub fn pin_count<T: ?Sized + Object>(&self, gc: Gc<'gc, T>) -> u32 {
-        self.core().memory.region.pin_counter(gc.start().addr().get()).count()
+        self.core().memory.region.pin_count(gc.start().addr().get())
     }
 }
 

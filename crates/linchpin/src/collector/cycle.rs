@@ -261,7 +261,7 @@ fn visit_pins(core: &Core, taken: Vec<usize>, tracer: &mut Tracer<'_>) {
     for unit in units {
         for address in region.slots(unit) {
             // A pin that this walk needs is seen by way of the handshakes, like its flag.
-            if region.pin_counter(address).is_pinned() {
+            if region.is_pinned(address) {
                 // Relaxed: as where it is lowered; the next cycle's thread has seen this one end.
                 region.pin_flag(unit).store(PIN_FLAG_RAISED, Ordering::Relaxed);
                 tracer.visit_root(region.pointer(address));

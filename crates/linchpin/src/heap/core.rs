@@ -117,17 +117,17 @@ impl Core {
         if !region.contains(address) {
             return true;
         }
-        if region.pin_counter(address).is_pinned() {
+        if region.is_pinned(address) {
             return true;
         }
-        self.object_at(address).is_some_and(|start| region.pin_counter(start).is_pinned())
+        self.object_at(address).is_some_and(|start| region.is_pinned(start))
     }
 
     /// How many pins the object at or around `address` has; 0 for an address outside the region.
     #[cold]
     #[inline(never)]
     pub(super) fn pin_count_around(&self, address: usize) -> u32 {
-        self.object_at(address).map_or(0, |start| self.memory.region.pin_counter(start).count())
+        self.object_at(address).map_or(0, |start| self.memory.region.pin_count(start))
     }
 
     /// The start of the object at or around `address`, as the span's slots tell (a free unit's has none, and no pins

@@ -3,18 +3,72 @@
 use loom::cell::UnsafeCell;
 
 use super::{explore, spawn};
-use crate::pin::counter::{Bias, PinCounter};
+use std::ptr::NonNull;
+
+use crate::pin::counter::{Bias, PinCounter, TooManyPins};
+use crate::pin::stripes::Stripes;
 use crate::sync::Arc;
 
 const HERE: Bias = Bias::of_processor(0);
 const THERE: Bias = Bias::of_processor(1);
+/// Processors that have no stripe to themselves: there are three here.
+const MANY: Bias = Bias::of_processor(2);
+const ALSO_MANY: Bias = Bias::of_processor(3);
+
+/// The pin counter of an object, with what it needs to be striped.
+#[derive(Default)]
+struct Counter {
+    counter: PinCounter,
+    stripes: Stripes,
+}
+
+/// The counter on which a pin is to be undone. It goes to another thread as part of a pinner does.
+struct Made(NonNull<PinCounter>);
+
+// SAFETY: counters may be used on any thread.
+unsafe impl Send for Made {}
+
+impl Counter {
+    /// One that is striped.
+    fn striped() -> Self {
+        let counter = Self::default();
+        counter.stripe();
+        counter
+    }
+
+    fn stripe(&self) {
+        self.stripes.stripe(&self.counter);
+    }
+
+    fn pin(&self, bias: Bias) -> Result<Made, TooManyPins> {
+        self.counter.pin(bias, &self.stripes).map(Made)
+    }
+
+    /// Undoes a pin that was made before it was striped.
+    fn unpin(&self, bias: Bias) {
+        self.counter.unpin(bias);
+    }
+
+    fn undo(&self, made: &Made, bias: Bias) {
+        // SAFETY: it is this counter, or one of its stripes.
+        unsafe { made.0.as_ref() }.unpin(bias);
+    }
+
+    fn is_pinned(&self) -> bool {
+        self.counter.is_pinned(&self.stripes)
+    }
+
+    fn count(&self) -> u32 {
+        self.counter.count(&self.stripes)
+    }
+}
 
 /// While one pin is held, no reader ever sees none, though another processor pins and unpins.
 #[test]
 fn a_held_pin_is_always_seen() {
     for first in [HERE, THERE] {
         explore("a_held_pin_is_always_seen", 4, move || {
-            let counter = Arc::new(PinCounter::default());
+            let counter = Arc::new(Counter::default());
             counter.pin(first).unwrap();
             let other = {
                 let counter = Arc::clone(&counter);
@@ -39,7 +93,7 @@ fn a_held_pin_is_always_seen() {
 #[test]
 fn a_pin_that_changes_halves_is_seen() {
     explore("a_pin_that_changes_halves_is_seen", 4, || {
-        let counter = Arc::new(PinCounter::default());
+        let counter = Arc::new(Counter::default());
         counter.pin(HERE).unwrap();
         let other = {
             let counter = Arc::clone(&counter);
@@ -62,7 +116,7 @@ fn a_pin_that_changes_halves_is_seen() {
 fn a_pin_that_comes_back_to_its_owner_is_seen() {
     for earlier in [0, 127] {
         explore("a_pin_that_comes_back_to_its_owner_is_seen", 4, move || {
-            let counter = Arc::new(PinCounter::default());
+            let counter = Arc::new(Counter::default());
             counter.pin(HERE).unwrap();
             counter.unpin(HERE);
             // Two versions each; the pin and the unpin below make it 256.
@@ -89,7 +143,7 @@ fn a_pin_that_comes_back_to_its_owner_is_seen() {
 #[test]
 fn two_first_pins_are_both_counted() {
     explore("two_first_pins_are_both_counted", 4, || {
-        let counter = Arc::new(PinCounter::default());
+        let counter = Arc::new(Counter::default());
         let other = {
             let counter = Arc::clone(&counter);
             spawn(move || counter.pin(THERE).unwrap())
@@ -103,6 +157,123 @@ fn two_first_pins_are_both_counted() {
     });
 }
 
+/// A pin that moves from one stripe to another, or from a stripe to the shared half that is used after all, is never overlooked; whichever processor
+/// counts there.
+#[test]
+fn a_pin_that_changes_stripes_is_seen() {
+    // Of the last stripe many make use.
+    for (first, second) in [(HERE, THERE), (THERE, HERE), (HERE, MANY), (MANY, HERE), (MANY, ALSO_MANY)] {
+        explore("a_pin_that_changes_stripes_is_seen", 4, move || {
+            let counter = Arc::new(Counter::striped());
+            let made = counter.pin(first).unwrap();
+            let other = {
+                let counter = Arc::clone(&counter);
+                spawn(move || {
+                    let again = counter.pin(second).unwrap();
+                    counter.undo(&made, first);
+                    again
+                })
+            };
+            assert!(counter.is_pinned());
+            let again = other.join().unwrap();
+            assert_eq!(counter.count(), 1);
+            counter.undo(&again, first);
+            assert!(!counter.is_pinned());
+            assert_eq!(counter.count(), 0);
+        });
+    }
+}
+
+/// The same where it comes back: a reader that finds the first stripe empty, then the second, must not be content with that.
+#[test]
+fn a_pin_that_goes_to_and_fro_is_seen() {
+    explore("a_pin_that_goes_to_and_fro_is_seen", 3, || {
+        let counter = Arc::new(Counter::striped());
+        let made = counter.pin(HERE).unwrap();
+        let other = {
+            let counter = Arc::clone(&counter);
+            spawn(move || {
+                let there = counter.pin(THERE).unwrap();
+                counter.undo(&made, HERE);
+                let _here = counter.pin(HERE).unwrap();
+                counter.undo(&there, THERE);
+            })
+        };
+        assert!(counter.is_pinned());
+        other.join().unwrap();
+        assert_eq!(counter.count(), 1);
+    });
+}
+
+/// While a counter becomes striped its pins stay counted: those made before, on both halves, and those of who has not seen it yet.
+#[test]
+fn what_becomes_striped_loses_no_pin() {
+    explore("what_becomes_striped_loses_no_pin", 4, || {
+        let counter = Arc::new(Counter::default());
+        counter.pin(HERE).unwrap();
+        let owner = {
+            let counter = Arc::clone(&counter);
+            spawn(move || {
+                let second = counter.pin(HERE).unwrap();
+                counter.undo(&second, HERE);
+                let _third = counter.pin(HERE).unwrap();
+            })
+        };
+        let made = counter.pin(THERE).unwrap();
+        counter.stripe();
+        let again = counter.pin(THERE).unwrap();
+        assert!(counter.is_pinned());
+        counter.undo(&made, THERE);
+        counter.undo(&again, THERE);
+        assert!(counter.is_pinned());
+        owner.join().unwrap();
+        assert_eq!(counter.count(), 2);
+    });
+}
+
+/// A processor whose pin would be the first makes it while another one stripes the counter.
+#[test]
+fn a_first_pin_and_a_striped_one_are_both_counted() {
+    explore("a_first_pin_and_a_striped_one_are_both_counted", 4, || {
+        let counter = Arc::new(Counter::default());
+        let other = {
+            let counter = Arc::clone(&counter);
+            spawn(move || {
+                let made = counter.pin(THERE).unwrap();
+                counter.undo(&made, THERE);
+                let _again = counter.pin(THERE).unwrap();
+            })
+        };
+        counter.stripe();
+        counter.pin(HERE).unwrap();
+        other.join().unwrap();
+        assert_eq!(counter.count(), 2);
+    });
+}
+
+/// Who sees a pin in a stripe sees the object it was made for.
+#[test]
+fn who_sees_a_pin_in_a_stripe_sees_the_object() {
+    for bias in [THERE, MANY] {
+        explore("who_sees_a_pin_in_a_stripe_sees_the_object", 4, move || {
+            let shared = Arc::new((Counter::striped(), Content(UnsafeCell::new(0))));
+            let other = {
+                let shared = Arc::clone(&shared);
+                spawn(move || {
+                    // SAFETY: as above.
+                    shared.1.0.with_mut(|content| unsafe { *content = 7 });
+                    shared.0.pin(bias).unwrap();
+                })
+            };
+            if shared.0.is_pinned() {
+                // SAFETY: as above.
+                assert_eq!(shared.1.0.with(|content| unsafe { *content }), 7);
+            }
+            other.join().unwrap();
+        });
+    }
+}
+
 /// What was written before it was pinned.
 struct Content(UnsafeCell<u64>);
 
@@ -114,7 +285,7 @@ unsafe impl Sync for Content {}
 fn who_sees_a_pin_sees_the_object() {
     for (earlier, bias) in [(None, HERE), (Some(HERE), HERE), (Some(HERE), THERE)] {
         explore("who_sees_a_pin_sees_the_object", 4, move || {
-            let shared = Arc::new((PinCounter::default(), Content(UnsafeCell::new(0))));
+            let shared = Arc::new((Counter::default(), Content(UnsafeCell::new(0))));
             if let Some(earlier) = earlier {
                 // Owned already, with nothing pinned.
                 shared.0.pin(earlier).unwrap();

@@ -39,6 +39,12 @@ const WEAKENED: &[(&str, &str)] = &[
     ("pin.sum_shared", "counter::who_sees_a_pin_sees_the_object"),
     ("unpin.local", "counter::a_pin_that_changes_halves_is_seen"),
     ("unpin.shared", "counter::a_pin_that_comes_back_to_its_owner_is_seen"),
+    // Stripes.
+    ("pin.stripe", "counter::a_first_pin_and_a_striped_one_are_both_counted"),
+    ("pin.striped", "counter::a_first_pin_and_a_striped_one_are_both_counted"),
+    ("pin.own", "counter::who_sees_a_pin_in_a_stripe_sees_the_object"),
+    ("stripe.version", "counter::who_sees_a_pin_in_a_stripe_sees_the_object"),
+    ("stripe.look", "counter::who_sees_a_pin_in_a_stripe_sees_the_object"),
     // What is let go of after the end of a heap.
     ("settle.raise", "settle::nothing_that_is_let_go_of_is_overlooked"),
     ("settle.lower", "settle::nothing_that_is_let_go_of_is_overlooked"),
@@ -60,6 +66,8 @@ const REORDERED: &[(&str, &str)] = &[
     ("cycle.end_mark", "sweep::slots_are_handed_out_once"),
     // The sweep does not wait for the handshake to `Off`.
     ("cycle.switch_off", "sweep::a_sweep_waits_for_every_barrier"),
+    // Who asks for pins is content with having looked at each stripe once.
+    ("stripe.once", "counter::a_pin_that_goes_to_and_fro_is_seen"),
     // A marker looks behind a lock that it has not taken.
     ("lock.look", "locks::a_marker_looks_while_nobody_changes_anything"),
     // Who takes a lock shades what is behind it only when it gives it back.

@@ -11,6 +11,7 @@ use super::{GRANULE, SPAN_BYTES, SPAN_GRANULES};
 use crate::error::BuildError;
 use crate::panics::tell;
 use crate::pin::counter::PinCounter;
+use crate::pin::stripes::{Stripe, Stripes};
 use crate::sync::AtomicU8;
 
 /// The smallest region, in bytes.
@@ -37,6 +38,8 @@ pub(crate) struct Region {
     /// A granule's number is counted from address 0.
     marks: SideTable<AtomicU8>,
     pin_counters: SideTable<PinCounter>,
+    /// For pin counters of which many processors make use.
+    pub(crate) stripes: Stripes,
     pin_flags: SideTable<AtomicU8>,
     spans: SideTable<Span>,
 }
@@ -105,7 +108,8 @@ impl Region {
                 SideTable::of_units(spans, units),
             )
         };
-        Ok(Self { mapping, mapping_bytes, base, bytes, marks, pin_counters, pin_flags, spans })
+        let stripes = Stripes::default();
+        Ok(Self { mapping, mapping_bytes, base, bytes, marks, pin_counters, stripes, pin_flags, spans })
     }
 
     /// The size of the region in bytes, metadata not counted.
@@ -199,9 +203,27 @@ impl Region {
         self.pin_counters.get(self.granule_number(address))
     }
 
-    /// The start of the granule a pin counter belongs to.
-    pub(crate) fn granule_of_counter(&self, counter: NonNull<PinCounter>) -> NonNull<u8> {
-        self.pointer(self.pin_counters.number_of(counter) * GRANULE)
+    /// Whether the object at `address` is pinned.
+    #[inline(always)]
+    pub(crate) fn is_pinned(&self, address: usize) -> bool {
+        self.pin_counter(address).is_pinned(&self.stripes)
+    }
+
+    /// How many pins the object at `address` has.
+    pub(crate) fn pin_count(&self, address: usize) -> u32 {
+        self.pin_counter(address).count(&self.stripes)
+    }
+
+    /// The start of the granule a pin counter belongs to; or, if it is a stripe, the one that it is a stripe of.
+    ///
+    /// # Safety
+    /// The counter is one of this region, or a stripe that counts a pin.
+    pub(crate) unsafe fn granule_of_counter(&self, counter: NonNull<PinCounter>) -> NonNull<u8> {
+        let number = self.pin_counters.number_of(counter).or_else(|| {
+            // SAFETY: the caller's promise.
+            self.pin_counters.number_of(unsafe { Stripe::striped(counter) })
+        });
+        self.pointer(number.expect("a stripe is one of a counter of this region") * GRANULE)
     }
 
     /// The "may hold pins" flag of a unit.

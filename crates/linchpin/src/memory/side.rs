@@ -67,11 +67,10 @@ mod mapped {
             }
         }
 
-        /// The number of an entry of this table.
-        pub(crate) fn number_of(&self, entry: NonNull<T>) -> usize {
+        /// The number of an entry, if it is one of this table.
+        pub(crate) fn number_of(&self, entry: NonNull<T>) -> Option<usize> {
             let number = (entry.addr().get().wrapping_sub(self.origin.addr())) / size_of::<T>();
-            debug_assert!(number.wrapping_sub(self.first) < self.length);
-            number
+            (number.wrapping_sub(self.first) < self.length).then_some(number)
         }
     }
 
@@ -163,10 +162,10 @@ mod checked {
             &self.entries[offset / self.stride]
         }
 
-        /// The number of an entry of this table.
-        pub(crate) fn number_of(&self, entry: NonNull<T>) -> usize {
-            let position = (entry.addr().get() - self.entries.as_ptr().addr()) / size_of::<T>();
-            self.first + position * self.stride
+        /// The number of an entry, if it is one of this table.
+        pub(crate) fn number_of(&self, entry: NonNull<T>) -> Option<usize> {
+            let position = entry.addr().get().wrapping_sub(self.entries.as_ptr().addr()) / size_of::<T>();
+            (position < self.entries.len()).then(|| self.first + position * self.stride)
         }
     }
 

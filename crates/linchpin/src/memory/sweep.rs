@@ -363,7 +363,7 @@ impl Memory {
         for address in self.region.slots(unit) {
             // Relaxed: the caller owns the span, as in `sweep_span`.
             if self.region.mark(address).load(Ordering::Relaxed) == dead {
-                self.region.pin_counter(address).reset();
+                self.region.pin_counter(address).reset(&self.region.stripes);
             }
         }
     }

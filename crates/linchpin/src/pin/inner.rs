@@ -25,16 +25,16 @@ pub(crate) struct PinRecord {
 
 impl PinRecord {
     #[inline(always)]
-    pub(super) fn new(counter: &PinCounter, location: &'static Location<'static>) -> Self {
-        Self { counter: NonNull::from(counter), location }
+    pub(super) fn new(counter: NonNull<PinCounter>, location: &'static Location<'static>) -> Self {
+        Self { counter, location }
     }
 
     /// Undoes the pin that it stands for; `bias` is that of a processor which this thread holds.
     #[inline(always)]
     fn undo(&self, bias: Bias) {
-        // SAFETY: the counter is part of the metadata of a region that whoever has the record keeps mapped.
+        // SAFETY: the counter is part of the metadata of a region that whoever has the record keeps mapped, or of a stripe of that.
         let counter = unsafe { self.counter.as_ref() };
-        debug_assert_ne!(counter.count(), 0, "a record stands for one pin");
+        debug_assert_ne!(counter.count_here(), 0, "a record stands for one pin");
         counter.unpin(bias);
     }
 }
@@ -193,7 +193,8 @@ fn give_up(pins: &mut Vec<PinRecord>) {
 #[cold]
 fn shade_all(core: &Core, pins: &[PinRecord], local: &Local) {
     for pin in pins {
-        let object = core.memory.region.granule_of_counter(pin.counter);
+        // SAFETY: the pin was made in this heap, and is there.
+        let object = unsafe { core.memory.region.granule_of_counter(pin.counter) };
         // SAFETY: the counter belongs to the granule an object starts at, which its pin keeps alive.
         unsafe { local.shade(core, object) };
     }

@@ -24,6 +24,7 @@ pub(crate) mod counter;
 pub(crate) mod inner;
 pub(crate) mod leak;
 pub(crate) mod registry;
+pub(crate) mod stripes;
 
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -274,9 +275,7 @@ unsafe fn pin_object(
         flag.store(PIN_FLAG_RAISED, Ordering::Relaxed);
     }
     let counter = region.pin_counter(address);
-    if counter.pin(mu.local().bias()).is_err() {
-        too_many_pins();
-    }
+    let Ok(counter) = counter.pin(mu.local().bias(), &region.stripes) else { too_many_pins() };
     let record = PinRecord::new(counter, location);
     // SAFETY: the caller's promise.
     unsafe { Inner::record(inner, core, record, type_name) };

@@ -253,6 +253,12 @@ pub(crate) struct OnceLock<T> {
     value: std::sync::OnceLock<T>,
 }
 
+impl<T> Default for OnceLock<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> OnceLock<T> {
     pub(crate) fn new() -> Self {
         Self { made: AtomicBool::new(false), value: std::sync::OnceLock::new() }

@@ -266,12 +266,14 @@ fn check_pins(check: &mut Check<'_>, all_spans: &[usize]) -> u64 {
     core.pinners.for_each(|inner| {
         // SAFETY: what is registered is alive, and with all processors held nobody pins or unpins.
         for counter in unsafe { Inner::counters(inner) } {
-            *recorded.entry(region.granule_of_counter(counter).addr().get()).or_default() += 1;
+            // SAFETY: what is recorded is pinned, in this heap.
+            let object = unsafe { region.granule_of_counter(counter) };
+            *recorded.entry(object.addr().get()).or_default() += 1;
         }
     });
     let pins = recorded.values().map(|&count| u64::from(count)).sum();
     for address in all_spans.iter().flat_map(|&unit| region.slots(unit)) {
-        let count = region.pin_counter(address).count();
+        let count = region.pin_count(address);
         let expected = recorded.remove(&address).unwrap_or(0);
         if count != expected {
             let text = format!("Its counter says {count} pins, but pinners have recorded {expected}.");

@@ -33,7 +33,7 @@ fn check_unit(check: &mut Check<'_>, unit: usize, span: usize) {
     for address in (start..start + SPAN_BYTES).step_by(GRANULE) {
         let counter = region.pin_counter(address);
         let touched = counter.is_touched();
-        if touched && counter.is_pinned() {
+        if touched && counter.is_pinned(&region.stripes) {
             pinned = Some(address);
         }
         // Relaxed: ordered after the counter by the acquire in `is_touched`.

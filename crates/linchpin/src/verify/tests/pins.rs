@@ -16,11 +16,11 @@ fn a_counter_on_a_free_slot_is_found() {
     let free = region.slots(unit).find(|&slot| region.mark(slot).load(Ordering::Relaxed) == 0).unwrap();
     region.pin_flag(unit).store(PIN_FLAG_RAISED, Ordering::Relaxed);
     // Touched, though it counts nothing: the next object would begin with an owner.
-    region.pin_counter(free).pin(Bias::of_processor(3)).unwrap();
+    region.pin_counter(free).pin(Bias::of_processor(3), &region.stripes).unwrap();
     region.pin_counter(free).unpin(Bias::of_processor(3));
     let finding = verified.assert_verify_finds(FindingKind::PinCounter);
     assert!(finding.address() == free && finding.to_string().contains("free"), "{finding}");
-    region.pin_counter(free).reset();
+    region.pin_counter(free).reset(&region.stripes);
     verified.assert_in_order();
 }
 
@@ -30,7 +30,7 @@ fn a_counter_that_no_pinner_accounts_for_is_found() {
     let (_root, address) = verified.rooted();
     let region = &verified.core().memory.region;
     region.pin_flag(region.unit_of(address)).store(PIN_FLAG_RAISED, Ordering::Relaxed);
-    region.pin_counter(address).pin(Bias::of_processor(0)).unwrap();
+    region.pin_counter(address).pin(Bias::of_processor(0), &region.stripes).unwrap();
     assert_eq!(verified.assert_verify_finds(FindingKind::PinCounter).address(), address);
     region.pin_counter(address).unpin(Bias::of_processor(0));
     verified.assert_in_order();
@@ -45,7 +45,7 @@ fn a_pin_that_was_lost_from_its_counter_is_found() {
     let counter = verified.core().memory.region.pin_counter(address);
     counter.unpin(Bias::of_processor(0));
     assert_eq!(verified.assert_verify_finds(FindingKind::PinCounter).address(), address);
-    counter.pin(Bias::of_processor(0)).unwrap();
+    counter.pin(Bias::of_processor(0), &verified.core().memory.region.stripes).unwrap();
     verified.assert_in_order();
 }
 

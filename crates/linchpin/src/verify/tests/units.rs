@@ -67,11 +67,11 @@ fn a_counter_in_a_free_unit_is_found() {
     let region = &verified.core().memory.region;
     let granule = region.unit_start(unit + 1).addr().get() + 3 * GRANULE;
     // Touched, though it counts nothing.
-    region.pin_counter(granule).pin(Bias::of_processor(3)).unwrap();
+    region.pin_counter(granule).pin(Bias::of_processor(3), &region.stripes).unwrap();
     region.pin_counter(granule).unpin(Bias::of_processor(3));
     let finding = verified.assert_verify_finds(FindingKind::PinCounter);
     assert!(finding.address() == granule && finding.to_string().contains("the unit is free"), "{finding}");
-    region.pin_counter(granule).reset();
+    region.pin_counter(granule).reset(&region.stripes);
     verified.assert_in_order();
 }
 
