@@ -47,6 +47,7 @@ const FILES: &[&str] = &[
     "pin/leak.rs",
     "pin/mod.rs",
     "pin/registry.rs",
+    "pin/stripes.rs",
     "processor/acquire.rs",
     "processor/mod.rs",
     "processor/phase.rs",

@@ -45,6 +45,7 @@ const ROOT_TABLE: &str = "gc/root_table.rs";
 const PIN: &str = "pin/mod.rs";
 const INNER: &str = "pin/inner.rs";
 const COUNTER: &str = "pin/counter.rs";
+const STRIPES: &str = "pin/stripes.rs";
 const REGISTRY: &str = "pin/registry.rs";
 
 pub(super) const HAND_MADE: &[HandMade] = &[
@@ -284,7 +285,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(SWEEP, "a dropped value stays marked", "            mark.store(0, Ordering::Relaxed);\n", ""),
     mutant(SWEEP, "the dead are not dropped", "contained(|| unsafe { drop_value(value) });", "{ let _ = (drop_value, value); contained(|| ()) };"),
     mutant(SWEEP, "the dead are dropped twice", "contained(|| unsafe { drop_value(value) });", "contained(|| unsafe { drop_value(value); drop_value(value) });"),
-    mutant(SWEEP, "the dead keep their pin counters", "self.region.pin_counter(address).reset();", ""),
+    mutant(SWEEP, "the dead keep their pin counters", "self.region.pin_counter(address).reset(&self.region.stripes);", ""),
     mutant(SWEEP, "a flag is cleared while its span has objects", "if pins_touched && live == 0 {", "if pins_touched {"),
     mutant(SWEEP, "a flag outlives its span", "            self.region.pin_flag(unit).store(PIN_FLAG_CLEAR, Ordering::Relaxed);\n", ""),
     mutant(SWEEP, "an empty span is not closed", "            self.close_span(unit);\n", "            let _ = Self::close_span;\n"),
@@ -343,8 +344,8 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     // Pins.
     quick(PIN, "a pin does not raise the flag", "        flag.store(PIN_FLAG_RAISED, Ordering::Relaxed);\n", ""),
     mutant(PIN, "a pin made in Arm is not shaded", "unsafe { mu.shade(object) };", ""),
-    mutant(PIN, "a pin is not counted", "if counter.pin(mu.local().bias()).is_err() {", "if false {"),
-    mutant(PIN, "a pin is counted twice", "if counter.pin(mu.local().bias()).is_err() {", "let _ = counter.pin(mu.local().bias());\n    if counter.pin(mu.local().bias()).is_err() {"),
+    mutant(PIN, "a pin is not counted", "let Ok(counter) = counter.pin(mu.local().bias(), &region.stripes) else { too_many_pins() };", "let _ = too_many_pins;\n    let counter = NonNull::from(counter);"),
+    mutant(PIN, "a pin is counted twice", "let Ok(counter) = counter.pin(", "let _ = counter.pin(mu.local().bias(), &region.stripes);\n    let Ok(counter) = counter.pin("),
     mutant(PIN, "a pin is not recorded", "unsafe { Inner::record(inner, core, record, type_name) };", "let _ = (inner, core, record, type_name);"),
     mutant(PIN, "a value that is being dropped can be pinned", "!core.memory.is_being_dropped(object, local.mode(), local.colour()),", "local.mode() != Mode::Off || local.mode() == Mode::Off,"),
     mutant(PIN, "a reference to nothing pins what lies behind", "if size_of_val(reference) == 0 {", "if size_of_val(reference) == usize::MAX {"),
@@ -364,5 +365,21 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(COUNTER, "a reset leaves the shared half", "        self.shared.store(0, Ordering::Relaxed);\n", ""),
     mutant(COUNTER, "the first pin on a processor is not exclusive", "self.local.compare_exchange(0, bias.0 + 1, ordering!(Release, \"pin.first\"), Ordering::Relaxed).is_ok()", "{ self.local.store(bias.0 + 1, Ordering::Release); true }"),
     mutant(COUNTER, "a refused pin stays counted", "            self.unpin_shared();\n            return Err(TooManyPins);", "            return Err(TooManyPins);"),
+    mutant(COUNTER, "pins in stripes are not counted", "if self.is_striped() { stripes.count(self) } else { here }", "{ let _ = stripes; here }"),
+    mutant(COUNTER, "pins in stripes do not count", "self.is_pinned_here() || (self.is_striped() && stripes.is_pinned(self))", "{ let _ = stripes; self.is_pinned_here() }"),
+    mutant(COUNTER, "nobody sees that it is striped", "        if self.is_striped() {\n            return stripes.pin(self, bias);\n        }\n", ""),
+    mutant(COUNTER, "the dead keep their place", "        if self.is_striped() {\n            stripes.take_back(self);\n        }\n", "        let _ = stripes;\n"),
+    mutant(STRIPES, "once is enough to be striped", "if times < ENOUGH {", "if times == 0 {"),
+    mutant(STRIPES, "what is noted is not striped", "            self.stripe(counter);\n", ""),
+    mutant(STRIPES, "any two notes count together", "let is_same = noted >> NOTED_BITS == address;", "let is_same = true;"),
+    mutant(STRIPES, "a place is given to two", "        if *taken_by != 0 {\n", "        if false {\n"),
+    mutant(STRIPES, "a stripe leads to who had it before", "            stripe.of.store(NonNull::from(counter).as_ptr(), Ordering::Relaxed);\n", "            if stripe.of.load(Ordering::Relaxed).is_null() {\n                stripe.of.store(NonNull::from(counter).as_ptr(), Ordering::Relaxed);\n            }\n"),
+    mutant(STRIPES, "a stripe that comes into use is not looked at", "            place.used.fetch_max(number + 1, Ordering::Relaxed);\n", ""),
+    mutant(STRIPES, "the last stripe is not looked at", "        if used > LAST {\n", "        if false {\n"),
+    mutant(STRIPES, "the last stripe is used like the others", "if number == LAST {", "if number > LAST {"),
+    mutant(STRIPES, "a place given back keeps its counts", "            stripe.counter.reset_here();\n", ""),
+    mutant(STRIPES, "a place given back keeps its versions", "            stripe.version.store(0, Ordering::Relaxed);\n", ""),
+    mutant(STRIPES, "a place given back counts as in use", "        place.used.store(0, Ordering::Relaxed);\n", ""),
+    mutant(STRIPES, "a place is not given back", "        *taken_by = 0;\n", "        let _ = &mut taken_by;\n"),
     mutant(REGISTRY, "the inner that moves does not learn its place", "unsafe { (*moved.0.as_ptr()).position = position };", "let _ = moved;"),
 ];

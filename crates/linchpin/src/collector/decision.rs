@@ -54,6 +54,7 @@ impl Decision {
     /// Every processor is in `Off`.
     pub(crate) fn end(&self) {
         *self.decided.lock() = false;
+        self.ephemerons.end_cycle();
     }
 }
 

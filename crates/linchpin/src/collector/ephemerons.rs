@@ -113,6 +113,12 @@ impl Ephemerons {
         self.tables.lock().by_number.len()
     }
 
+    /// How many maps count as reached.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn reached(&self) -> usize {
+        self.tables.lock().by_number.values().filter_map(Weak::upgrade).filter(|table| table.is_reached()).count()
+    }
+
     /// Maps that are there, which stay so until the sweep.
     fn held(&self, choose: impl Fn(&dyn EphemeronTable) -> bool) -> Vec<Arc<dyn EphemeronTable>> {
         // All are kept for the moment, so that none of them is dropped here, whatever a mutation lets go of.
@@ -181,8 +187,12 @@ impl Ephemerons {
             {
                 self.dead.lock().values.push(values);
             }
-            table.end_cycle();
         }
+    }
+
+    /// From now on no map is reached. After the handshake to `Off`: until then a mutation in `Close` may come to one behind a lock.
+    pub(crate) fn end_cycle(&self) {
+        self.held(|_| true).iter().for_each(|table| table.end_cycle());
     }
 
     /// Drops what dead keys led to, and maps that nobody has any more; with the sweep, as it may run the program's code. Gives how many

@@ -15,6 +15,8 @@ mod interner;
 mod map;
 #[cfg(all(test, not(loom)))]
 mod map_tests;
+#[cfg(all(test, not(loom)))]
+mod moved_tests;
 mod root;
 mod table;
 #[cfg(all(test, not(loom)))]
