@@ -271,7 +271,7 @@ impl Heap {
         self.core.is_pinned_at(address.addr())
     }
 
-    /// How many pins the object at `address`, or around it, has; 0 for an address outside the heap.
+    /// How many pins the object at `address`, or around it, has; 0 for an address outside the heap. See [`Mutator::pin_count`] for how exact that is.
     #[must_use]
     pub fn pin_count<T: ?Sized>(&self, address: *const T) -> u32 {
         self.core.pin_count_around(address.addr())

@@ -387,6 +387,9 @@ impl<'gc> Mutator<'gc> {
     }
 
     /// How many pins the object has.
+    ///
+    /// Exact: it had so many at a moment during the call. But where many threads pin and unpin one object all the time, so that no such moment is
+    /// found, it may be a number that it never had; not 0, though, as [`is_pinned`](Self::is_pinned) is exact always.
     #[inline(always)]
     pub fn pin_count<T: ?Sized + Object>(&self, gc: Gc<'gc, T>) -> u32 {
         self.core().memory.region.pin_count(gc.start().addr().get())
