@@ -272,7 +272,7 @@ fn is_striped(shared: u32) -> bool {
 
 /// The signed count in a shared half, striped or not.
 #[inline(always)]
-fn signed(shared: u32) -> i32 {
+pub(super) fn signed(shared: u32) -> i32 {
     let count = if is_striped(shared) { shared ^ STRIPED } else { shared };
     ((count & SHARED_MASK) << (32 - SHARED_BITS)) as i32 >> (32 - SHARED_BITS)
 }

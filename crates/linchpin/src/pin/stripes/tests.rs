@@ -5,6 +5,7 @@ use super::*;
 use crate::collector::cycle::{self, Cycle};
 use crate::collector::report::CycleCause;
 use crate::collector::workers::Workers;
+use crate::pin::counter::signed;
 use crate::{Gc, Heap, Mutator, Pinner, Root};
 
 const A: Bias = Bias::of_processor(0);
@@ -39,6 +40,9 @@ fn each_processor_counts_in_its_stripe() {
     assert_eq!(made[1], made[2], "that of all others");
     assert!(made[0] != made[1] && !made.contains(&NonNull::from(&counter)));
     assert_eq!(before, NonNull::from(&counter));
+    // SAFETY: it is a stripe of this counter.
+    let last = unsafe { made[1].as_ref() };
+    assert_eq!((last.count_here(), signed(last.shared_half())), (2, 2), "nobody has it alone");
     for made in made {
         // SAFETY: it was given by `pin`, and counts a pin.
         assert_eq!(unsafe { Stripe::striped(made) }, NonNull::from(&counter));
@@ -99,7 +103,23 @@ fn who_is_pinned_elsewhere_again_and_again_is_striped() {
     assert!(!counter.is_pinned(&stripes));
 }
 
-/// Two objects that are pinned by turns, and may have the same place, note one another away; each alone is striped.
+/// Two objects that may have the same place, and are pinned by turns, note one another away; one alone is striped.
+#[test]
+fn those_pinned_by_turns_are_not_striped() {
+    let (counters, stripes) = (counters(), Stripes::default());
+    let first = &counters[0];
+    let both = [first, rival(&counters, first)];
+    both.iter().for_each(|counter| _ = counter.pin(A, &stripes).unwrap());
+    // A pin and unpin has two versions, so each is noted once in 32 of them.
+    let pin_often = |counter: &PinCounter| (0..32).for_each(|_| undo(counter.pin(B, &stripes).unwrap(), B));
+    for _ in 0..10 * ENOUGH {
+        both.iter().for_each(|counter| pin_often(counter));
+    }
+    assert!(both.iter().all(|counter| !counter.is_striped()));
+    (0..ENOUGH).for_each(|_| pin_often(first));
+    assert!(first.is_striped());
+}
+
 #[test]
 fn a_place_is_had_by_one() {
     let (counters, stripes) = (counters(), Stripes::default());
