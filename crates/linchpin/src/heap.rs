@@ -264,7 +264,7 @@ impl Heap {
     }
 
     /// Whether the object at `address`, or around it, is pinned. An address outside the heap counts as pinned: the
-    /// collector never touches what is there.
+    /// collector never touches what is there. Of an object that the program cannot reach any more the answer tells nothing.
     #[inline(always)]
     #[must_use]
     pub fn is_pinned<T: ?Sized>(&self, address: *const T) -> bool {

@@ -380,7 +380,7 @@ impl<'gc> Mutator<'gc> {
         Root::new(self, gc.start())
     }
 
-    /// Whether the object is pinned: a few loads of one cache line.
+    /// Whether the object is pinned: a few loads of one cache line. Of an object that many processors have pinned it may take two looks at the counter of each.
     #[inline(always)]
     pub fn is_pinned<T: ?Sized + Object>(&self, gc: Gc<'gc, T>) -> bool {
         self.core().memory.region.is_pinned(gc.start().addr().get())

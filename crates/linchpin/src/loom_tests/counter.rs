@@ -251,6 +251,27 @@ fn a_first_pin_and_a_striped_one_are_both_counted() {
     });
 }
 
+/// Whoever pins in the last stripe sees his own pin, and so does who was handed it, though another processor brings the stripe into use.
+#[test]
+fn a_pin_in_the_last_stripe_is_seen() {
+    explore("a_pin_in_the_last_stripe_is_seen", 3, || {
+        let counter = Arc::new(Counter::striped());
+        let made = counter.pin(HERE).unwrap();
+        let first = {
+            let counter = Arc::clone(&counter);
+            spawn(move || {
+                let _kept = counter.pin(MANY).unwrap();
+            })
+        };
+        let _again = counter.pin(ALSO_MANY).unwrap();
+        counter.undo(&made, HERE);
+        assert!(counter.is_pinned());
+        assert!(counter.count() >= 1);
+        first.join().unwrap();
+        assert_eq!(counter.count(), 2);
+    });
+}
+
 /// Who sees a pin in a stripe sees the object it was made for.
 #[test]
 fn who_sees_a_pin_in_a_stripe_sees_the_object() {

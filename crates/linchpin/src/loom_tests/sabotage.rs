@@ -44,6 +44,8 @@ const WEAKENED: &[(&str, &str)] = &[
     ("pin.striped", "counter::a_first_pin_and_a_striped_one_are_both_counted"),
     ("pin.own", "counter::who_sees_a_pin_in_a_stripe_sees_the_object"),
     ("stripe.version", "counter::who_sees_a_pin_in_a_stripe_sees_the_object"),
+    ("stripe.in_use", "counter::a_pin_in_the_last_stripe_is_seen"),
+    ("stripe.shared_version", "counter::a_pin_in_the_last_stripe_is_seen"),
     ("stripe.look", "counter::who_sees_a_pin_in_a_stripe_sees_the_object"),
     // What is let go of after the end of a heap.
     ("settle.raise", "settle::nothing_that_is_let_go_of_is_overlooked"),

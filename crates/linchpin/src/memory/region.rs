@@ -217,7 +217,7 @@ impl Region {
     /// The start of the granule a pin counter belongs to; or, if it is a stripe, the one that it is a stripe of.
     ///
     /// # Safety
-    /// The counter is one of this region, or a stripe that counts a pin.
+    /// The counter is one of this region, or was given by its stripes, and counts a pin.
     pub(crate) unsafe fn granule_of_counter(&self, counter: NonNull<PinCounter>) -> NonNull<u8> {
         let number = self.pin_counters.number_of(counter).or_else(|| {
             // SAFETY: the caller's promise.

@@ -124,7 +124,7 @@ impl PinCounter {
             return Err(TooManyPins);
         }
         // Two of so many: where pins and unpins take turns, pins have every other version.
-        Ok((before >> SHARED_BITS) % NOTE_EVERY < 2)
+        Ok((before >> SHARED_BITS) % NOTE_EVERY >= NOTE_EVERY - 2)
     }
 
     /// Counts a pin, as the holder of the processor with this bias, the only one to use the local half.
@@ -169,10 +169,10 @@ impl PinCounter {
         self.shared.fetch_xor(STRIPED, ordering!(Release, "pin.stripe"));
     }
 
-    /// The shared half, version and all.
-    pub(super) fn shared_half(&self) -> u32 {
-        // Acquire: keeps it before the loads that follow.
-        self.shared.load(Ordering::Acquire)
+    /// The count of the shared half.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn shared_count(&self) -> i32 {
+        signed(self.shared.load(Ordering::Relaxed))
     }
 
     /// How many pins the object has.
@@ -251,8 +251,9 @@ impl PinCounter {
         debug_assert_eq!(self.count(stripes), 0, "what is swept is not pinned");
         if self.is_striped() {
             stripes.take_back(self);
+        } else {
+            self.reset_here();
         }
-        self.reset_here();
     }
 
     /// Forgets the owner.
@@ -272,7 +273,7 @@ fn is_striped(shared: u32) -> bool {
 
 /// The signed count in a shared half, striped or not.
 #[inline(always)]
-pub(super) fn signed(shared: u32) -> i32 {
+fn signed(shared: u32) -> i32 {
     let count = if is_striped(shared) { shared ^ STRIPED } else { shared };
     ((count & SHARED_MASK) << (32 - SHARED_BITS)) as i32 >> (32 - SHARED_BITS)
 }

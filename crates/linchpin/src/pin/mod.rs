@@ -107,7 +107,7 @@ impl Pinner {
     /// is a slice of bytes or of other elements smaller than a word.
     ///
     /// # Panics
-    /// If the pinner has pins in another heap, or the object has four million pins already.
+    /// If the pinner has pins in another heap, or the object has four million pins already. (It may take more, where many processors pin it.)
     #[inline(always)]
     #[track_caller]
     pub fn pin<'gc, T: ?Sized + Object>(&mut self, mu: &Mutator<'gc>, gc: Gc<'gc, T>) -> NonNull<T::Branded<'static>> {

@@ -5,7 +5,6 @@ use super::*;
 use crate::collector::cycle::{self, Cycle};
 use crate::collector::report::CycleCause;
 use crate::collector::workers::Workers;
-use crate::pin::counter::signed;
 use crate::{Gc, Heap, Mutator, Pinner, Root};
 
 const A: Bias = Bias::of_processor(0);
@@ -42,7 +41,7 @@ fn each_processor_counts_in_its_stripe() {
     assert_eq!(before, NonNull::from(&counter));
     // SAFETY: it is a stripe of this counter.
     let last = unsafe { made[1].as_ref() };
-    assert_eq!((last.count_here(), signed(last.shared_half())), (2, 2), "nobody has it alone");
+    assert_eq!((last.count_here(), last.shared_count()), (2, 2), "nobody has it alone");
     for made in made {
         // SAFETY: it was given by `pin`, and counts a pin.
         assert_eq!(unsafe { Stripe::striped(made) }, NonNull::from(&counter));
@@ -146,6 +145,8 @@ fn a_place_is_given_back_by_the_dead() {
         // Undone on another processor: the halves of its stripe only cancel out.
         undo(first.pin(bias, &stripes).unwrap(), Bias::NONE);
     }
+    stripes.take_back(first);
+    assert!(!first.is_striped() && !first.is_touched(), "the place is free, so it does not lead there");
     first.reset(&stripes);
     assert!(!first.is_striped() && !first.is_touched());
     let second = rival(&counters, first);
