@@ -297,3 +297,48 @@ fn concurrent_pins_of_one_object_are_all_counted() {
     drop(kept);
     heap.mutate(|mu| assert_eq!(mu.pin_count(root.get(mu)), 0));
 }
+
+/// Threads pin one object all the time, so that its pins come to be counted by the processor; whatever is held meanwhile is seen, by threads and by
+/// cycles, and when it is given back on other threads nothing is left.
+#[test]
+fn an_object_that_all_threads_pin_is_kept_as_long_as_one_does() {
+    const THREADS: usize = 4;
+    let heap = Heap::builder().processors(THREADS).build().expect("a heap of four processors");
+    let ledger = Ledger::new(1);
+    let root = heap.mutate(|mu| mu.root(mu.alloc(ledger.counted(0))));
+    let held: Vec<Pinner> = thread::scope(|scope| {
+        let work = || {
+            let mut held = Pinner::new();
+            for round in 0..100 {
+                heap.mutate(|mu| {
+                    let object = root.get(mu);
+                    for _ in 0..200 {
+                        let mut short = Pinner::new();
+                        short.pin(mu, object);
+                        assert!(mu.is_pinned(object) && mu.pin_count(object) >= 1);
+                    }
+                    if round % 10 == 0 {
+                        held.pin(mu, object);
+                    }
+                    assert!(mu.is_pinned(object), "this thread holds a pin");
+                });
+            }
+            held
+        };
+        let workers = [(); THREADS].map(|()| scope.spawn(work));
+        for _ in 0..10 {
+            heap.collect();
+        }
+        workers.into_iter().map(|worker| worker.join().expect("no worker panics")).collect()
+    });
+    let address = heap.mutate(|mu| Gc::as_ptr(root.get(mu)));
+    drop(root);
+    for (left, pinner) in (1..=THREADS).rev().zip(held) {
+        heap.collect();
+        heap.verify().expect("a whole heap");
+        assert_eq!((heap.pin_count(address) as usize, ledger.total()), (left * 10, 0));
+        drop(pinner);
+    }
+    heap.collect();
+    ledger.assert_each_once();
+}

@@ -16,6 +16,9 @@ static TAKEN: AtomicU64 = AtomicU64::new(0);
 /// What foreign memory is pinned as.
 static FOREIGN: u64 = 0x0F0E_1661;
 
+/// How often an object is pinned and unpinned that is to be striped.
+const PINNED_OFTEN: u32 = 600;
+
 /// Pins taken so far.
 pub(crate) fn taken() -> u64 {
     TAKEN.load(Ordering::Relaxed)
@@ -122,6 +125,10 @@ impl Held {
                 Some(root) => {
                     let object = root.get(mu);
                     object.check()?;
+                    if maker.numbers.once_in(16) {
+                        // So often that the heap counts its pins by the processor from then on.
+                        (0..PINNED_OFTEN).for_each(|_| _ = Pinner::new().pin(mu, object));
+                    }
                     Claim::Shared(Address(self.pinner.pin(mu, object).cast()))
                 }
                 None => return Ok(()),
