@@ -158,13 +158,13 @@ impl PinCounter {
     }
 
     /// Whether pins are counted in stripes as well.
-    pub(super) fn is_striped(&self) -> bool {
+    pub(crate) fn is_striped(&self) -> bool {
         // Acquire: pairs with the release in `set_striped`, for who goes on to the stripes.
         is_striped(self.shared.load(ordering!(Acquire, "pin.striped")))
     }
 
-    /// Has whoever sees it pin in a stripe from now on.
-    pub(super) fn set_striped(&self) {
+    /// Has whoever sees it pin in a stripe from now on. (Once more, and it is not striped any more, which the verifier's tests need.)
+    pub(crate) fn set_striped(&self) {
         // Release: pairs with the acquires of who finds it striped.
         self.shared.fetch_xor(STRIPED, ordering!(Release, "pin.stripe"));
     }

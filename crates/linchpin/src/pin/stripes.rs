@@ -232,6 +232,26 @@ impl Stripes {
         last.max(1)
     }
 
+    /// Whether a striped counter has its place, and its stripes lead to it. For the verifier, while nobody pins.
+    pub(crate) fn has_place(&self, counter: &PinCounter) -> bool {
+        let (place, stripes) = self.place_of(counter);
+        let leads_here = |stripe: &Stripe| std::ptr::eq(stripe.of.load(Ordering::Relaxed), counter);
+        *place.taken_by.lock() == address_of(counter) && stripes.iter().all(|stripe| leads_here(stripe))
+    }
+
+    /// How many places are taken, and how many stripes that are not in use count something, or did. For the verifier, while nobody pins.
+    pub(crate) fn taken_and_left_over(&self) -> (usize, usize) {
+        let (mut taken, mut left_over) = (0, 0);
+        for place in self.places.get().into_iter().flatten() {
+            let is_taken = *place.taken_by.lock() != 0;
+            let used = if is_taken { place.used.load(Ordering::Relaxed) } else { 0 };
+            let unused = place.stripes.get().into_iter().flatten().skip(used);
+            taken += usize::from(is_taken);
+            left_over += unused.filter(|stripe| stripe.counter.is_touched()).count();
+        }
+        (taken, left_over)
+    }
+
     /// Adds up the stripes of a striped counter; `None` if there was a pin meanwhile.
     fn sum(&self, counter: &PinCounter) -> Option<Sum> {
         let (place, stripes) = self.place_of(counter);

@@ -272,13 +272,29 @@ fn check_pins(check: &mut Check<'_>, all_spans: &[usize]) -> u64 {
         }
     });
     let pins = recorded.values().map(|&count| u64::from(count)).sum();
+    let mut striped = 0;
     for address in all_spans.iter().flat_map(|&unit| region.slots(unit)) {
+        let counter = region.pin_counter(address);
+        if counter.is_striped() {
+            striped += 1;
+            if !region.stripes.has_place(counter) {
+                let text = "Its pins are counted in stripes, but another object has these.".to_owned();
+                check.find(FindingKind::PinCounter, address, text);
+            }
+        }
         let count = region.pin_count(address);
         let expected = recorded.remove(&address).unwrap_or(0);
         if count != expected {
             let text = format!("Its counter says {count} pins, but pinners have recorded {expected}.");
             check.find(FindingKind::PinCounter, address, text);
         }
+    }
+    let (taken, left_over) = region.stripes.taken_and_left_over();
+    if taken != striped || left_over != 0 {
+        let text = format!(
+            "{striped} objects have their pins counted in stripes, but {taken} places for that are taken, and {left_over} stripes that nobody has count pins."
+        );
+        check.find(FindingKind::PinCounter, 0, text);
     }
     for (address, count) in recorded {
         let text = format!("Pinners have recorded {count} pins here, where no object can start.");

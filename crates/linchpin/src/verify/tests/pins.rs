@@ -88,3 +88,31 @@ fn a_pin_that_is_recorded_where_no_object_can_start_is_found() {
     assert!(error.findings()[1].to_string().contains("no object can start"), "{error}");
     verified.assert_in_order();
 }
+
+/// A place whose object does not know that it has one; and a stripe of it that counts, though it is not in use.
+#[test]
+fn stripes_that_nobody_has_are_found() {
+    let verified = Verified::new();
+    let (_root, address) = verified.rooted();
+    let region = &verified.core().memory.region;
+    region.pin_flag(region.unit_of(address)).store(PIN_FLAG_RAISED, Ordering::Relaxed);
+    let (counter, bias) = (region.pin_counter(address), Bias::of_processor(0));
+    region.stripes.stripe(counter);
+    verified.heap.verify().unwrap();
+    counter.set_striped();
+    assert_eq!(verified.assert_verify_finds(FindingKind::PinCounter).address(), 0);
+    counter.set_striped();
+    verified.heap.verify().unwrap();
+    let stripe = counter.pin(bias, &region.stripes).unwrap();
+    // SAFETY: it is a stripe of the region, which is there.
+    let stripe = unsafe { stripe.as_ref() };
+    stripe.unpin(bias);
+    verified.heap.verify().unwrap();
+    counter.reset(&region.stripes);
+    stripe.pin(bias, &region.stripes).unwrap();
+    let finding = verified.assert_verify_finds(FindingKind::PinCounter);
+    assert!(finding.address() == 0 && finding.to_string().contains("nobody has"), "{finding}");
+    stripe.unpin(bias);
+    stripe.reset(&region.stripes);
+    verified.assert_in_order();
+}
