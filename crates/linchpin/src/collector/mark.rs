@@ -129,7 +129,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// How many bytes the slots have that it has traced so far.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn scanned_bytes(&self) -> u64 {
         self.scanned_bytes
     }
