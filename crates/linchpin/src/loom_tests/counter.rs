@@ -272,59 +272,50 @@ fn a_pin_in_the_last_stripe_is_seen() {
     });
 }
 
-/// Who sees a pin in a stripe sees the object it was made for.
-#[test]
-fn who_sees_a_pin_in_a_stripe_sees_the_object() {
-    for bias in [THERE, MANY] {
-        explore("who_sees_a_pin_in_a_stripe_sees_the_object", 4, move || {
-            let shared = Arc::new((Counter::striped(), Content(UnsafeCell::new(0))));
-            let other = {
-                let shared = Arc::clone(&shared);
-                spawn(move || {
-                    // SAFETY: as above.
-                    shared.1.0.with_mut(|content| unsafe { *content = 7 });
-                    shared.0.pin(bias).unwrap();
-                })
-            };
-            if shared.0.is_pinned() {
-                // SAFETY: as above.
-                assert_eq!(shared.1.0.with(|content| unsafe { *content }), 7);
-            }
-            other.join().unwrap();
-        });
-    }
-}
-
 /// What was written before it was pinned.
 struct Content(UnsafeCell<u64>);
 
 // SAFETY: loom checks that its accesses are ordered.
 unsafe impl Sync for Content {}
 
-/// Who sees a pin, be it the first, a later one of the owner, or somebody else's, sees the object it was made for.
+/// Who sees a pin that is made with `bias` sees the object it was made for.
+fn assert_seen_with_the_object(test: &'static str, bias: Bias, make: fn() -> Counter) {
+    explore(test, 4, move || {
+        let shared = Arc::new((make(), Content(UnsafeCell::new(0))));
+        let other = {
+            let shared = Arc::clone(&shared);
+            spawn(move || {
+                // SAFETY: as above.
+                shared.1.0.with_mut(|content| unsafe { *content = 7 });
+                shared.0.pin(bias).unwrap();
+            })
+        };
+        if shared.0.is_pinned() {
+            // SAFETY: as above.
+            assert_eq!(shared.1.0.with(|content| unsafe { *content }), 7);
+        }
+        other.join().unwrap();
+    });
+}
+
+/// Be it the first pin, a later one of the owner, or somebody else's.
 #[test]
 fn who_sees_a_pin_sees_the_object() {
-    for (earlier, bias) in [(None, HERE), (Some(HERE), HERE), (Some(HERE), THERE)] {
-        explore("who_sees_a_pin_sees_the_object", 4, move || {
-            let shared = Arc::new((Counter::default(), Content(UnsafeCell::new(0))));
-            if let Some(earlier) = earlier {
-                // Owned already, with nothing pinned.
-                shared.0.pin(earlier).unwrap();
-                shared.0.unpin(earlier);
-            }
-            let other = {
-                let shared = Arc::clone(&shared);
-                spawn(move || {
-                    // SAFETY: as above.
-                    shared.1.0.with_mut(|content| unsafe { *content = 7 });
-                    shared.0.pin(bias).unwrap();
-                })
-            };
-            if shared.0.is_pinned() {
-                // SAFETY: as above.
-                assert_eq!(shared.1.0.with(|content| unsafe { *content }), 7);
-            }
-            other.join().unwrap();
-        });
+    let owned = || {
+        let counter = Counter::default();
+        counter.pin(HERE).unwrap();
+        counter.unpin(HERE);
+        counter
+    };
+    for (make, bias) in [(Counter::default as fn() -> Counter, HERE), (owned, HERE), (owned, THERE)] {
+        assert_seen_with_the_object("who_sees_a_pin_sees_the_object", bias, make);
+    }
+}
+
+/// A pin in a stripe of one's own, or in one of many.
+#[test]
+fn who_sees_a_pin_in_a_stripe_sees_the_object() {
+    for bias in [THERE, MANY] {
+        assert_seen_with_the_object("who_sees_a_pin_in_a_stripe_sees_the_object", bias, Counter::striped);
     }
 }

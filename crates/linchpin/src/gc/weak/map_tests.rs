@@ -16,9 +16,9 @@ use crate::{Gc, Heap, Mutator, Root, Trace, Tracer, WeakMap};
 
 /// Runs something, once, when it is traced.
 #[derive(Clone, Default)]
-struct Hook(Arc<Mutex<Option<Run>>>);
+pub(super) struct Hook(pub(super) Arc<Mutex<Option<Run>>>);
 
-type Run = Box<dyn FnOnce() + Send>;
+pub(super) type Run = Box<dyn FnOnce() + Send>;
 
 // SAFETY: it holds no pointer.
 unsafe impl Trace for Hook {
@@ -46,7 +46,7 @@ struct Outer<'gc> {
 }
 
 /// A key that lies in this part of a map.
-fn key_in<'gc>(mu: &Mutator<'gc>, part: usize) -> Gc<'gc, u64> {
+pub(super) fn key_in<'gc>(mu: &Mutator<'gc>, part: usize) -> Gc<'gc, u64> {
     let mut keys = std::iter::repeat_with(|| mu.alloc(0_u64));
     keys.find(|key| part_of(key.start().addr().get(), PARTS) == part).unwrap()
 }

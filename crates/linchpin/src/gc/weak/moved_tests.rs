@@ -6,22 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::map::PARTS;
-use super::table::part_of;
+use super::map_tests::{Hook, key_in};
 use crate::collector::cycle::{Cycle, handshake};
 use crate::collector::protocol_tests::mutate_in;
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};
-use crate::trace::Inspector;
-use crate::{
-    Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Interner, Mutator, Root, Trace, Tracer, WeakCell, WeakMap, WeakRoot,
-};
+use crate::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Interner, Mutator, Root, Trace, WeakCell, WeakMap, WeakRoot};
 
 type Pointer<'gc> = Gc<'gc, Arc<()>>;
 type Map<'gc> = WeakMap<'gc, Arc<()>, Pointer<'gc>>;
 type Entry<'gc> = (Pointer<'gc>, Pointer<'gc>);
 /// What a mutation that began in `Off` calls to go on in `Arm`, beside slots that were made in `Mark`.
 type Go<'a, 'gc> = &'a dyn Fn() -> Gc<'gc, Slots<'gc>>;
-type Run = Box<dyn FnOnce() + Send>;
 
 #[derive(Trace)]
 struct Holder<'gc> {
@@ -137,6 +133,13 @@ fn entries<'gc>(mu: &Mutator<'gc>, slots: &Slots<'gc>) -> Vec<Entry<'gc>> {
     all
 }
 
+/// Each key and each value that is not dropped is in an entry, and there is nothing else.
+#[track_caller]
+fn assert_all_there(all: &[Entry<'_>], keys: &Arc<()>, values: &Arc<()>, name: &str) {
+    assert_eq!([keys, values].map(|each| Arc::strong_count(each) - 1), [all.len(); 2], "{name}");
+    assert!(all.iter().all(|(key, value)| Arc::ptr_eq(key, keys) && Arc::ptr_eq(value, values)), "{name}");
+}
+
 type Put = for<'gc> fn(&Mutator<'gc>, &Slots<'gc>, Map<'gc>);
 
 const PUTS: [(&str, Put); 9] = [
@@ -174,12 +177,7 @@ fn a_map_of_off_moved_into_what_mark_made() {
                     *kept.lock().unwrap() = Some(mu.root(off));
                 }
             });
-            heap.mutate(|mu| {
-                let all = entries(mu, root.get(mu).as_ref());
-                assert_eq!(all.len(), Arc::strong_count(&keys) - 1, "{name}");
-                assert_eq!(all.len(), Arc::strong_count(&values) - 1, "{name}");
-                assert!(all.iter().all(|(k, v)| Arc::ptr_eq(k, &keys) && Arc::ptr_eq(v, &values)));
-            });
+            heap.mutate(|mu| assert_all_there(&entries(mu, root.get(mu).as_ref()), &keys, &values, name));
             heap.collect();
             heap.verify().unwrap();
             let expected = usize::from(keep_key);
@@ -323,20 +321,6 @@ fn a_map_that_is_come_to_too_late_is_not_reached() {
     assert_eq!(Arc::strong_count(&keys), 1);
 }
 
-/// Runs something when it is traced.
-#[derive(Clone, Default)]
-struct Hook(Arc<Mutex<Option<Run>>>);
-// SAFETY: it holds no pointer. (`trace` runs what the test has put there, once.)
-unsafe impl Trace for Hook {
-    type Branded<'b> = Self;
-    const NEEDS_TRACE: bool = true;
-    fn trace(&self, _: &mut Tracer<'_>) {
-        let run = self.0.lock().unwrap().take();
-        run.into_iter().for_each(|run| run());
-    }
-    fn inspect(&self, _: &mut Inspector<'_>) {}
-}
-
 #[derive(Trace)]
 struct Hooked<'gc> {
     hook: Hook,
@@ -360,11 +344,7 @@ fn a_key_that_is_marked_without_a_word_in_mid_pass() {
         type Map<'gc> = WeakMap<'gc, u64, Hooked<'gc>>;
         let (map, weak, other): (Root<Map<'static>>, WeakRoot<Lost<'static>>, Root<u64>) = heap.mutate(|mu| {
             let map = mu.alloc(Map::new(mu));
-            let in_part = |part: usize| {
-                let mut keys = std::iter::repeat_with(|| mu.alloc(0_u64));
-                keys.find(|key| part_of(key.start().addr().get(), PARTS) == part).unwrap()
-            };
-            let (first, last) = (in_part(0), in_part(PARTS - 1));
+            let (first, last) = (key_in(mu, 0), key_in(mu, PARTS - 1));
             map.insert(mu, first, Hooked { hook: Hook::default(), value: Some(mu.alloc(Arc::clone(&value))) });
             map.insert(mu, last, Hooked { hook: hook.clone(), value: None });
             let lost = mu.alloc(Lost { behind: GcMutex::new(vec![first]), rw: GcRwLock::new(vec![first]) });
@@ -399,7 +379,7 @@ fn a_key_that_is_marked_without_a_word_in_mid_pass() {
         heap.verify().unwrap();
         assert_eq!(Arc::strong_count(&value), 2, "the value was dropped while its key lives");
         let key = key.lock().unwrap().take().unwrap();
-        heap.mutate(|mu| assert_eq!(map.get(mu).len(), 2 - usize::from(!map.get(mu).contains_key(key.get(mu)))));
+        heap.mutate(|mu| assert!(map.get(mu).len() == 2 && map.get(mu).contains_key(key.get(mu))));
         drop(other);
     }
 }
@@ -408,7 +388,7 @@ fn a_key_that_is_marked_without_a_word_in_mid_pass() {
 #[test]
 fn a_map_that_goes_from_mark_to_arm() {
     for (name, put) in PUTS {
-        let heap = Heap::builder().processors(2).growth_percent(100_000).build().unwrap();
+        let heap = heap();
         let [keys, values] = [(); 2].map(|()| Arc::new(()));
         let (core, none) = (heap.core(), Workers::none());
         let mut cycle = Cycle::begin(core, &none);
@@ -465,12 +445,7 @@ fn a_map_that_goes_from_mark_to_arm() {
             heap.verify().unwrap();
         });
         let root = root.into_inner().unwrap().unwrap();
-        heap.mutate(|mu| {
-            let all = entries(mu, root.get(mu).as_ref());
-            assert_eq!(all.len(), Arc::strong_count(&keys) - 1, "{name}");
-            assert_eq!(all.len(), Arc::strong_count(&values) - 1, "{name}");
-            assert!(all.iter().all(|(k, v)| Arc::ptr_eq(k, &keys) && Arc::ptr_eq(v, &values)));
-        });
+        heap.mutate(|mu| assert_all_there(&entries(mu, root.get(mu).as_ref()), &keys, &values, name));
         heap.collect();
         heap.verify().unwrap();
         assert_eq!(Arc::strong_count(&keys), 1, "{name}");
