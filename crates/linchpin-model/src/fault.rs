@@ -44,8 +44,8 @@ faults! {
     NoDeletionBarrierInClose,
     /// What a store or a root that is set loses is shaded after it has been replaced, in the same mutation.
     ShadeAfterSwap,
-    /// The store after the shade is plain: it does not fail when the field holds something else by then.
-    PlainStoreAfterShade,
+    /// The store after the shade is plain in `Arm`, too: it does not fail when the field holds something else by then.
+    PlainStoreInArm,
     /// A root that is dropped does not shade what it held.
     RootDropNotShaded,
     /// A root is dropped first, and what it held is shaded then.

@@ -33,7 +33,7 @@ pub enum MutatorStep {
     TakeSpan(Objects),
     GiveSpanBack,
     Finish(Then),
-    Replace { then: Then, old: Option<Object>, shade_first: bool },
+    Replace { then: Then, old: Option<Object>, later: bool },
     FindsOther(Option<Object>),
     Allocate { object: Object, value: Option<Object>, colour: Colour, around: Option<Memory> },
     MakeRoot(Object),
@@ -135,8 +135,8 @@ impl fmt::Display for MutatorStep {
                 write!(f, "puts {} into the field of {}", Named(value), name(object))
             }
             Self::FindsOther(held) => write!(f, "finds {} there instead, begins again", Named(held)),
-            Self::Replace { then, old, shade_first } => {
-                let how = if shade_first { "is to replace" } else { "replaces" };
+            Self::Replace { then, old, later } => {
+                let how = if later { "is to replace" } else { "replaces" };
                 match then {
                     Then::Overwrite(object, value) => {
                         write!(f, "{how} {} by {} in the field of {}", Named(old), Named(value), name(object))

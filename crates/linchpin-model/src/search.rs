@@ -84,11 +84,13 @@ pub fn search_on(threads: usize, config: &Config, most_states: usize) -> Outcome
     while index < found.keys.len() && found.keys.len() <= most_states {
         let round = index..found.keys.len().min(index + ROUND);
         index = round.end;
+        // Where a promise is broken, nothing of its round counts, whatever the parts before have come to.
+        let states = found.keys.len();
         for explored in explore_on(threads, config, &found, round) {
             steps += explored.steps;
             if let Some(index) = explored.violated {
                 let counterexample = Some(replay(config, &found.path_to(index)));
-                return Outcome { states: found.keys.len(), steps, counterexample, gave_up: false };
+                return Outcome { states, steps, counterexample, gave_up: false };
             }
             for (key, parent) in explored.unknown {
                 found.add(key, parent);

@@ -194,7 +194,7 @@ impl Mutation<'_> {
             Then::Overwrite(object, _) => self.state.field[object as usize],
             _ => None,
         };
-        if held.is_some_and(|held| self.state.colour_of(held) == Colour::White) && !config.has(PlainStoreAfterShade) {
+        if held.is_some_and(|held| self.state.colour_of(held) == Colour::White) && !self.is_plain(then) {
             self.add_sound(MutatorStep::FindsOther(held), |_, me| owe(me, true, held));
             return;
         }
@@ -236,7 +236,9 @@ impl Mutation<'_> {
         for object in me.hand.each() {
             let old = self.state.field[object as usize];
             for value in null_or(me.hand) {
-                if value == old && (old.is_none() || me.mode == Mode::Off) {
+                let then = Then::Overwrite(object, value);
+                let plain = self.is_plain(then);
+                if value == old && (me.mode == Mode::Off || (old.is_none() && !plain)) {
                     continue;
                 }
                 let deletion = match me.mode {
@@ -245,9 +247,20 @@ impl Mutation<'_> {
                     Mode::Mark => !self.config.has(NoDeletionBarrierInMark),
                     Mode::Close => !self.config.has(NoDeletionBarrierInClose),
                 };
-                self.replace(Then::Overwrite(object, value), old, deletion);
+                self.replace(then, old, deletion);
             }
         }
+    }
+
+    /// Whether what follows the barrier is a plain store, of whatever the field holds by then: in `Mark` and `Close`.
+    fn is_plain(&self, then: Then) -> bool {
+        let config = self.config;
+        let plain = match self.me().mode {
+            Mode::Off => false,
+            Mode::Arm => config.has(PlainStoreInArm),
+            Mode::Mark | Mode::Close => true,
+        };
+        plain && matches!(then, Then::Overwrite(..))
     }
 
     /// Begins to replace `old` as `then` says.
@@ -255,9 +268,12 @@ impl Mutation<'_> {
         let white = old.is_some_and(|old| self.state.colour_of(old) == Colour::White);
         let config = self.config;
         let shade_first = deletion && white && !config.has(ShadeAfterSwap);
-        self.add_sound(MutatorStep::Replace { then, old, shade_first }, |next, me| {
-            if shade_first {
-                owe(me, true, old);
+        // What is compared fails, and begins again, unless all is as it was: then it may as well happen at once. A plain store
+        // comes later, whatever it replaces.
+        let later = shade_first || (self.is_plain(then) && !config.has(ShadeAfterSwap));
+        self.add_sound(MutatorStep::Replace { then, old, later }, |next, me| {
+            if later {
+                owe(me, shade_first, old);
                 me.then = then;
             } else {
                 put(config, next, me, then);

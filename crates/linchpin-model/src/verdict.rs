@@ -30,7 +30,7 @@
 //! | a store shades what it removes | `collector/barrier.rs` | `NoDeletionBarrierInArm`, `NoDeletionBarrierInMark` |
 //! | | | `NoDeletionBarrierInClose` |
 //! | it does so first | `collector/barrier.rs` | `ShadeAfterSwap` |
-//! | and replaces nothing else than what it shaded | `collector/barrier.rs` | `PlainStoreAfterShade` |
+//! | and replaces nothing else than what it shaded | `collector/barrier.rs` | `PlainStoreInArm` |
 //! | a full buffer is handed over | `processor/mod.rs` | `FullBufferLost` |
 //!
 //! **Birth**
@@ -220,7 +220,7 @@ pub const BREAKING: &[Verdict] = &[
     breaks(one_processor(Config::SMALL), &[NoDeletionBarrierInClose]),
     // The grey object that is left behind has a white one behind it as soon as there are three.
     breaks(NO_GREY, &[ShadeAfterSwap]),
-    breaks(Config::SMALL, &[PlainStoreAfterShade]),
+    breaks(Config::SMALL, &[PlainStoreInArm]),
     breaks(one_object(Config::SMALL), &[RootDropNotShaded]),
     breaks(one_object(NO_GREY), &[RootDroppedBeforeShade]),
     breaks(one_processor(Config::SMALL), &[RootSetNotShaded]),

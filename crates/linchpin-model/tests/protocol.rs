@@ -65,7 +65,7 @@ fn two_quiet_rounds_allow_to_shade_after_the_swap() {
 
 #[test]
 fn the_number_of_threads_makes_no_difference() {
-    for config in [Config::SMALL, Config::SMALL.with(&[Fault::PlainStoreAfterShade])] {
+    for config in [Config::SMALL, Config::SMALL.with(&[Fault::PlainStoreInArm])] {
         let [one, three] = [1, 3].map(|threads| search_on(threads, &config, LIMIT));
         assert_eq!((one.states, one.steps), (three.states, three.steps));
         assert_eq!(one.counterexample.map(|found| found.steps), three.counterexample.map(|found| found.steps));

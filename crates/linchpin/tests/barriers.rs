@@ -222,6 +222,25 @@ fn a_child_taken_out_of_a_pair_survives() {
 }
 
 #[test]
+fn a_child_that_is_stored_over_survives() {
+    let fixture = Fixture::new();
+    let child = fixture.in_mid_mark(|mu| {
+        let pair = fixture.gated.get(mu).below.load().expect("it was stored");
+        let child = pair.child.load().expect("it was stored");
+        pair.child.store(mu, mu.alloc(fixture.ledger.counted(3)));
+        mu.root(mu.alloc(Pair { counted: fixture.ledger.counted(2), child: GcCell::new(child) }))
+    });
+    fixture.ledger.assert_none();
+    fixture.heap.mutate(|mu| {
+        assert_eq!(child.get(mu).child.load().map(|child| child.entry()), Some(1));
+        let below = fixture.gated.get(mu).below.load().expect("it is there still");
+        assert_eq!(below.child.load().map(|child| child.entry()), Some(3));
+    });
+    drop(child);
+    fixture.end(4);
+}
+
+#[test]
 fn a_long_mutation_in_mid_mark_may_move_things_at_its_end() {
     let fixture = Fixture::new();
     let moved = fixture.in_mid_mark(|mu| {
@@ -277,4 +296,78 @@ fn two_who_swap_at_the_same_time_lose_nothing() {
     }
     drop(cell);
     fixture.end(2);
+}
+
+/// Fields that are traced only when their gate is open.
+struct GatedFields<'gc> {
+    gate: Arc<Gate>,
+    held: [Vec<GcCell<'gc, Pair<'gc>>>; 2],
+}
+
+// SAFETY: `Branded` replaces the brand and nothing else; the only field with pointers is traced.
+unsafe impl<'gc> Trace for GatedFields<'gc> {
+    type Branded<'b> = GatedFields<'b>;
+    const NEEDS_TRACE: bool = true;
+
+    fn trace(&self, tracer: &mut Tracer<'_>) {
+        self.gate.pass();
+        self.held.trace(tracer);
+    }
+}
+
+/// Two threads store into each other's fields what they have loaded there, before the marker comes to any of it: whatever these stores
+/// replace, all that is in a field afterwards is alive, and so is all that was moved out of one.
+#[test]
+fn two_who_store_at_the_same_time_lose_nothing() {
+    const PAIRS: usize = 2_000;
+    let heap = Heap::builder().processors(3).build().expect("a heap of three processors");
+    let gate = Arc::new(Gate::default());
+    let ledger = Ledger::new(4 * PAIRS);
+    let fields: Root<GatedFields<'static>> = heap.mutate(|mu| {
+        let pair = |entry: usize| {
+            let child = GcCell::new(mu.alloc(ledger.counted(2 * entry + 1)));
+            GcCell::new(mu.alloc(Pair { counted: ledger.counted(2 * entry), child }))
+        };
+        let held = [0, PAIRS].map(|first| (first..first + PAIRS).map(pair).collect());
+        mu.root(mu.alloc(GatedFields { gate: Arc::clone(&gate), held }))
+    });
+    let begin = Barrier::new(2);
+    let move_one = |index: usize, own: usize| {
+        heap.mutate(|mu| {
+            let held = &fields.get(mu).as_ref().held;
+            let [to, from] = [own, 1 - own].map(|side| &held[side][index]);
+            let moved_out = into_new_object(mu, to.load().expect("nobody stores null"));
+            let found = from.load().expect("nobody stores null");
+            to.store(mu, found);
+            found.child.store(mu, found.child.load());
+            moved_out
+        })
+    };
+    let move_all = &|own: usize| {
+        begin.wait();
+        (0..PAIRS).map(|index| move_one(index, own)).collect::<Vec<_>>()
+    };
+    let closed = gate.close();
+    let moved: [Vec<Root<Slot<'static>>>; 2] = thread::scope(|scope| {
+        let closed = closed;
+        scope.spawn(|| heap.collect());
+        gate.wait_until_reached();
+        let movers = [0, 1].map(|own| scope.spawn(move || move_all(own)));
+        let moved = movers.map(|mover| mover.join().expect("it does not panic"));
+        drop(closed);
+        moved
+    });
+    heap.collect();
+    ledger.assert_none();
+    heap.mutate(|mu| {
+        let moved_out = moved.iter().flatten().map(|slot| slot.get(mu).held.load());
+        let held = fields.get(mu).as_ref().held.iter().flatten().map(GcCell::load);
+        for pair in moved_out.chain(held) {
+            let pair = pair.expect("nobody stores null");
+            assert_eq!(pair.child.load().map(|child| child.entry()), Some(pair.counted.entry() + 1));
+        }
+    });
+    drop((fields, moved));
+    heap.collect();
+    assert_eq!(ledger.total(), 4 * PAIRS as u64);
 }

@@ -50,22 +50,41 @@ const REGISTRY: &str = "pin/registry.rs";
 
 pub(super) const HAND_MADE: &[HandMade] = &[
     // The barrier.
-    quick(BARRIER, "no shade of the old value", "unsafe { self.shade(old) };", "let _ = old;"),
+    quick(BARRIER, "a store does not shade the old value", "            shade(old);\n        }\n        // Release: pairs", "            let _ = (old, &shade);\n        }\n        // Release: pairs"),
+    quick(BARRIER, "no shade of the old value", "            shade(old);\n        }\n        // Acquire and release: pairs", "            let _ = old;\n        }\n        // Acquire and release: pairs"),
     mutant(BARRIER, "no shade of the new value in Arm", "&& self.mode() == Mode::Arm", "&& self.mode() == Mode::Off"),
+    mutant(BARRIER, "a store in Arm is as in Mark", "        if self.mode() == Mode::Arm {\n", "        if self.mode() == Mode::Off {\n"),
+    mutant(BARRIER, "a leaf is not shaded", "let blacken = |leaf| _ = self.local().blacken(self.core(), leaf);", "let blacken = |leaf: NonNull<u8>| _ = leaf;"),
+    mutant(BARRIER, "a leaf is not noted in Close", "        if self.mode() == Mode::Close {\n", "        if false {\n"),
     mutant(
         BARRIER,
         "shade after the swap",
         "        // SAFETY: the caller's promise.
         if let Some(old) = unsafe { target(expected) } {
-            // SAFETY: the caller's promise.
-            unsafe { self.shade(old) };
+            shade(old);
         }
         // Acquire and release: pairs with the changes of the field before and the loads after.
         let outcome = field.compare_exchange(expected, new, ordering!(AcqRel, \"barrier.replace\"), Ordering::Acquire);
 ",
         "        let outcome = field.compare_exchange(expected, new, ordering!(AcqRel, \"barrier.replace\"), Ordering::Acquire);
         if let Some(old) = unsafe { target(expected) } {
-            unsafe { self.shade(old) };
+            shade(old);
+        }
+",
+    ),
+    mutant(
+        BARRIER,
+        "shade after the store",
+        "        // SAFETY: as above.
+        if let Some(old) = unsafe { target(old) } {
+            shade(old);
+        }
+        // Release: pairs with the acquire of who loads it.
+        field.store(new, ordering!(Release, \"barrier.store\"));
+",
+        "        field.store(new, ordering!(Release, \"barrier.store\"));
+        if let Some(old) = unsafe { target(old) } {
+            shade(old);
         }
 ",
     ),
@@ -300,7 +319,9 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     // Cells and roots.
     mutant(CELL, "a cell is not traced", "            tracer.visit(gc);\n", "            let _ = (gc, &tracer);\n"),
     mutant(CELL, "a swap passes no barrier", "            self.swap_marking(mu, new)\n        };", "            self.start.swap(new, Ordering::AcqRel)\n        };"),
-    mutant(CELL, "a store passes no barrier", "            self.swap_marking(mu, new);\n", "            self.start.store(new, Ordering::Release);\n"),
+    mutant(CELL, "a store passes no barrier", "unsafe { mu.store_marking(&self.start, new) };", "self.start.store(new, Ordering::Release);"),
+    mutant(CELL, "a store of a leaf passes no barrier", "unsafe { mu.store_leaf_marking(&self.start, new) };", "self.start.store(new, Ordering::Release);"),
+    mutant(CELL, "all that is stored over counts as a leaf", "} else if T::NEEDS_TRACE {", "} else if false {"),
     mutant(
         CELL,
         "a compare-and-swap passes no barrier",

@@ -96,8 +96,12 @@ impl<'gc, T: ?Sized + Object> GcCell<'gc, T> {
         if mu.mode() == Mode::Off {
             // Release: pairs with the acquire of who loads it.
             self.start.store(new, ordering!(Release, "cell.store"));
+        } else if T::NEEDS_TRACE {
+            // SAFETY: the mutation has the new value in hand.
+            unsafe { mu.store_marking(&self.start, new) };
         } else {
-            self.swap_marking(mu, new);
+            // SAFETY: the mutation has the new value in hand, and all that a cell of `T`s holds are leaves.
+            unsafe { mu.store_leaf_marking(&self.start, new) };
         }
     }
 

@@ -254,7 +254,7 @@ impl<'gc, V: Tagged + Trace<Branded<'gc> = V>> TaggedCell<'gc, V> {
             // Release: pairs with the acquire of who loads it.
             self.word.store(new, Ordering::Release);
         } else {
-            self.swap_marking(mu, new);
+            self.store_marking(mu, new);
         }
     }
 
@@ -290,7 +290,14 @@ impl<'gc, V: Tagged + Trace<Branded<'gc> = V>> TaggedCell<'gc, V> {
         outcome.map(|_| current).map_err(|held| unsafe { V::from_word(held) })
     }
 
-    /// The change while a cycle marks; returns what it replaced.
+    /// [`store`](Self::store) while a cycle marks.
+    #[cold]
+    fn store_marking(&self, mu: &Mutator<'gc>, new: *mut u8) {
+        // SAFETY: the mutation has the new value in hand.
+        unsafe { mu.store_word_marking(&self.word, new, target_of::<V>) }
+    }
+
+    /// [`swap`](Self::swap) while a cycle marks.
     #[cold]
     fn swap_marking(&self, mu: &Mutator<'gc>, new: *mut u8) -> *mut u8 {
         // SAFETY: the mutation has the new value in hand.

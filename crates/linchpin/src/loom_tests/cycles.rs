@@ -1,11 +1,11 @@
 //! A whole cycle against a mutation that changes the graph: whatever is reachable afterwards is there.
 
-use super::{Rooted, assert_alive, chain, during_a_cycle, explore, heap, is_allocated, lone, spawn, thing};
-use crate::Mutator;
+use super::{Rooted, Thing, assert_alive, chain, during_a_cycle, explore, heap, is_allocated, lone, spawn, thing};
 use crate::collector::cycle::{Cycle, handshake};
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};
 use crate::sync::Arc;
+use crate::{Gc, Mutator};
 
 fn move_next(mu: &Mutator<'_>, from: &Rooted, to: &Rooted) {
     let moved = from.get(mu).next.load();
@@ -39,7 +39,8 @@ fn a_pointer_that_two_move_is_not_lost() {
             spawn(move || {
                 heap.mutate(|mu| {
                     if let Some(moved) = roots[from].get(mu).next.swap(mu, None) {
-                        roots[to].get(mu).next.store(mu, moved);
+                        // No store: loom lets one come between what another thread's swap reads and what that writes, which C11 does not.
+                        roots[to].get(mu).next.swap(mu, moved);
                     }
                 });
             })
@@ -136,16 +137,64 @@ fn a_mutation_that_assists_loses_nothing() {
 }
 
 /// A newborn is coloured before it is seen, and its contents are seen by who traces it.
-#[test]
-fn a_newborn_is_whole_when_it_is_found() {
-    explore("a_newborn_is_whole_when_it_is_found", 1, || {
+fn a_newborn_is_whole(name: &str, put: for<'gc> fn(&Mutator<'gc>, &Thing<'gc>, Gc<'gc, Thing<'gc>>)) {
+    explore(name, 1, move || {
         let heap = heap(1);
         let root = Arc::new(lone(&heap, 2));
         let lent = Arc::clone(&root);
         during_a_cycle(&heap, move |heap| {
-            heap.mutate(|mu| lent.get(mu).next.store(mu, thing(mu, 3, None)));
+            heap.mutate(|mu| put(mu, lent.get(mu).as_ref(), thing(mu, 3, None)));
         });
         assert_alive(&heap, &root, 3);
+    });
+}
+
+#[test]
+fn a_newborn_that_is_stored_is_whole_when_it_is_found() {
+    a_newborn_is_whole("a_newborn_that_is_stored_is_whole_when_it_is_found", |mu, thing, newborn| {
+        thing.next.store(mu, newborn);
+    });
+}
+
+#[test]
+fn a_newborn_that_is_swapped_in_is_whole_when_it_is_found() {
+    a_newborn_is_whole("a_newborn_that_is_swapped_in_is_whole_when_it_is_found", |mu, thing, newborn| {
+        assert!(thing.next.swap(mu, newborn).is_none());
+    });
+}
+
+/// Two mutations on two processors store into the same field while the mark runs, plainly, one of them what it has found there, and each
+/// keeps what it has found: whatever the one replaces of the other's, nothing is lost.
+#[test]
+fn what_two_store_over_is_not_lost() {
+    explore("what_two_store_over_is_not_lost", 2, || {
+        let heap = heap(2);
+        let from = Arc::new(chain(&heap, 1));
+        let kept = Arc::new([lone(&heap, 2), lone(&heap, 3)]);
+        let none = Workers::none();
+        let mut cycle = Cycle::begin(heap.core(), &none);
+        cycle.take_the_snapshot();
+        let storers = [0, 1].map(|own| {
+            let (heap, from, kept) = (Arc::clone(&heap), Arc::clone(&from), Arc::clone(&kept));
+            spawn(move || {
+                heap.mutate(|mu| {
+                    let found = from.get(mu).next.load();
+                    from.get(mu).next.store(mu, if own == 0 { None } else { found });
+                    kept[own].get(mu).next.store(mu, found);
+                });
+            })
+        });
+        cycle.mark();
+        for storer in storers {
+            storer.join().unwrap();
+        }
+        cycle.close();
+        cycle.switch_off();
+        cycle.sweep();
+        heap.mutate(|mu| {
+            let held = kept.iter().chain([&*from]).filter_map(|root| root.get(mu).next.load());
+            assert!(held.inspect(|&held| assert!(is_allocated(&heap, held) && held.read() == 1)).count() > 0);
+        });
     });
 }
 

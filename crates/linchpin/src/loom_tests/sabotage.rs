@@ -21,9 +21,10 @@ const WEAKENED: &[(&str, &str)] = &[
     // Pointer fields and the barrier.
     ("cell.load", "cycles::a_newborn_is_whole_when_another_mutation_finds_it"),
     ("cell.store", "cycles::a_newborn_is_whole_when_another_mutation_finds_it"),
-    ("barrier.replace", "cycles::a_newborn_is_whole_when_it_is_found"),
+    ("barrier.store", "cycles::a_newborn_that_is_stored_is_whole_when_it_is_found"),
+    ("barrier.replace", "cycles::a_newborn_that_is_swapped_in_is_whole_when_it_is_found"),
     // Mark bytes, by two markers and an allocator; and by the sweeper, which accesses them plainly.
-    ("barrier.replace", "marking::two_markers_and_an_allocator_miss_nothing"),
+    ("barrier.store", "marking::two_markers_and_an_allocator_miss_nothing"),
     // Root slots.
     ("root.add", "roots::a_newborn_is_whole_when_the_walk_finds_it"),
     ("root.walk", "roots::a_newborn_is_whole_when_the_walk_finds_it"),

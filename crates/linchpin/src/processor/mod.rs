@@ -435,18 +435,31 @@ impl Local {
     /// # Safety
     /// `object` is the start of an object in the region of `core`, which this processor belongs to, and the
     /// mutation (or momentary holder) has it in hand.
-    #[cold]
+    #[inline]
     pub(crate) unsafe fn shade(&self, core: &Core, object: NonNull<u8>) {
+        if self.blacken(core, object) {
+            self.note_one(core, object);
+        }
+    }
+
+    #[inline(never)]
+    fn note_one(&self, core: &Core, object: NonNull<u8>) {
+        self.note_grey(core, std::iter::once(Grey(object)));
+    }
+
+    /// Makes an object of the region black; whether it was white.
+    #[inline(always)]
+    pub(crate) fn blacken(&self, core: &Core, object: NonNull<u8>) -> bool {
         debug_assert_ne!(self.mode.get(), Mode::Off);
         let mark = core.memory.region.mark(object.addr().get());
         let black = self.colour.get();
         // Relaxed: a mark byte orders nothing; two that both find it white both trace the object, which is
         // harmless. The buffer itself is handed over with release and acquire.
-        if mark.load(Ordering::Relaxed) == black {
-            return;
+        let was_white = mark.load(Ordering::Relaxed) != black;
+        if was_white {
+            mark.store(black, Ordering::Relaxed);
         }
-        mark.store(black, Ordering::Relaxed);
-        self.note_grey(core, std::iter::once(Grey(object)));
+        was_white
     }
 
     /// Shades everything that a value leads to.
@@ -468,6 +481,12 @@ impl Local {
         if buffer.len() >= BARRIER_BUFFER {
             core.queue.push(std::mem::take(&mut *buffer));
         }
+    }
+
+    /// What was noted since the last hand-over.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn noted(&self) -> Vec<NonNull<u8>> {
+        self.barrier_buffer.borrow().iter().map(|&Grey(object)| object).collect()
     }
 
     /// Bytes allocated since `note_assisted`, as far as runs are finished.
