@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     "collector/ephemerons.rs",
     "collector/mark.rs",
     "collector/mark/pending.rs",
+    "collector/mark/ahead.rs",
     "collector/mark/sharing.rs",
     "collector/pacer/mod.rs",
     "collector/queue.rs",

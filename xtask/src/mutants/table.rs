@@ -218,6 +218,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(PENDING, "a unit that was done is not opened again", "        self.places[self.bits[place as usize].unit as usize] = 0;\n", ""),
     mutant(PENDING, "what is left of a word stays where all is given away", "stack.extend(self.next(&mut Vec::new()));", "self.word = 0;"),
     mutant(MARK, "the other parts of a large slice are lost", "            self.split(object, span.units());\n", ""),
+    mutant(SHARING, "what waits when an assist ends is lost", "    ahead.give_back(tracer);\n", ""),
     mutant(SHARING, "what an assist leaves is lost", "    queue.push(tracer.take_grey());\n    tell", "    drop(tracer.take_grey());\n    tell"),
     mutant(SHARING, "what an idle helper leaves is lost", "            queue.push(tracer.take_grey());\n", "            drop(tracer.take_grey());\n"),
     mutant(SHARING, "what is pending is lost when an idle helper leaves", "pending.give_all(&mut tracer.stack);", ""),

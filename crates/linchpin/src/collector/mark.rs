@@ -6,6 +6,7 @@
 //! A marker does not trace objects in the order in which they come onto the stack, but unit by unit ([`pending`]). A large
 //! slice is traced a unit of its span at a time ([`SPLIT_ABOVE`]); its parts lie on the stack as objects do, and are shared as they are.
 
+mod ahead;
 mod pending;
 #[cfg(all(test, not(loom)))]
 mod pending_tests;

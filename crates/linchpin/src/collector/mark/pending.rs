@@ -223,7 +223,7 @@ fn objects(region: &Region, mut word: u64, address: usize) -> impl Iterator<Item
 
 /// Asks for an object's first line; a hint.
 #[inline(always)]
-fn prefetch(object: NonNull<u8>) {
+pub(super) fn prefetch(object: NonNull<u8>) {
     #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
     // SAFETY: the instruction reads nothing that the program could notice, and takes any address.
     unsafe {

@@ -4,6 +4,7 @@
 //! until it looks up: it may be that the system has taken its processor away.
 
 use super::Tracer;
+use super::ahead::Ahead;
 use super::pending::Pending;
 use crate::collector::AbortOnUnwind;
 use crate::collector::pacer::Pace;
@@ -23,11 +24,13 @@ pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_byte
     // What is on the stack would never be traced.
     let abort = AbortOnUnwind;
     let before = tracer.scanned_bytes;
+    let mut ahead = Ahead::default();
     while tracer.scanned_bytes - before < budget_bytes
-        && let Some(grey) = tracer.pop()
+        && let Some(grey) = ahead.next(tracer)
     {
         tracer.scan(grey);
     }
+    ahead.give_back(tracer);
     queue.push(tracer.take_grey());
     tell_passed_by(queue, tracer);
     abort.disarm();

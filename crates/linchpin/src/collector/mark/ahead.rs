@@ -1,0 +1,134 @@
+//! The order in which a mutation traces that assists: depth first where that stays in one place, and elsewhere some objects ahead.
+//!
+//! An assist is short, and has a batch of objects that lie anywhere, so most of its time it would wait for their memory. An object that lies
+//! near the one traced last is traced at once: it is in the cache, or about to be, and so is what it leads to in most heaps. Any other one has
+//! its memory asked for, and waits while some others are traced. (A marker has more in hand, and [bits](super::pending) for it.)
+
+use super::Tracer;
+use super::pending::prefetch;
+use crate::collector::queue::Grey;
+
+/// How many objects wait for their memory at most; a power of two.
+const AHEAD: usize = 16;
+
+/// Bytes within which an object is near another one.
+const NEAR: usize = 2048;
+
+/// Objects whose memory was asked for, first in, first out.
+#[derive(Default)]
+pub(super) struct Ahead {
+    objects: [Option<Grey>; AHEAD],
+    /// How many have gone through.
+    taken: usize,
+    waiting: usize,
+    /// The address of what was given last.
+    last: usize,
+}
+
+impl Ahead {
+    /// The object to trace next, of those that wait and those on the tracer's stack; `None` if there is none.
+    #[inline(always)]
+    pub(super) fn next(&mut self, tracer: &mut Tracer<'_>) -> Option<Grey> {
+        while self.waiting < AHEAD
+            && let Some(grey) = tracer.pop()
+        {
+            let Grey(object) = grey;
+            if object.addr().get().abs_diff(self.last) < NEAR {
+                self.last = object.addr().get();
+                return Some(grey);
+            }
+            prefetch(object);
+            self.objects[(self.taken + self.waiting) % AHEAD] = Some(grey);
+            self.waiting += 1;
+        }
+        let grey = self.objects[self.taken % AHEAD].take()?;
+        self.taken += 1;
+        self.waiting -= 1;
+        self.last = grey.0.addr().get();
+        Some(grey)
+    }
+
+    /// Puts those that wait on the tracer's stack.
+    pub(super) fn give_back(&mut self, tracer: &mut Tracer<'_>) {
+        self.waiting = 0;
+        tracer.stack.extend(self.objects.iter_mut().filter_map(Option::take));
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::collector::mark::sharing::trace_some;
+    use crate::processor::phase::colour_of_cycle;
+    use crate::{Gc, Heap, Trace};
+
+    /// Traced, and further from any other one than is near.
+    #[derive(Trace)]
+    struct Far<'gc>(Option<Gc<'gc, Far<'gc>>>, [u64; NEAR / 8]);
+
+    const FAR: usize = 3 * AHEAD;
+
+    fn addresses(grey: &[Grey]) -> Vec<usize> {
+        grey.iter().map(|Grey(object)| object.addr().get()).collect()
+    }
+
+    #[test]
+    fn each_object_is_given_once_and_the_near_ones_first() {
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let core = heap.core();
+        heap.mutate(|mu| {
+            let far: Vec<_> = (0..FAR).map(|_| Grey(mu.alloc(Far(None, [0; NEAR / 8])).start())).collect();
+            let near: Vec<_> = (0..3_u64).map(|number| Grey(mu.alloc(number).start())).collect();
+            let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
+            // Taken from the end: the first of the near ones is far from nothing that came before.
+            let stack: Vec<_> = addresses(&far).into_iter().chain(addresses(&near)).collect();
+            tracer.add_grey(far);
+            tracer.add_grey(near);
+            let mut ahead = Ahead::default();
+            let first = ahead.next(&mut tracer).expect("there are many");
+            assert_eq!(ahead.waiting, AHEAD - 1, "the memory of so many is on its way");
+            let next = std::iter::once(first).chain(std::iter::from_fn(|| ahead.next(&mut tracer)));
+            let given: Vec<_> = next.map(|Grey(object)| object.addr().get()).collect();
+            assert_eq!(given, stack.into_iter().rev().collect::<Vec<_>>(), "none leads to any other");
+        });
+    }
+
+    /// As if a near one had led to it: what lies by what was traced last goes before those that wait.
+    #[test]
+    fn what_is_near_does_not_wait() {
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let core = heap.core();
+        heap.mutate(|mu| {
+            let [one, other, last] = [(); 3].map(|()| mu.alloc(Far(None, [0; NEAR / 8])).start());
+            let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
+            let mut ahead = Ahead::default();
+            tracer.add_grey(vec![Grey(last), Grey(other), Grey(one)]);
+            assert_eq!(ahead.next(&mut tracer).map(|Grey(object)| object), Some(one));
+            tracer.add_grey(vec![Grey(one)]);
+            assert_eq!(ahead.next(&mut tracer).map(|Grey(object)| object), Some(one), "itself, say");
+            ahead.give_back(&mut tracer);
+            assert_eq!(addresses(&tracer.take_grey()), [other, last].map(|object| object.addr().get()));
+            assert!(ahead.next(&mut tracer).is_none());
+        });
+    }
+
+    /// An assist whose budget ends while objects wait loses none.
+    #[test]
+    fn what_waits_when_the_budget_ends_is_in_the_queue() {
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let core = heap.core();
+        heap.mutate(|mu| {
+            let far: Vec<_> = (0..FAR).map(|_| mu.alloc(Far(None, [0; NEAR / 8])).start()).collect();
+            let slot = core.memory.region.span_of(far[0]).slot_bytes() as u64;
+            let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
+            tracer.add_grey(far.iter().copied().map(Grey).collect());
+            assert_eq!(trace_some(&core.queue, &mut tracer, 2 * slot), 2 * slot);
+            let mut left = addresses(&core.queue.take().expect("the rest"));
+            left.sort_unstable();
+            let mut expected: Vec<_> = far[..FAR - 2].iter().map(|object| object.addr().get()).collect();
+            expected.sort_unstable();
+            assert_eq!(left, expected);
+            assert!(core.queue.is_empty());
+        });
+    }
+}
