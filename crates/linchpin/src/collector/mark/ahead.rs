@@ -66,7 +66,7 @@ mod tests {
     #[derive(Trace)]
     struct Far<'gc>(Option<Gc<'gc, Far<'gc>>>, [u64; NEAR / 8]);
 
-    const FAR: usize = 3 * AHEAD;
+    const FAR: usize = 48;
 
     fn addresses(grey: &[Grey]) -> Vec<usize> {
         grey.iter().map(|Grey(object)| object.addr().get()).collect()
