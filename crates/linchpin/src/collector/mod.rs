@@ -44,7 +44,11 @@ pub(crate) mod ephemerons;
 mod full_region_tests;
 #[cfg(all(test, not(loom)))]
 mod hand_over_tests;
+#[cfg(all(test, not(loom)))]
+mod leaf_tests;
 pub(crate) mod mark;
+#[cfg(all(test, not(loom)))]
+mod meeting_tests;
 pub(crate) mod pacer;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod protocol_tests;

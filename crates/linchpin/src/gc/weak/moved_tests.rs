@@ -384,6 +384,63 @@ fn a_key_that_is_marked_without_a_word_in_mid_pass() {
     }
 }
 
+/// In the midst of a pass over weak maps a mutation in `Close` stores over a leaf that is a key, which a value leads to that the pass has marked,
+/// and not traced yet.
+#[test]
+fn a_key_that_is_stored_over_in_mid_pass_keeps_its_value() {
+    #[derive(Trace)]
+    struct Inner<'gc> {
+        hook: Hook,
+        leads: GcCell<'gc, u64>,
+        value: GcCell<'gc, Arc<()>>,
+    }
+    #[derive(Trace)]
+    struct Outer<'gc> {
+        map: WeakMap<'gc, u64, Gc<'gc, Inner<'gc>>>,
+    }
+
+    let heap = Arc::new(Heap::builder().processors(1).growth_percent(100_000).build().unwrap());
+    let (value, none, hook) = (Arc::new(()), Workers::none(), Hook::default());
+    let (outer, alive): (Root<Outer<'static>>, Root<u64>) = heap.mutate(|mu| {
+        let outer = mu.alloc(Outer { map: WeakMap::new(mu) });
+        // The pass comes to the dead key first.
+        let (dead, alive) = (key_in(mu, 0), key_in(mu, PARTS - 1));
+        let inner = |hook, leads, value| mu.alloc(Inner { hook, leads: GcCell::new(leads), value: GcCell::new(value) });
+        outer.map.insert(mu, dead, inner(Hook::default(), None, Some(mu.alloc(Arc::clone(&value)))));
+        outer.map.insert(mu, alive, inner(hook.clone(), Some(dead), None));
+        (mu.root(outer), mu.root(alive))
+    });
+    let (outer, alive) = (Arc::new(outer), Arc::new(alive));
+    let kept: Arc<Mutex<Option<Root<u64>>>> = Arc::default();
+    let run = {
+        let (heap, outer, alive, kept) = (Arc::clone(&heap), Arc::clone(&outer), Arc::clone(&alive), Arc::clone(&kept));
+        move || {
+            heap.mutate(|mu| {
+                assert_eq!(mu.mode(), Mode::Close);
+                let inner = outer.get(mu).map.get(mu, alive.get(mu)).unwrap();
+                let key = inner.leads.load().unwrap();
+                inner.leads.clear(mu);
+                *kept.lock().unwrap() = Some(mu.root(key));
+            });
+        }
+    };
+    let mut cycle = Cycle::begin(heap.core(), &none);
+    cycle.take_the_snapshot();
+    cycle.mark();
+    handshake(heap.core(), Mode::Close, colour_of_cycle(heap.core().memory.marked_cycle() + 1));
+    *hook.0.lock().unwrap() = Some(Box::new(move || thread::spawn(run).join().unwrap()));
+    cycle.close();
+    cycle.switch_off();
+    cycle.sweep();
+    heap.verify().unwrap();
+    assert_eq!(Arc::strong_count(&value), 2, "the value was dropped while its key lives");
+    let key = kept.lock().unwrap().take().unwrap();
+    heap.mutate(|mu| {
+        let inner = outer.get(mu).map.get(mu, key.get(mu)).unwrap();
+        assert!(Arc::ptr_eq(&inner.value.load().unwrap(), &value));
+    });
+}
+
 /// A mutation that begins in Mark, has a map of its own, and goes on into Arm of the next cycle, where it moves it into what Mark made.
 #[test]
 fn a_map_that_goes_from_mark_to_arm() {
