@@ -47,6 +47,8 @@ pub struct Config {
     pub shared_locks: bool,
     /// Whether guards of locks can be forgotten.
     pub forgotten_guards: bool,
+    /// Whether the last slot is for leaves: objects without a field, which are shaded in `Arm` and `Mark` without being noted.
+    pub leaf: bool,
     /// Whether all slots lie in one span, which a processor must hold to allocate; else each has a span of its own.
     pub one_span: bool,
     /// Whether a mark ends only after two closing rounds in a row that brought nothing.
@@ -84,6 +86,7 @@ impl Config {
         moved_locks: false,
         shared_locks: false,
         forgotten_guards: false,
+        leaf: false,
         one_span: false,
         two_quiet_rounds: false,
         grey_at_end_counts: false,
@@ -152,7 +155,8 @@ impl Config {
     pub fn is_possible(&self) -> bool {
         let several = self.is_weak() || self.one_span || self.locks;
         (1..=MOST_OBJECTS).contains(&self.objects)
-            && (self.objects > 1 || !self.begins_with_two)
+            && (self.objects > 1 || !(self.begins_with_two || self.leaf))
+            && !(self.leaf && (self.locks || self.one_span || self.weak_fields))
             && (1..=MOST_PROCESSORS).contains(&self.processors)
             && !(self.processors == MOST_PROCESSORS && several)
             && !(self.one_span && (self.is_weak() || self.pin_flags))
@@ -174,6 +178,12 @@ impl Config {
             Fault::NoFurtherRound,
         ];
         self.is_weak() || self.assists || differing.iter().any(|&fault| self.has(fault))
+    }
+
+    /// Whether an object is a leaf.
+    #[must_use]
+    pub fn is_leaf(&self, object: Object) -> bool {
+        self.leaf && usize::from(object) + 1 == self.objects
     }
 
     /// Whether there are locks behind locks.
@@ -221,6 +231,7 @@ impl fmt::Display for Config {
         f.write_str(if self.moved_locks { ", moved" } else { "" })?;
         f.write_str(if self.shared_locks { ", shared" } else { "" })?;
         f.write_str(if self.locks && !self.forgotten_guards { ", no guard forgotten" } else { "" })?;
+        f.write_str(if self.leaf { ", a leaf" } else { "" })?;
         f.write_str(if self.one_span { ", one span" } else { "" })?;
         f.write_str(if self.begins_with_two { ", two to begin with" } else { "" })?;
         f.write_str(if self.fixed_root { ", fixed root" } else { "" })?;

@@ -46,6 +46,8 @@ faults! {
     ShadeAfterSwap,
     /// The store after the shade is plain in `Arm`, too: it does not fail when the field holds something else by then.
     PlainStoreInArm,
+    /// A leaf that is shaded in `Close` is not noted, as in `Arm` and `Mark`.
+    LeafNotNotedInClose,
     /// A root that is dropped does not shade what it held.
     RootDropNotShaded,
     /// A root is dropped first, and what it held is shaded then.

@@ -168,7 +168,8 @@ impl State {
             for (&mark, &name) in marks.iter().zip(*names) {
                 sorted[name as usize] = mark;
             }
-            sorted[..config.objects].is_sorted()
+            // A leaf is told from the others by its slot.
+            if config.leaf { config.is_leaf(names[config.objects - 1]) } else { sorted[..config.objects].is_sorted() }
         };
         let renamings = RENAMINGS[config.objects - 1].iter().filter(sorts_marks);
         renamings.map(|names| plain.packed(names, config)).min().unwrap_or_default()

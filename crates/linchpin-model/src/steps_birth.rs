@@ -36,7 +36,7 @@ impl Mutation<'_> {
             }
             let in_hand = std::iter::once(Memory::Never).chain((me.in_hand != Memory::Never).then_some(me.in_hand));
             for (lock, value) in in_hand.flat_map(|lock| null_or(me.hand).map(move |value| (lock, value))) {
-                if lock == Memory::Forgotten && value.is_some() {
+                if value.is_some() && (lock == Memory::Forgotten || self.config.is_leaf(object)) {
                     continue;
                 }
                 let around = (lock != Memory::Never).then_some(lock);

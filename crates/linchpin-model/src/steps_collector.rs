@@ -43,7 +43,9 @@ pub(crate) fn steps(config: &Config, state: &State, successors: &mut Vec<Success
             let stage = after_arm(config);
             add(CollectorStep::Goes(stage), &|next| {
                 // The snapshot: what is in no way to be reached is garbage, unless it was noted before.
-                let noticed = next.reachable_from(next.noticed());
+                // So is a leaf that was shaded, which is not noted.
+                let leaf = next.coloured(Colour::Black).each().find(|&object| config.is_leaf(object));
+                let noticed = next.reachable_from(next.noticed().and(Objects::of(leaf)));
                 next.garbage = next.garbage.and(next.coloured(Colour::White).without(noticed));
                 enter(next, stage)
             });

@@ -22,7 +22,7 @@ use crate::processor::{Mode, Then};
 use crate::report::MutatorStep;
 use crate::state::{Stage, State};
 use crate::steps_collector::{enter, visit};
-use crate::steps_mutator::{Mutation, owe};
+use crate::steps_mutator::{Mutation, is_noted, owe};
 use crate::steps_weak::fail;
 
 impl Mutation<'_> {
@@ -115,7 +115,7 @@ impl State {
         }
         if into_queue {
             self.queue.add(value);
-        } else {
+        } else if is_noted(config, me.mode, value) {
             me.buffer.add(value);
         }
         (!is_marking).then_some(Violation::ShadedAfterMark(value))

@@ -127,6 +127,7 @@ impl Mutation<'_> {
     /// Shades an object.
     fn shade(&mut self, object: Object) {
         let was = self.state.colour_of(object);
+        let is_noted = is_noted(self.config, self.me().mode, object);
         self.add(MutatorStep::Shade { object, was }, |next, index| {
             let me = &mut next.processors[index];
             me.to_shade.remove(object);
@@ -135,7 +136,9 @@ impl Mutation<'_> {
                 Colour::Free => return Some(Violation::FreeSlotShaded(object)),
                 Colour::White => next.colour[object as usize] = Colour::Black,
             }
-            me.buffer.add(object);
+            if is_noted {
+                me.buffer.add(object);
+            }
             (!next.stage.is_marking()).then_some(Violation::ShadedAfterMark(object))
         });
     }
@@ -233,7 +236,7 @@ impl Mutation<'_> {
 
     fn store(&mut self) {
         let me = *self.me();
-        for object in me.hand.each() {
+        for object in me.hand.each().filter(|&object| !self.config.is_leaf(object)) {
             let old = self.state.field[object as usize];
             for value in null_or(me.hand) {
                 let then = Then::Overwrite(object, value);
@@ -422,6 +425,11 @@ fn put(config: &Config, next: &mut State, me: &mut Processor, then: Then) {
         }
         _ => {}
     }
+}
+
+/// Whether what is shaded is noted: it has a field, or is shaded in `Close`.
+pub(crate) fn is_noted(config: &Config, mode: Mode, object: Object) -> bool {
+    !config.is_leaf(object) || (mode == Mode::Close && !config.has(LeafNotNotedInClose))
 }
 
 /// Notes what a barrier has to shade.

@@ -31,6 +31,7 @@
 //! | | | `NoDeletionBarrierInClose` |
 //! | it does so first | `collector/barrier.rs` | `ShadeAfterSwap` |
 //! | and replaces nothing else than what it shaded | `collector/barrier.rs` | `PlainStoreInArm` |
+//! | a leaf that is shaded in `Close` is noted | `collector/barrier.rs` | `LeafNotNotedInClose` |
 //! | a full buffer is handed over | `processor/mod.rs` | `FullBufferLost` |
 //!
 //! **Birth**
@@ -327,6 +328,8 @@ pub const BREAKING: &[Verdict] = &[
 ///   found then, or was shaded when it was dropped. So such roots and pins need no shade, *or* the walk need not wait.
 /// * A value that is removed in `Arm` stays with whoever removed it, in `Arm`, where all that is done with it is shaded. Who has
 ///   looked it up before, in `Mark`, has shaded it. So removing it in `Arm` need not.
+/// * What is white and found in `Close` after a round that brought nothing was found by a look-up or an upgrade, which puts the mark's end off
+///   by itself. So a leaf need not be noted there either.
 pub const HARMLESS: &[Verdict] = &[
     holds(Config::SMALL, &[RootMadeInArmNotShaded]),
     holds(Config::PINS, &[PinMadeInArmNotShaded]),
@@ -334,6 +337,8 @@ pub const HARMLESS: &[Verdict] = &[
     holds(Config::PINS, &[PinsWalkedBeforeHandshakeTwo]),
     holds(Config::NEW_MAPS, &[EntryRemovedInArmNotShaded]),
     holds(Config::PINS, &[RootMadeInArmNotShaded, PinMadeInArmNotShaded]),
+    holds(Config { leaf: true, ..Config::EPHEMERON }, &[LeafNotNotedInClose]),
+    holds(one_processor(Config { leaf: true, ..Config::ENTRIES_AND_WEAK }), &[LeafNotNotedInClose]),
 ];
 
 /// Harmless parts that cannot be left out together.
