@@ -165,6 +165,10 @@ fn full() -> bool {
         Config { grey_at_end_counts: true, pins: 1, ..Config::ENTRIES_AND_WEAK },
         Config { grey_at_end_counts: true, objects: 3, processors: 1, ..Config::ENTRIES_AND_WEAK },
         Config::ENTRIES_AND_WEAK.with(&[Fault::EntryRemovedInArmNotShaded]),
+        Config { leaf: true, ..strict },
+        Config { leaf: true, grey_at_end_counts: true, ..Config::NEW_MAPS },
+        Config { leaf: true, grey_at_end_counts: true, ..Config::ENTRIES_AND_WEAK },
+        Config { leaf: true, grey_at_end_counts: true, objects: 3, processors: 1, ..Config::ENTRIES_AND_WEAK },
     ] {
         report(&mut figures, &config, &format!("the protocol: {config}"), false);
     }

@@ -37,17 +37,3 @@ fn a_leaf_that_is_not_shaded_is_lost() {
         assert!(outcome.counterexample.is_some(), "{fault}");
     }
 }
-
-/// Two processors and a weak map, or three objects.
-#[test]
-#[ignore = "a quarter of a minute, optimised"]
-fn a_leaf_among_more_is_not_lost() {
-    assert_clean(Config::EPHEMERON);
-    assert_clean(Config::NEW_MAPS);
-    assert_clean(Config::ENTRIES);
-    for config in [Config::WEAK, Config::EPHEMERON, Config::ENTRIES] {
-        assert_clean(Config { processors: 1, objects: 3, ..config });
-    }
-    assert_clean(Config::ENTRIES_AND_WEAK);
-    assert_clean(Config::LARGE);
-}

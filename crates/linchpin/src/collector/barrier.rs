@@ -10,12 +10,13 @@
 //!   another one there meanwhile, unshaded, and one in `Mark` already may have loaded it from there.
 //!
 //! In `Mark` and `Close` a plain store does. By then every mutation has a barrier, so whoever is the first to replace what a field held in
-//! the snapshot has loaded just that, and shaded it. What others have put there since was in hand in `Mark`: it was in the
-//! snapshot itself, in a place from which nobody removes it without a shade, or it is born black; or it came from a mutation in `Arm`,
-//! which shades what it puts somewhere, before handshake 2 is through.
+//! the snapshot has loaded just that, and shaded it. What others have put there since does not rest on the field: a mutation in `Mark` has no
+//! insertion barrier, so whatever it has in hand is safe without it (it is in the snapshot, in a place from which nobody removes it without a shade; or
+//! born black; or was shaded as it was looked up); and one in `Arm` shades what it puts somewhere, before handshake 2 is through.
 //!
 //! In an object whose type has no pointers there is nothing to trace. So to shade it in `Arm` and `Mark` is to make it black, as markers do, and it
-//! is not noted. In `Close` it is: it may be the key of a weak map, over which a pass may have gone already, and closing rounds go by what was noted.
+//! is not noted. In `Close` it is, as it may be the key of a weak map, over which a pass may have gone already, and closing rounds go by what was noted. (The
+//! model finds that it need not be, `LeafNotNotedInClose`: how anybody came to something white by then puts the end off by itself. It costs nothing.)
 
 use std::ptr::NonNull;
 
@@ -126,7 +127,9 @@ impl Mutator<'_> {
     /// traced if there is anything to trace in it.
     #[inline(always)]
     unsafe fn store_shading(&self, field: &AtomicPtr<u8>, new: *mut u8, target: Target, shade: impl Fn(NonNull<u8>)) {
-        // Acquire: pairs with the release of the change that put it there.
+        // Acquire: pairs with the release of the change that put it there. That it reads nothing older in `Mark` than the last store by a
+        // mutation in `Off` follows from the handshake: the answer to it is a release, which the collector has acquired before it
+        // changed the phase, which this processor has acquired since.
         let old = field.load(Ordering::Acquire);
         if self.mode() == Mode::Arm {
             // SAFETY: the caller's promise; what was loaded from a field is in hand.

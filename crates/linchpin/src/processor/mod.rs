@@ -447,7 +447,7 @@ impl Local {
         self.note_grey(core, std::iter::once(Grey(object)));
     }
 
-    /// Makes an object of the region black; whether it was white.
+    /// Makes an object of the region black, which the mutation (or momentary holder) has in hand; whether it was white.
     #[inline(always)]
     pub(crate) fn blacken(&self, core: &Core, object: NonNull<u8>) -> bool {
         debug_assert_ne!(self.mode.get(), Mode::Off);
