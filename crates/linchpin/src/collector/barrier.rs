@@ -110,14 +110,11 @@ impl Mutator<'_> {
     /// A cycle marks, the mutation has in hand what `new` leads to, and `target` is as above.
     pub(crate) unsafe fn swap_word_marking(&self, field: &AtomicPtr<u8>, new: *mut u8, target: Target) -> *mut u8 {
         // Acquire: pairs with the release of the change that put it there.
-        let mut expected = field.load(Ordering::Acquire);
-        loop {
-            // SAFETY: the caller's promise; what was loaded from a field is in hand.
-            match unsafe { self.replace_word_marking(field, expected, new, target) } {
-                Ok(old) => return old,
-                Err(held) => expected = held,
-            }
-        }
+        let expected = field.load(Ordering::Acquire);
+        // SAFETY: the mutation has in hand what the barrier shades.
+        let shade = |object| unsafe { self.shade(object) };
+        // SAFETY: the caller's promise; what was loaded from a field is in hand.
+        unsafe { self.swap_shading(field, expected, new, target, shade) }
     }
 
     /// Puts `new` into a field, with the barrier, which shades by `shade`.
@@ -133,7 +130,8 @@ impl Mutator<'_> {
         let old = field.load(Ordering::Acquire);
         if self.mode() == Mode::Arm {
             // SAFETY: the caller's promise; what was loaded from a field is in hand.
-            return unsafe { self.store_in_arm(field, old, new, target, shade) };
+            unsafe { self.swap_shading(field, old, new, target, shade) };
+            return;
         }
         // SAFETY: as above.
         if let Some(old) = unsafe { target(old) } {
@@ -143,20 +141,25 @@ impl Mutator<'_> {
         field.store(new, ordering!(Release, "barrier.store"));
     }
 
+    /// Replaces what a field holds, `expected` if nobody was faster, with the barrier, which shades by `shade`; returns what it replaced.
+    ///
     /// # Safety
     /// As for [`store_shading`](Self::store_shading), and `expected` is in hand as `new` is.
     #[cold]
-    unsafe fn store_in_arm(
+    unsafe fn swap_shading(
         &self,
         field: &AtomicPtr<u8>,
         mut expected: *mut u8,
         new: *mut u8,
         target: Target,
         shade: impl Fn(NonNull<u8>),
-    ) {
-        // SAFETY: the caller's promise; what was loaded from a field is in hand.
-        while let Err(held) = unsafe { self.replace_shading(field, expected, new, target, &shade) } {
-            expected = held;
+    ) -> *mut u8 {
+        loop {
+            // SAFETY: the caller's promise; what was loaded from a field is in hand.
+            match unsafe { self.replace_shading(field, expected, new, target, &shade) } {
+                Ok(old) => return old,
+                Err(held) => expected = held,
+            }
         }
     }
 
