@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use common::gate::Gate;
+use common::gate::{Behind, Gate};
 use common::{Counted, Ledger, Triple, churn};
-use linchpin::{Gc, GcCell, Heap, Mutator, Pinner, Root, Trace, Tracer};
+use linchpin::{Gc, GcCell, Heap, Mutator, Pinner, Root, Trace};
 
 #[derive(Trace)]
 struct Pair<'gc> {
@@ -26,20 +26,10 @@ struct Slot<'gc> {
 }
 
 /// An object whose fields are traced only when its gate is open.
+#[derive(Trace)]
 struct Gated<'gc> {
-    gate: Arc<Gate>,
+    gate: Behind,
     below: GcCell<'gc, Pair<'gc>>,
-}
-
-// SAFETY: `Branded` replaces the brand and nothing else; the only field with a pointer is traced.
-unsafe impl<'gc> Trace for Gated<'gc> {
-    type Branded<'b> = Gated<'b>;
-    const NEEDS_TRACE: bool = true;
-
-    fn trace(&self, tracer: &mut Tracer<'_>) {
-        self.gate.pass();
-        self.below.trace(tracer);
-    }
 }
 
 /// A heap with a gate, below which lies a pair that the marker has not reached.
@@ -59,7 +49,7 @@ impl Fixture {
         let gated = heap.mutate(|mu| {
             let child = GcCell::new(mu.alloc(ledger.counted(1)));
             let below = GcCell::new(mu.alloc(Pair { counted: ledger.counted(0), child }));
-            mu.root(mu.alloc(Gated { gate: Arc::clone(&gate), below }))
+            mu.root(mu.alloc(Gated { gate: Behind(Arc::clone(&gate)), below }))
         });
         let other = heap.mutate(|mu| mu.root(mu.alloc(Slot { held: GcCell::null() })));
         Self { heap, gate, gated, other, ledger }
@@ -299,20 +289,10 @@ fn two_who_swap_at_the_same_time_lose_nothing() {
 }
 
 /// Fields that are traced only when their gate is open.
+#[derive(Trace)]
 struct GatedFields<'gc> {
-    gate: Arc<Gate>,
+    gate: Behind,
     held: [Vec<GcCell<'gc, Pair<'gc>>>; 2],
-}
-
-// SAFETY: `Branded` replaces the brand and nothing else; the only field with pointers is traced.
-unsafe impl<'gc> Trace for GatedFields<'gc> {
-    type Branded<'b> = GatedFields<'b>;
-    const NEEDS_TRACE: bool = true;
-
-    fn trace(&self, tracer: &mut Tracer<'_>) {
-        self.gate.pass();
-        self.held.trace(tracer);
-    }
 }
 
 /// Two threads store into each other's fields what they have loaded there, before the marker comes to any of it: whatever these stores
@@ -329,7 +309,7 @@ fn two_who_store_at_the_same_time_lose_nothing() {
             GcCell::new(mu.alloc(Pair { counted: ledger.counted(2 * entry), child }))
         };
         let held = [0, PAIRS].map(|first| (first..first + PAIRS).map(pair).collect());
-        mu.root(mu.alloc(GatedFields { gate: Arc::clone(&gate), held }))
+        mu.root(mu.alloc(GatedFields { gate: Behind(Arc::clone(&gate)), held }))
     });
     let begin = Barrier::new(2);
     let move_one = |index: usize, own: usize| {

@@ -7,9 +7,9 @@ mod common;
 use std::sync::Arc;
 use std::thread;
 
-use common::gate::Gate;
+use common::gate::{Behind, Gate};
 use common::{Counted, Ledger, churn};
-use linchpin::{Gc, GcMutex, GcRwLock, Heap, Mutator, Root, Trace, Tracer};
+use linchpin::{Gc, GcMutex, GcRwLock, Heap, Mutator, Root, Trace};
 
 /// Something that has to be traced, not only marked.
 #[derive(Trace)]
@@ -24,24 +24,12 @@ fn parent_of<'gc>(mu: &Mutator<'gc>, child: Counted) -> Held<'gc> {
 }
 
 /// Locks that a marker does not come to before the gate is open.
+#[derive(Trace)]
 struct Gated<'gc> {
-    gate: Arc<Gate>,
+    gate: Behind,
     mutex: GcMutex<Held<'gc>>,
     rw_lock: GcRwLock<Held<'gc>>,
     nested: GcMutex<Vec<GcMutex<Held<'gc>>>>,
-}
-
-// SAFETY: `Branded` replaces the brand and nothing else; each field with pointers is traced.
-unsafe impl<'gc> Trace for Gated<'gc> {
-    type Branded<'b> = Gated<'b>;
-    const NEEDS_TRACE: bool = true;
-
-    fn trace(&self, tracer: &mut Tracer<'_>) {
-        self.gate.pass();
-        self.mutex.trace(tracer);
-        self.rw_lock.trace(tracer);
-        self.nested.trace(tracer);
-    }
 }
 
 /// Puts a pointer into one of the places, or takes it out.
@@ -55,7 +43,7 @@ fn what_is_taken_out_in_mid_mark_survives(swap: Swap) {
     let gate = Arc::new(Gate::default());
     let gated: Root<Gated<'static>> = heap.mutate(|mu| {
         let gated = Gated {
-            gate: Arc::clone(&gate),
+            gate: Behind(Arc::clone(&gate)),
             mutex: GcMutex::default(),
             rw_lock: GcRwLock::default(),
             nested: GcMutex::new(vec![GcMutex::default()]),
@@ -133,7 +121,7 @@ fn a_marker_passes_by_a_lock_that_is_taken() {
     let behind = Arc::new(Gate::default());
     let gated: Root<(Gated<'static>, Gated<'static>)> = heap.mutate(|mu| {
         let [first, second] = [(&gate, 0), (&behind, 1)].map(|(gate, entry)| Gated {
-            gate: Arc::clone(gate),
+            gate: Behind(Arc::clone(gate)),
             mutex: GcMutex::new(parent_of(mu, ledger.counted(entry))),
             rw_lock: GcRwLock::default(),
             nested: GcMutex::default(),

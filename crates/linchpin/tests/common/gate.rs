@@ -1,6 +1,8 @@
 //! A gate in the graph, which holds the marker fast at a known point.
 
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+
+use linchpin::{Trace, Tracer};
 
 /// Lets the marker through an object, or holds it there.
 #[derive(Default)]
@@ -54,5 +56,18 @@ impl Drop for Closed<'_> {
     fn drop(&mut self) {
         self.0.state.lock().expect("nobody panics with it").closed = false;
         self.0.changed.notify_all();
+    }
+}
+
+/// A first field of an object, which so has its other fields traced only when the gate is open.
+pub(crate) struct Behind(pub(crate) Arc<Gate>);
+
+// SAFETY: there is no brand, and no pointer.
+unsafe impl Trace for Behind {
+    type Branded<'b> = Self;
+    const NEEDS_TRACE: bool = true;
+
+    fn trace(&self, _: &mut Tracer<'_>) {
+        self.0.pass();
     }
 }

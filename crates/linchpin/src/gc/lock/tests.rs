@@ -10,7 +10,7 @@ use crate::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Mutator, Root, Trace, T
 
 #[path = "../../../tests/common/gate.rs"]
 mod gate;
-use gate::Gate;
+use gate::{Behind, Gate};
 
 type Several<'gc> = GcMutex<Vec<Gc<'gc, Arc<()>>>>;
 
@@ -75,24 +75,24 @@ type Slot<'gc> = GcCell<'gc, Arc<()>>;
 
 /// A pointer whose trace can be stopped.
 struct Stopped<'gc, P> {
-    gate: Arc<Gate>,
+    gate: Behind,
     pointer: P,
     _brand: std::marker::PhantomData<Gc<'gc, u8>>,
 }
 
 impl<P> Stopped<'_, P> {
     fn new(gate: &Arc<Gate>, pointer: P) -> Self {
-        Self { gate: Arc::clone(gate), pointer, _brand: std::marker::PhantomData }
+        Self { gate: Behind(Arc::clone(gate)), pointer, _brand: std::marker::PhantomData }
     }
 }
 
-// SAFETY: `Branded` replaces the brand and nothing else; the only field with a pointer is traced.
+// SAFETY: `Branded` replaces the brand and nothing else; both fields are traced.
 unsafe impl<P: Trace> Trace for Stopped<'_, P> {
     type Branded<'b> = Stopped<'b, P::Branded<'b>>;
     const NEEDS_TRACE: bool = true;
 
     fn trace(&self, tracer: &mut Tracer<'_>) {
-        self.gate.pass();
+        self.gate.trace(tracer);
         self.pointer.trace(tracer);
     }
 }
