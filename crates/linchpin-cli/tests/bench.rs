@@ -102,6 +102,7 @@ fn what_makes_no_sense_is_refused_by_name() {
         (&["cache", "--secs", "0"], "--secs"),
         (&["hiccup", "--secs", "NaN"], "--secs"),
         (&["hiccup", "--steps", "0"], "--steps"),
+        (&["pinner", "--bench-time", "0x"], "--bench-time"),
         (&["churn", "--secs", "1", "--steps", "1"], "'--steps"),
         (&["alloc", "--n", "0"], "--n"),
         (&["trees", "--growth-percent", "0"], "--growth-percent"),
@@ -128,10 +129,12 @@ fn what_makes_no_sense_is_refused_by_name() {
 #[test]
 fn all_threads_pin_one_object() {
     let arguments =
-        ["--format", "go", "--filter", "PinUnpinShared", "--cpu", "1,2", "--count", "1", "--bench-time", "1"];
+        ["--format", "go", "--filter", "PinUnpinShared", "--cpu", "1,2", "--count", "1", "--bench-time", "10000x"];
     let text = bench(&[&["pinner"][..], &arguments].concat());
     let names: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("Benchmark")?.split_whitespace().next()).collect();
     assert_eq!(names, ["PinnerPinUnpinShared", "PinnerPinUnpinShared-2"], "{text}");
+    // Of so many operations, what it takes to begin is none.
+    assert_eq!(text.matches("       10000").count(), 2, "{text}");
     assert_eq!(text.matches(" 0 allocs/op").count(), 2, "{text}");
 }

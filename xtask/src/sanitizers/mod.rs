@@ -71,10 +71,11 @@ impl Sanitizer {
         fs::create_dir_all(&self.directory)?;
         // With a target, build scripts and procedural macros are built without the flags. The library is a little optimised,
         // as these programs are slow, with all assertions; what it depends on is soon built. With all debug information: of
-        // line tables alone, inlined functions have no full names, which `tsan.supp` must find.
+        // line tables alone, inlined functions have no full names, which `tsan.supp` must find. Nothing is built here twice, so
+        // what an incremental build keeps would only fill the disk.
         let text = format!(
-            "build.target = {:?}\nbuild.target-dir = {:?}\nbuild.rustflags = {:?}\n\
-             profile.dev.opt-level = 1\nprofile.dev.package.\"*\".opt-level = 0\n",
+            "build.target = {:?}\nbuild.target-dir = {:?}\nbuild.rustflags = {:?}\nbuild.incremental = false\n\
+             profile.dev.opt-level = 1\nprofile.dev.debug = \"full\"\nprofile.dev.package.\"*\".opt-level = 0\n",
             self.host, self.directory, self.flags
         );
         fs::write(&settings, text)?;

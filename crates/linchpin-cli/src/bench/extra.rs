@@ -3,13 +3,12 @@
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use linchpin::{Gc, Heap, Root};
 
-use super::harness::{Allocated, Run, Sampler, Timed};
+use super::harness::{Allocated, Length, Run, Sampler, Timed};
 use super::pinner::{Triple, pin_and_unpin};
 use super::results::{Metric, Results};
 use super::{stats, table};
@@ -21,10 +20,10 @@ const ROUNDS: usize = 5;
 pub(crate) const STEPS: usize = ROUNDS + 1;
 
 /// How long a sample of most rows lasts.
-const GOAL: Duration = Duration::from_millis(60);
+const GOAL: Length = Length::Milliseconds(60);
 
 /// How long a sample beside running cycles lasts: longer, since others take the processor at times.
-const BUSY_GOAL: Duration = Duration::from_millis(200);
+const BUSY_GOAL: Length = Length::Milliseconds(200);
 
 /// Operations a mutation while cycles run; a cycle waits for every mutation that is under way.
 const BUSY_OPERATIONS: u64 = 1000;

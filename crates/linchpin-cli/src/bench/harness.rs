@@ -1,6 +1,8 @@
-//! How a benchmark is timed: runs grow until one lasts long enough, and that one counts.
+//! How a benchmark is timed: runs grow until one lasts long enough, and that one counts. Or there is one, of so many operations.
 
+use std::fmt;
 use std::ops::Sub;
+use std::str::FromStr;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +14,9 @@ use crate::counting;
 
 /// No run makes more operations than this, however fast they are.
 const MOST_OPERATIONS: u64 = 1_000_000_000;
+
+/// No sample is asked to last longer.
+const MOST_MILLISECONDS: u64 = 60_000;
 
 /// Allocations and bytes, of either allocator.
 #[derive(Clone, Copy, Default)]
@@ -91,47 +96,88 @@ impl Run {
     }
 }
 
+/// How long a sample is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Length {
+    /// So many milliseconds, or a little more.
+    Milliseconds(u64),
+    /// So many operations, in whatever time.
+    Operations(u64),
+}
+
+impl FromStr for Length {
+    type Err = String;
+
+    /// A number of milliseconds, or, as Go has it, one of operations with an `x` behind it.
+    fn from_str(text: &str) -> Result<Length, String> {
+        let (digits, most, length): (_, _, fn(u64) -> Length) = match text.strip_suffix('x') {
+            Some(digits) => (digits, MOST_OPERATIONS, Length::Operations),
+            None => (text, MOST_MILLISECONDS, Length::Milliseconds),
+        };
+        let number = digits.parse().ok().filter(|number| (1..=most).contains(number));
+        number.map(length).ok_or_else(|| {
+            format!("give milliseconds, 1 to {MOST_MILLISECONDS}, or operations, 1x to {MOST_OPERATIONS}x")
+        })
+    }
+}
+
+impl fmt::Display for Length {
+    /// As Go's `-benchtime` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Length::Milliseconds(milliseconds) => write!(f, "{milliseconds}ms"),
+            Length::Operations(operations) => write!(f, "{operations}x"),
+        }
+    }
+}
+
 /// Takes samples of one benchmark, and remembers how many operations fill the time.
 pub(crate) struct Sampler {
-    goal: Duration,
+    /// How long a run is to last, if that is what matters.
+    goal: Option<Duration>,
     operations: u64,
     /// Whether `operations` was foretold by a run that was long enough.
     settled: bool,
 }
 
 impl Sampler {
-    /// A sampler whose runs last about `goal`.
-    pub(crate) fn new(goal: Duration) -> Sampler {
-        Sampler { goal, operations: 1, settled: false }
+    /// A sampler whose runs are so long.
+    pub(crate) fn new(length: Length) -> Sampler {
+        let (goal, operations) = match length {
+            Length::Milliseconds(milliseconds) => (Some(Duration::from_millis(milliseconds)), 1),
+            Length::Operations(operations) => (None, operations),
+        };
+        Sampler { goal, operations, settled: false }
     }
 
     /// Runs `benchmark` with growing numbers of operations until a run lasts long enough.
     pub(crate) fn sample(&mut self, mut benchmark: impl FnMut(u64) -> Run) -> Sample {
         loop {
             let run = benchmark(self.operations);
+            let Some(goal) = self.goal else { return run.sample() };
             // The number that filled the time before may fall a little short of it now.
-            let enough = if self.settled { self.goal * 3 / 4 } else { self.goal };
+            let enough = if self.settled { goal * 3 / 4 } else { goal };
             let last = run.elapsed >= enough || run.operations >= MOST_OPERATIONS;
-            self.operations = self.foretell(&run, last);
+            self.operations = foretell(&run, goal, last);
             self.settled = last;
             if last {
                 return run.sample();
             }
         }
     }
+}
 
-    /// How many operations the next run should make. While runs are still short their rate tells
-    /// little, so it grows a hundredfold at most, and aims a fifth beyond the goal.
-    fn foretell(&self, run: &Run, last: bool) -> u64 {
-        let rate = run.operations as f64 / run.elapsed.as_nanos().max(1) as f64;
-        let fitting = rate * self.goal.as_nanos() as f64;
-        let next = if last {
-            fitting as u64
-        } else {
-            ((fitting * 1.2) as u64).clamp(run.operations + 1, run.operations.saturating_mul(100))
-        };
-        next.clamp(1, MOST_OPERATIONS)
-    }
+/// How many operations the next run should make. While runs are still short their rate tells
+/// little, so it grows a hundredfold at most, and aims a fifth beyond the goal.
+fn foretell(run: &Run, goal: Duration, last: bool) -> u64 {
+    let rate = run.operations as f64 / run.elapsed.as_nanos().max(1) as f64;
+    let fitting = rate * goal.as_nanos() as f64;
+    let next = if last {
+        fitting as u64
+    } else {
+        ((fitting * 1.2) as u64).clamp(run.operations + 1, run.operations.saturating_mul(100))
+    };
+    next.clamp(1, MOST_OPERATIONS)
 }
 
 /// The operations of a parallel run, given out in batches so that all threads end together.
@@ -191,7 +237,7 @@ pub(crate) fn parallel(
 mod tests {
     use std::time::Duration;
 
-    use super::{Allocated, Batches, Run, Sampler};
+    use super::{Allocated, Batches, Length, Run, Sampler};
 
     fn run_of(operations: u64, nanoseconds_each: u64) -> Run {
         Run {
@@ -204,7 +250,7 @@ mod tests {
 
     #[test]
     fn runs_grow_until_one_lasts() {
-        let mut sampler = Sampler::new(Duration::from_millis(10));
+        let mut sampler = Sampler::new(Length::Milliseconds(10));
         let mut sizes = Vec::new();
         let sample = sampler.sample(|operations| {
             sizes.push(operations);
@@ -221,6 +267,31 @@ mod tests {
             run_of(operations, 40)
         });
         assert_eq!(sizes, [200_000]);
+    }
+
+    #[test]
+    fn a_run_of_so_many_operations_is_the_only_one() {
+        let mut sampler = Sampler::new(Length::Operations(1000));
+        for _ in 0..2 {
+            let mut sizes = Vec::new();
+            sampler.sample(|operations| {
+                sizes.push(operations);
+                run_of(operations, 50)
+            });
+            assert_eq!(sizes, [1000]);
+        }
+    }
+
+    #[test]
+    fn a_length_is_milliseconds_or_operations() {
+        for text in ["150", "60000", "1x", "1000000000x"] {
+            let length = text.parse::<Length>().unwrap();
+            let as_go = if text.ends_with('x') { text.to_owned() } else { format!("{text}ms") };
+            assert_eq!(length.to_string(), as_go);
+        }
+        for text in ["", "0", "60001", "0x", "1000000001x", "x", "-1", "10ms"] {
+            assert!(text.parse::<Length>().unwrap_err().contains("1x to 1000000000x"), "{text}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use linchpin::Heap;
 
-use super::harness::Sampler;
+use super::harness::{Length, Sampler};
 use super::pinner::{BENCHMARKS, Benchmark};
 use super::results::{Results, Sample};
 use super::{emit, extra, go_format, table, with_go};
@@ -29,9 +29,9 @@ pub(crate) struct PinnerArgs {
     /// Turn the pinner cache off (with `--format go` or `--with-go`; the tables show both).
     #[arg(long)]
     no_cache: bool,
-    /// How long a sample lasts, in milliseconds [default: 150, beside Go 200].
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
-    bench_time: Option<u64>,
+    /// How long a sample lasts, in milliseconds, or of how many operations it is, as in `1000x` [default: 150, beside Go 200].
+    #[arg(long, value_name = "MS|Nx")]
+    bench_time: Option<Length>,
     /// Run only the benchmarks whose name contains this.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     filter: String,
@@ -66,9 +66,9 @@ impl Default for PinnerArgs {
 }
 
 impl PinnerArgs {
-    /// The time of a sample, in milliseconds.
-    pub(crate) fn milliseconds(&self) -> u64 {
-        self.bench_time.unwrap_or(if self.with_go.is_some() { 200 } else { 150 })
+    /// How long a sample is.
+    pub(crate) fn length(&self) -> Length {
+        self.bench_time.unwrap_or(Length::Milliseconds(if self.with_go.is_some() { 200 } else { 150 }))
     }
 
     /// How many processors to run with, one after the other.
@@ -96,7 +96,7 @@ impl PinnerArgs {
 struct Bench {
     heap: Heap,
     processors: usize,
-    goal: Duration,
+    length: Length,
     results: Results,
 }
 
@@ -107,12 +107,11 @@ impl Bench {
             .pinner_cache(cache)
             .build()
             .with_context(|| format!("cannot make a heap of {processors} processors"))?;
-        let goal = Duration::from_millis(args.milliseconds());
-        Ok(Bench { heap, processors, goal, results: Results::default() })
+        Ok(Bench { heap, processors, length: args.length(), results: Results::default() })
     }
 
     fn sampler(&self) -> Sampler {
-        Sampler::new(self.goal)
+        Sampler::new(self.length)
     }
 
     /// Takes one sample and keeps it under its full name.
@@ -209,7 +208,7 @@ fn run_with_go(args: &PinnerArgs) -> Result<()> {
     for _ in 0..args.count {
         for benchmark in &chosen {
             bar.set_message(benchmark.name);
-            go_results.extend(go.run(benchmark, &processors, args.milliseconds())?);
+            go_results.extend(go.run(benchmark, &processors, args.length())?);
             for bench in &mut benches {
                 let mut sampler = bench.sampler();
                 bench.sample(benchmark, &mut sampler);
@@ -264,12 +263,12 @@ fn progress(steps: usize) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
-    use super::PinnerArgs;
+    use super::{Length, PinnerArgs};
 
     #[test]
     fn no_arguments_mean_the_same_as_the_defaults() {
         let args = PinnerArgs::default();
-        assert_eq!((args.count, args.milliseconds()), (5, 150));
+        assert_eq!((args.count, args.length()), (5, Length::Milliseconds(150)));
         assert_eq!(args.benchmarks().unwrap().len(), 14);
         assert_eq!(args.processors().len(), 1);
     }

@@ -2,19 +2,18 @@
 
 use std::hint::black_box;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use linchpin::{Gc, GcCell, GcMutex, GcRwLock, Heap, Mutator, Trace};
 
 use super::extra::repeat;
-use super::harness::{Run, Sampler};
+use super::harness::{Length, Run, Sampler};
 use super::results::{Metric, Results};
 use super::{emit, stats, table};
 
 /// How long a sample of each row lasts.
-const GOAL: Duration = Duration::from_millis(60);
+const GOAL: Length = Length::Milliseconds(60);
 
 /// Arguments of `linchpin bench stores`.
 #[derive(Args)]

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use super::go_format;
+use super::harness::Length;
 use super::pinner::{Benchmark, Source};
 use super::results::Results;
 
@@ -77,7 +78,7 @@ impl GoBenchmarks {
     }
 
     /// One sample of the benchmark with each number of `processors`.
-    pub(crate) fn run(&self, benchmark: &Benchmark, processors: &[usize], milliseconds: u64) -> Result<Results> {
+    pub(crate) fn run(&self, benchmark: &Benchmark, processors: &[usize], length: Length) -> Result<Results> {
         let name = benchmark.name;
         let processors: Vec<String> = processors.iter().map(usize::to_string).collect();
         let output = Command::new(self.directory.path().join(benchmark.source.program()))
@@ -85,7 +86,7 @@ impl GoBenchmarks {
             .arg(format!("-test.bench=^Benchmark{name}$"))
             .arg("-test.benchmem")
             .arg(format!("-test.cpu={}", processors.join(",")))
-            .arg(format!("-test.benchtime={milliseconds}ms"))
+            .arg(format!("-test.benchtime={length}"))
             .current_dir(self.directory.path())
             .output()
             .context("cannot run the benchmarks built by Go")?;
