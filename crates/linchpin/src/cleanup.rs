@@ -142,6 +142,7 @@ impl<'gc> Mutator<'gc> {
         let id = cleanups.new_id(core).unwrap_or_else(|refused| refused.panic());
         let target = gc.start().addr().get();
         if !core.has_ended() {
+            core.decision.note_weak();
             let job = Job { id, work: Box::new(work) };
             cleanups.part(target).lock().entry(target).or_default().push(job);
         }

@@ -13,6 +13,7 @@ use crate::collector::Control;
 use crate::collector::decision::Decision;
 use crate::collector::pacer::Pace;
 use crate::collector::queue::GreyQueue;
+use crate::collector::relay::Relay;
 use crate::collector::report::Reports;
 use crate::error::BuildError;
 use crate::gc::root_table::RootTable;
@@ -115,6 +116,7 @@ impl Heap {
             roots: RootTable::default(),
             pinners: Registry::default(),
             control: Control::default(),
+            relay: Relay::default(),
             cleanups: Cleanups::default(),
             long_mutations,
             debug,

@@ -63,6 +63,13 @@ impl LongMutations {
         (self.count.load(Ordering::Relaxed), Duration::from_nanos(self.longest.load(Ordering::Relaxed)))
     }
 
+    /// Notes how long mutations have kept a handshake waiting.
+    pub(crate) fn note_delay(&self, delay: Duration) {
+        let nanoseconds = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        // Relaxed: a figure.
+        self.longest.fetch_max(nanoseconds, Ordering::Relaxed);
+    }
+
     fn tell(&self, core: &Core, caller: &'static Location<'static>, delayed: Duration) {
         // Relaxed: a figure.
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -108,14 +115,6 @@ impl<'a> Wait<'a> {
                 long_mutations.tell(self.core, caller, delayed);
             }
         }
-    }
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        let nanoseconds = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        // Relaxed: a figure.
-        self.core.long_mutations.longest.fetch_max(nanoseconds, Ordering::Relaxed);
     }
 }
 

@@ -19,11 +19,11 @@ const ACCEPTED: &[(&str, &str)] = &[
         "a race of a few instructions; the model finds it (ShadeAfterSwap)",
     ),
     (
-        "collector/cycle.rs: what a closing round pushed is not looked at",
+        "collector/steps.rs: what a closing round pushed is not looked at",
         "the decision compares the count again, and what it refuses ends in another round",
     ),
     (
-        "collector/cycle.rs: a processor that was retired counts as answered",
+        "collector/handshake.rs: a processor that was retired counts as answered",
         "differs only if the limit is raised between two instructions",
     ),
     (
@@ -50,12 +50,12 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("memory/sweep.rs: a flag outlives its span", "the counters are the truth; a flag too many costs a walk"),
     // By cargo-mutants.
     (
-        "collector/cycle.rs: replace + with * in Cycle<'a>::trace",
+        "collector/cycle.rs: replace + with * in Marker<'a>::trace",
         "one marker too few is counted, so that markers share less and end sooner: speed, as the closing round looks at the \
          queue again",
     ),
     (
-        "collector/cycle.rs: delete ! in handshake",
+        "collector/handshake.rs: delete ! in is_answered",
         "answers again for who has answered already, and is idle: speed; and who is beyond a limit that was lowered meanwhile is \
          retired in the next handshake",
     ),

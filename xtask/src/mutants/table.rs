@@ -24,6 +24,10 @@ const fn quick(file: &'static str, what: &'static str, find: &'static str, repla
 
 const BARRIER: &str = "collector/barrier.rs";
 const CYCLE: &str = "collector/cycle.rs";
+const STEPS: &str = "collector/steps.rs";
+const HANDSHAKE: &str = "collector/handshake.rs";
+const PIN_WALK: &str = "collector/pin_walk.rs";
+const RELAY: &str = "collector/relay.rs";
 const MARK: &str = "collector/mark.rs";
 const SHARING: &str = "collector/mark/sharing.rs";
 const PENDING: &str = "collector/mark/pending.rs";
@@ -39,6 +43,7 @@ const MUTEX: &str = "gc/lock/mutex.rs";
 const RW_LOCK: &str = "gc/lock/rw_lock.rs";
 const ONCE: &str = "gc/lock/once.rs";
 const CELL: &str = "gc/cell.rs";
+const WEAK: &str = "gc/weak/mod.rs";
 const WEAK_MAP: &str = "gc/weak/map.rs";
 const ROOT: &str = "gc/root.rs";
 const ROOT_TABLE: &str = "gc/root_table.rs";
@@ -102,126 +107,74 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     ),
     mutant(BARRIER, "a value that has changed is not read again", "Err(held) => expected = held,", "Err(held) => { let _ = (held, &mut expected); }"),
     // The cycle: handshakes and the end of the mark.
-    mutant(CYCLE, "the colours do not swap", "let black = colour_of_cycle(number);", "let black = colour_of_cycle(0);"),
-    mutant(CYCLE, "no handshake to Arm", "        handshake(self.core, Mode::Arm, self.black);\n", ""),
-    quick(CYCLE, "no handshake to Mark", "        handshake(self.core, Mode::Mark, self.black);\n", ""),
-    mutant(CYCLE, "roots are not visited", "        self.core.roots.visit_all(&mut self.tracer);\n", ""),
-    mutant(CYCLE, "pins are not visited", "        visit_pins(self.core, std::mem::take(&mut self.may_hold_pins), &mut self.tracer);\n", "        let _ = visit_pins;\n"),
+    mutant(STEPS, "the colours do not swap", "black: colour_of_cycle(number),", "black: colour_of_cycle(0),"),
+    mutant(STEPS, "no handshake to Arm", "                    self.ask(core, Mode::Arm, Stage::Arm);\n", "                    self.stage = Stage::Arm;\n"),
+    quick(STEPS, "no handshake to Mark", "Stage::Arm => self.ask(core, Mode::Mark, Stage::Mark),", "Stage::Arm => self.stage = Stage::Mark,"),
+    mutant(STEPS, "roots are not visited", "        core.roots.visit_all(&mut tracer);\n", ""),
+    mutant(STEPS, "pins are not visited", "        visit_pins(core, std::mem::take(&mut self.may_hold_pins), &mut tracer);\n", "        let _ = visit_pins;\n"),
+    mutant(STEPS, "one closing round, whatever it brings", "            self.stage = Stage::Trace;\n        } else if", "            self.stage = Stage::Decided;\n        } else if"),
+    mutant(STEPS, "a closing round without a handshake", "        self.ask(core, Mode::Close, Stage::Close);\n", "        self.stage = Stage::Close;\n"),
+    mutant(STEPS, "what a closing round pushed is not looked at", "if Some(core.queue.pushed()) != self.pushed || ", "if self.pushed.is_none() || "),
+    mutant(STEPS, "no handshake to Off", "            self.ask(core, Mode::Off, Stage::Off);\n", "            self.stage = Stage::Off;\n"),
     mutant(
-        CYCLE,
-        "roots are visited before the snapshot",
-        "        // Handshake 1: when all have answered, every deletion is logged. This is the snapshot.
-        handshake(self.core, Mode::Arm, self.black);
-        // Handshake 2: when all have answered, no mutation that began before the snapshot still runs.
-        handshake(self.core, Mode::Mark, self.black);
-        self.core.pace.note_births();
-        self.core.queue.let_assist(true);
-        if late {
-            self.may_hold_pins = take_pin_flags(self.core);
-        }
-        self.stopwatch.lap(|report| &mut report.snapshot);
-    }
-
-    /// Marks what roots and pins lead to.
-    pub(crate) fn mark(&mut self) {
-        self.core.roots.visit_all(&mut self.tracer);
-",
-        "        self.core.roots.visit_all(&mut self.tracer);
-        handshake(self.core, Mode::Arm, self.black);
-        handshake(self.core, Mode::Mark, self.black);
-    }
-
-    pub(crate) fn mark(&mut self) {
-",
-    ),
-    mutant(CYCLE, "no marking before the closing rounds", "&mut self.may_hold_pins), &mut self.tracer);\n        self.trace();\n", "&mut self.may_hold_pins), &mut self.tracer);\n"),
-    mutant(CYCLE, "one closing round, whatever it brings", "                self.trace();\n            } else if", "                self.trace();\n                break;\n            } else if"),
-    mutant(CYCLE, "a closing round without a handshake", "            handshake(self.core, Mode::Close, self.black);\n", ""),
-    mutant(CYCLE, "what a closing round pushed is not looked at", "if self.core.queue.pushed() != before || ", "if before == u64::MAX || "),
-    mutant(CYCLE, "no handshake to Off", "            handshake(self.core, Mode::Off, self.black);\n", ""),
-    mutant(
-        CYCLE,
+        STEPS,
         "the sweep opens before the handshake to Off",
-        "        if !reordered!(\"cycle.switch_off\") {
-            handshake(self.core, Mode::Off, self.black);
-        }
-        if late {
-            self.core.memory.end_mark(self.number);
-        }
-        self.core.decision.end();
-        self.stopwatch.lap(|report| &mut report.switch_off);
-        verify::after_mark(self.core);
-    }
-
-    pub(crate) fn sweep(mut self) {
-        let core = self.core;
-        core.memory.open_sweep(self.number);
-",
-        "        self.core.memory.open_sweep(self.number);
-        handshake(self.core, Mode::Off, self.black);
-        let _ = late;
-        self.core.decision.end();
-        verify::after_mark(self.core);
-    }
-
-    pub(crate) fn sweep(mut self) {
-        let core = self.core;
-",
+        "            self.ask(core, Mode::Off, Stage::Off);\n",
+        "            core.memory.open_sweep(self.number);\n            self.is_open = true;\n            self.ask(core, Mode::Off, Stage::Off);\n",
     ),
-    mutant(CYCLE, "the end of the mark is not declared", "        if !late {\n            self.core.memory.end_mark(self.number);\n", "        if !late {\n"),
-    mutant(CYCLE, "no sweep", "            core.memory.sweep_all(self.number);\n", ""),
-    mutant(CYCLE, "a processor in a mutation counts as answered", "None => all_answered &= answered,", "None => {}"),
-    mutant(CYCLE, "a processor that was retired counts as answered", "all_answered = false;\n                }", "}"),
+    mutant(STEPS, "the end of the mark is not declared", "        if !reordered!(\"cycle.end_mark\") {\n            core.memory.end_mark(self.number);\n        }\n", ""),
+    mutant(STEPS, "no sweep", "            core.memory.sweep_all(self.number);\n", ""),
+    mutant(STEPS, "what is pending does not count as grey", "self.pending.is_done() && core.queue.is_empty()", "core.queue.is_empty()"),
+    mutant(HANDSHAKE, "a processor in a mutation counts as answered", "None => all_answered &= answered,", "None => {}"),
+    mutant(HANDSHAKE, "a processor that was retired counts as answered", "                all_answered = false;\n", ""),
     mutant(
-        CYCLE,
+        STEPS,
         "a pin flag is lowered and its span not walked",
-        "        if !late {\n            self.may_hold_pins = take_pin_flags(self.core);\n",
-        "        if !late {\n            let _ = take_pin_flags(self.core);\n",
+        "                        self.may_hold_pins = take_pin_flags(core);\n                    }\n                    self.ask",
+        "                        let _ = take_pin_flags(core);\n                    }\n                    self.ask",
     ),
-    mutant(CYCLE, "a span that still holds pins stays unflagged", "                region.pin_flag(unit).store(PIN_FLAG_RAISED, Ordering::Relaxed);\n", ""),
+    mutant(PIN_WALK, "a span that still holds pins stays unflagged", "                region.pin_flag(unit).store(PIN_FLAG_RAISED, Ordering::Relaxed);\n", ""),
     mutant(
-        CYCLE,
+        PIN_WALK,
         "a flag raised since it was lowered is not walked",
         "region.pin_flag(unit).load(Ordering::Relaxed) == PIN_FLAG_RAISED",
         "region.pin_flag(unit).load(Ordering::Relaxed) == u8::MAX",
     ),
-    mutant(CYCLE, "a lowered flag does not tell of pins before", "flag.store(PIN_FLAG_TOUCHED,", "flag.store({ let _ = PIN_FLAG_TOUCHED; crate::memory::PIN_FLAG_CLEAR },"),
-    mutant(CYCLE, "pins are found and not marked", "                tracer.visit_root(region.pointer(address));\n", ""),
-    mutant(
-        CYCLE,
-        "a lock that was passed by makes no more round",
-        "!self.core.queue.take_passed_by() && !self.trace_ephemerons()",
-        "!self.trace_ephemerons()",
-    ),
-    mutant(
-        CYCLE,
-        "no pass over ephemerons",
-        "!self.core.queue.take_passed_by() && !self.trace_ephemerons()",
-        "!self.core.queue.take_passed_by()",
-    ),
-    mutant(
-        CYCLE,
-        "an upgrade does not put the decision off",
-        "if self.core.decision.decide(&self.core.queue, before) {",
-        "if self.core.decision.decide(&self.core.queue, before) || true {",
-    ),
+    mutant(PIN_WALK, "a lowered flag does not tell of pins before", "flag.store(PIN_FLAG_TOUCHED,", "flag.store({ let _ = PIN_FLAG_TOUCHED; crate::memory::PIN_FLAG_CLEAR },"),
+    mutant(PIN_WALK, "pins are found and not marked", "                tracer.visit_root(region.pointer(address));\n", ""),
+    mutant(STEPS, "a lock that was passed by makes no more round", "} else if core.queue.take_passed_by() {", "} else if false {"),
+    mutant(CYCLE, "no pass over ephemerons", "match marker.trace_ephemerons() {", "match false {"),
+    mutant(STEPS, "an upgrade does not put the decision off", "        if !is_decided {\n", "        if !is_decided && false {\n"),
     mutant(WEAK_MAP, "who inserts a key in Arm does not shade it", "    unsafe { mu.shade(key) };\n", "    let _ = key;\n"),
-    mutant(CYCLE, "what is weak is not cleared", "        self.core.decision.clear(&self.core.memory.region, self.black);\n", ""),
-    mutant(CYCLE, "a decision is for ever", "        self.core.decision.end();\n        self.stopwatch", "        self.stopwatch"),
-    mutant(CYCLE, "no cleanup is ever due", "        self.core.cleanups.take_dead(&self.core.memory.region, self.black);\n", ""),
-    mutant(CYCLE, "what is due is not queued", "        core.cleanups.queue_due();\n", ""),
+    mutant(STEPS, "what is weak is not cleared", "        core.decision.clear(&core.memory.region, self.black);\n", ""),
+    mutant(STEPS, "a decision is for ever", "        core.decision.end();\n", ""),
+    mutant(STEPS, "no cleanup is ever due", "        core.cleanups.take_dead(&core.memory.region, self.black);\n", ""),
+    mutant(STEPS, "what is due is not queued", "        core.cleanups.queue_due();\n", ""),
+    // The relay.
+    mutant(RELAY, "mutations decide about what is weak", "Due::Decision if !core.decision.is_about_weak() =>", "Due::Decision =>"),
+    mutant(WEAK, "a weak pointer is not noted", "                self.core().decision.note_weak();\n", ""),
+    mutant(RELAY, "nobody is told that values are left to be dropped", "Left::Drops => break true,", "Left::Drops => break false,"),
+    mutant(RELAY, "a mutation walks over all slots of roots", "core.roots.slots() <= MOST_ROOT_SLOTS && ", ""),
+    mutant(CYCLE, "a mark that somebody waits for is left to mutations", "is_for_mutations && !in_progress.steps().is_asked_for();", "is_for_mutations;"),
+    mutant(RELAY, "mutations take what is large", "core.pace.most_to_trace() <= MOST_TRACED && ", ""),
+    mutant(RELAY, "mutations take what is the collector's, a core being free", "count() >= cores", "count() > 0"),
+    mutant(RELAY, "nobody is told that mutations have ended a cycle", "                    core.control.end_cycle();\n", ""),
+    mutant(CYCLE, "a mark is left to mutations whether they go on or not", "before.is_none_or(|before| traced - before >= LEAST_TRACED)", "before.is_none_or(|before| traced >= before && LEAST_TRACED != 0)"),
+    mutant(SWEEP, "mutations end a sweep that has values to drop", "        if has_drops {\n", "        if has_drops && false {\n"),
     // Marking.
-    mutant(SHARING, "what a marker gives away is lost", "queue.push(pending.give_half());", "drop(pending.give_half());"),
+    mutant(SHARING, "what a marker gives away is lost", "queue.push(pending.give_half(region));", "drop(pending.give_half(region));"),
     mutant(PENDING, "the next word of a unit is lost", "self.word = std::mem::take(&mut bits.words[index]);", "bits.words[index] = 0;"),
-    mutant(PENDING, "a unit has one word", "if bits.summary == 0 {", "if bits.summary == 0 || self.word_address >> 16 == self.region.unit_start(bits.unit as usize).addr().get() >> 16 {"),
-    mutant(PENDING, "what lies on the stack is lost where something is pending", "            self.add(grey);\n            while", "            while"),
+    mutant(PENDING, "a unit has one word", "if bits.summary == 0 {", "if bits.summary == 0 || self.word_address >> 16 == region.unit_start(bits.unit as usize).addr().get() >> 16 {"),
+    mutant(PENDING, "what lies on the stack is lost where something is pending", "            self.add(region, grey);\n            self.add_all", "            self.add_all"),
     mutant(PENDING, "a unit that was done is not opened again", "        self.places[self.bits[place as usize].unit as usize] = 0;\n", ""),
-    mutant(PENDING, "what is left of a word stays where all is given away", "stack.extend(self.next(&mut Vec::new()));", "self.word = 0;"),
-    mutant(MARK, "the other parts of a large slice are lost", "            self.split(object, span.units());\n", ""),
+    mutant(PENDING, "what is left of a word stays where all is given away", "stack.extend(self.next(region, &mut Vec::new()));", "self.word = 0;"),
+    mutant(MARK, "the other parts of a large slice are lost", "                self.split(object, bytes);\n", ""),
     mutant(SHARING, "what waits when an assist ends is lost", "    ahead.give_back(tracer);\n", ""),
+    mutant(SHARING, "what a piece leaves on the stack is lost", "    at_hand.add_all(tracer.region, &mut tracer.stack);\n", ""),
+    mutant(SHARING, "what a piece leaves pending is lost", "    *pending = at_hand;\n    tell", "    tell"),
     mutant(SHARING, "what an assist leaves is lost", "    queue.push(tracer.take_grey());\n    tell", "    drop(tracer.take_grey());\n    tell"),
     mutant(SHARING, "what an idle helper leaves is lost", "            queue.push(tracer.take_grey());\n", "            drop(tracer.take_grey());\n"),
-    mutant(SHARING, "what is pending is lost when an idle helper leaves", "pending.give_all(&mut tracer.stack);", ""),
+    mutant(SHARING, "what is pending is lost when an idle helper leaves", "pending.give_all(tracer.region, &mut tracer.stack);", ""),
     mutant(SHARING, "an idle helper stays", "if !go_on() {", "if false {"),
     mutant(ROOM, "idle helpers are called whatever is in use", "match self.in_use() + markers < self.room() {", "match true {"),
     mutant(WORKERS, "an idle helper runs a job uncalled", "Helper::Idle => state.calls != 0,", "Helper::Idle => true,"),
@@ -279,7 +232,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
         "if state.status() != Status::Idle {",
         "if state.status() != Status::Idle && (status, state.status()) != (Status::Held, Status::Running) {",
     ),
-    mutant(ACQUIRE, "a mutation begins without an answer", "        holding.answer_running(core, self.phase());\n        // With", "        // With"),
+    mutant(ACQUIRE, "a mutation begins without an answer", "            if !holding.answer_running(core, self.phase()) {\n", "            if true {\n"),
     quick(
         ACQUIRE,
         "a nested mutation answers",
@@ -345,7 +298,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(LOCK, "no shade before the lock is given back", "(mu.mode() == Mode::Arm || (reordered!", "(mu.mode() == Mode::Off && mu.mode() == Mode::Arm || (reordered!"),
     mutant(MARK, "a lock behind one that was taken in Arm keeps what it remembers", "{ LockMemory::Forgets }", "{ LockMemory::Keeps }"),
     mutant(SHARING, "a marker tells nobody that it has passed by", "                    tell_passed_by(queue, tracer);\n", ""),
-    mutant(SHARING, "who assists tells nobody that it has passed by", "    tell_passed_by(queue, tracer);\n    abort", "    abort"),
+    mutant(SHARING, "who assists tells nobody that it has passed by", "    queue.push(tracer.take_grey());\n    tell_passed_by(queue, tracer);\n", "    queue.push(tracer.take_grey());\n"),
     mutant(MUTEX, "who takes it shades nothing", "        self.traced.before_change(mu, unsafe { self.contents.read() });\n", ""),
     mutant(MUTEX, "who gives it back shades nothing", "        after_change(self.mu, &**self);\n", ""),
     mutant(MUTEX, "a marker does not take it", "        if self.raw.try_lock() || reordered!(\"lock.look\") {\n", "        if !self.raw.is_locked() {\n            self.traced.trace(tracer, unsafe { self.contents.read() });\n        } else if false {\n"),

@@ -1,7 +1,9 @@
 //! Assists: a mutation that allocates faster than the markers mark traces a piece itself.
 //!
 //! How much is for the [pacer](super::pacer) to say; here is how. An assist takes a batch from the queue of grey objects, traces what it is told,
-//! and puts back what is left. If there is none, it goes on: nobody waits.
+//! and puts back what is left. If there is none, it goes on: nobody waits. But where mutations take the steps of the cycle ([`relay`](super::relay)), and nobody else is at it, it traces
+//! what the cycle has pending, as the collector, so that nothing of what follows is about that: no round is under way then, and all
+//! answer the next one.
 //!
 //! It has objects in hand that are grey and in no queue. That is sound because
 //!
@@ -18,6 +20,7 @@ use std::time::Instant;
 
 use super::mark::Tracer;
 use super::mark::sharing::trace_some;
+use super::relay::take_steps;
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
 
@@ -28,12 +31,23 @@ impl Mutator<'_> {
     /// Assists, if that is due. To be called where a run is used up, before another one is looked for.
     #[inline]
     pub(crate) fn assist(&self) {
-        if self.mode() == Mode::Mark {
-            let bytes = self.local().unassisted_bytes();
-            if bytes >= LOOK_AFTER {
-                self.assist_for(bytes);
+        let bytes = self.local().unassisted_bytes();
+        if bytes >= LOOK_AFTER {
+            match self.mode() {
+                Mode::Mark | Mode::Close => self.assist_for(bytes),
+                // Who answered last may not have got at the cycle.
+                Mode::Arm => self.assist_otherwise(),
+                Mode::Off if self.core().memory.is_sweep_pending() => self.assist_otherwise(),
+                Mode::Off => {}
             }
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn assist_otherwise(&self) {
+        self.local().note_assisted();
+        take_steps(self.core(), 0);
     }
 
     #[cold]
@@ -41,10 +55,14 @@ impl Mutator<'_> {
     fn assist_for(&self, bytes: u64) {
         let core = self.core();
         self.local().note_assisted();
-        let budget = core.pace.assist_for(bytes);
-        if budget != 0 {
-            self.trace_for_the_collector(budget);
+        if !take_steps(core, bytes) && self.mode() == Mode::Mark {
+            let budget = core.pace.assist_for(bytes);
+            if budget != 0 {
+                self.trace_for_the_collector(budget);
+            }
         }
+        // There may be a handshake that the steps have led to.
+        self.safepoint();
     }
 
     /// Traces so many bytes, if anything is there to trace, and every mutation is in `Mark` by now. In `Mark` only.

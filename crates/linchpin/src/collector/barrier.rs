@@ -205,7 +205,8 @@ unsafe fn as_it_is(pointer: *mut u8) -> Option<NonNull<u8>> {
 mod tests {
     use std::ptr::NonNull;
 
-    use crate::collector::cycle::{Cycle, handshake};
+    use crate::collector::cycle::Cycle;
+    use crate::collector::handshake::handshake;
     use crate::collector::workers::Workers;
     use crate::processor::phase::{Mode, colour_of_cycle};
     use crate::sync::Ordering;

@@ -23,7 +23,7 @@ use crate::gc::weak::HandleTable;
 use crate::memory::region::Region;
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
-use crate::sync::{Mutex, Ordering, reordered};
+use crate::sync::{AtomicBool, Mutex, Ordering, reordered};
 use crate::trace::Trace;
 
 /// Whether the mark in progress has ended, and what is to be done then.
@@ -31,11 +31,27 @@ use crate::trace::Trace;
 pub(crate) struct Decision {
     /// Set from the decision to the handshake to `Off`.
     decided: Mutex<bool>,
+    /// There is, or was, a weak pointer, a weak map or a cleanup.
+    is_about_weak: AtomicBool,
     pub(crate) handles: HandleTable,
     pub(crate) ephemerons: Ephemerons,
 }
 
 impl Decision {
+    /// Notes that there is something weak: a pointer, a map, or a cleanup.
+    pub(crate) fn note_weak(&self) {
+        // Relaxed, both here and below: what is made before its processor's answer to the last closing round is seen with that. What is
+        // made later concerns what a mutation in `Close` has in hand while nothing is grey, which is black.
+        if !self.is_about_weak.load(Ordering::Relaxed) {
+            self.is_about_weak.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there is, or was, something weak. To be asked when a closing round has been answered.
+    pub(crate) fn is_about_weak(&self) -> bool {
+        self.is_about_weak.load(Ordering::Relaxed)
+    }
+
     /// Decides, unless anything has been shaded since `pushed` batches had been pushed.
     pub(crate) fn decide(&self, queue: &GreyQueue, pushed: u64) -> bool {
         let is_quiet = || queue.pushed() == pushed && queue.is_empty();

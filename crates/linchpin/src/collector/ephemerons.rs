@@ -2,7 +2,7 @@
 //!
 //! A weak map does not keep its keys; it keeps the value of a key that something else keeps, and the value may lead to further
 //! keys, its own included. So that cannot be decided by tracing alone. When a closing round has brought nothing
-//! ([`close`](super::cycle::Cycle::close)), the collector's thread looks at every entry of the maps that were reached, once: if the key
+//! ([`end_round`](super::steps::Steps)), the collector's thread looks at every entry of the maps that were reached, once: if the key
 //! is marked, it traces the value; if not, it notes whose key the object is. Then, as it marks on, it looks up each object
 //! that it marks among the keys noted. So a pass takes time in proportion to the entries and to what it marks, however long the
 //! chains are from value to key; and if it has marked anything, there is another round, and another pass.

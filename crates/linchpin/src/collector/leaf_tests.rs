@@ -6,7 +6,8 @@ use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
 use super::protocol_tests::mutate_in;
-use crate::collector::cycle::{Cycle, handshake};
+use crate::collector::cycle::Cycle;
+use crate::collector::handshake::handshake;
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};
 use crate::{

@@ -4,10 +4,10 @@
 //! recursion over the graph: an object's trace function pushes its children.
 //!
 //! A marker does not trace objects in the order in which they come onto the stack, but unit by unit ([`pending`]). A large
-//! slice is traced a unit of its span at a time ([`SPLIT_ABOVE`]); its parts lie on the stack as objects do, and are shared as they are.
+//! slice is traced in parts ([`PART_BYTES`]); its parts lie on the stack as objects do, and are shared as they are.
 
 mod ahead;
-mod pending;
+pub(crate) mod pending;
 #[cfg(all(test, not(loom)))]
 mod pending_tests;
 pub(crate) mod sharing;
@@ -27,8 +27,11 @@ use crate::processor::phase::Mode;
 use crate::sync::Ordering;
 use crate::trace::MustNotImplementDrop;
 
-/// A slice with more bytes than this is traced a unit of its span at a time.
+/// A slice with more bytes than this is traced in parts.
 const SPLIT_ABOVE: usize = 2 * SPAN_BYTES;
+
+/// The bytes of a part: what a mutation traces that assists, at the least. (Each of two thousand pointers may lead to a mark byte that is in no cache.)
+const PART_BYTES: usize = SPAN_BYTES / 4;
 
 /// The colour of a tracer that only records what it is told of. No mark byte has it, so each pointer takes the same way as a
 /// white object's.
@@ -214,7 +217,9 @@ impl<'a> Tracer<'a> {
         let Some(info) = span.info() else { return self.scan_part(object) };
         let bytes = span.slot_bytes();
         if bytes > SPLIT_ABOVE && info.trace_part.is_some() {
-            self.split(object, span.units());
+            if object.addr().get().is_multiple_of(SPAN_BYTES) {
+                self.split(object, bytes);
+            }
             return self.scan_part(object);
         }
         if let Some(trace) = info.trace {
@@ -227,23 +232,24 @@ impl<'a> Tracer<'a> {
 
     /// Has all parts of a large slice but the first traced later, or by others.
     #[cold]
-    fn split(&mut self, object: NonNull<u8>, units: usize) {
-        let first = self.region.unit_of(object.addr().get());
-        self.stack.extend((1..units).rev().map(|back| Grey(self.region.unit_start(first + back))));
+    fn split(&mut self, object: NonNull<u8>, bytes: usize) {
+        let parts = (PART_BYTES..bytes).step_by(PART_BYTES).rev();
+        self.stack.extend(parts.map(|offset| Grey(self.region.pointer(object.addr().get() + offset))));
     }
 
-    /// Traces the elements of a large slice that begin in one unit of its span.
+    /// Traces the elements of a large slice that begin in one part of it.
     #[cold]
-    fn scan_part(&mut self, unit_start: NonNull<u8>) {
-        let unit = self.region.unit_of(unit_start.addr().get());
+    fn scan_part(&mut self, part: NonNull<u8>) {
+        let unit = self.region.unit_of(part.addr().get());
         let first = unit - self.region.span(unit).back();
         let info = self.region.span(first).info();
         debug_assert!(info.is_some(), "a grey object lies in a span in use");
-        self.scanned_bytes += SPAN_BYTES as u64;
+        self.scanned_bytes += PART_BYTES as u64;
         if let Some(trace_part) = info.and_then(|info| info.trace_part) {
-            let offset = (unit - first) * SPAN_BYTES;
-            // SAFETY: as in `scan`, for the object of whose span this is a unit.
-            unsafe { trace_part(self.region.unit_start(first), offset..offset + SPAN_BYTES, self) };
+            let object = self.region.unit_start(first);
+            let offset = part.addr().get() - object.addr().get();
+            // SAFETY: as in `scan`, for the object in whose span the part lies.
+            unsafe { trace_part(object, offset..offset + PART_BYTES, self) };
         }
     }
 }

@@ -31,7 +31,8 @@
 //! 5. The handshake to `Off` takes the runs back and drops cached inner pinners. Then nobody has a barrier active or
 //!    a span unknown to its class, and the sweep begins; it ends before the next cycle starts.
 //!
-//! How the barriers do it is told at the head of [`barrier`].
+//! How the barriers do it is told at the head of [`barrier`]. *The collector* is whoever takes the steps of the cycle: the collector's thread, or, of some cycles, mutations
+//! that are at it anyway ([`relay`]).
 
 pub(crate) mod assist;
 #[cfg(all(test, not(loom)))]
@@ -44,21 +45,27 @@ pub(crate) mod ephemerons;
 mod full_region_tests;
 #[cfg(all(test, not(loom)))]
 mod hand_over_tests;
+pub(crate) mod handshake;
 #[cfg(all(test, not(loom)))]
 mod leaf_tests;
 pub(crate) mod mark;
 #[cfg(all(test, not(loom)))]
 mod meeting_tests;
 pub(crate) mod pacer;
+pub(crate) mod pin_walk;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod protocol_tests;
 pub(crate) mod queue;
+pub(crate) mod relay;
+#[cfg(all(test, not(loom)))]
+mod relay_tests;
 pub(crate) mod report;
 #[cfg(all(test, not(loom)))]
 mod report_tests;
 pub(crate) mod room;
 #[cfg(all(test, not(loom)))]
 mod room_tests;
+pub(crate) mod steps;
 pub(crate) mod workers;
 
 use crate::heap::Core;
@@ -113,7 +120,28 @@ impl Control {
         state.wanted = state.wanted.max(state.started + 1);
         self.ensure_thread(core, &mut state)?;
         self.asked.notify_one();
+        drop(state);
+        relay::begin(core);
         Ok(())
+    }
+
+    /// Counts a cycle as started, if one is wanted and none is on; gives why it is to run.
+    pub(crate) fn begin_wanted(&self) -> Option<CycleCause> {
+        let mut state = self.state.lock();
+        let is_due = state.wanted > state.started && state.started == state.ended && !state.stop;
+        is_due.then(|| {
+            state.started += 1;
+            // Relaxed: as in `ask_for_growth`.
+            self.growth_asked.store(false, Ordering::Relaxed);
+            if state.asked == state.started { CycleCause::Asked } else { CycleCause::Growth }
+        })
+    }
+
+    /// Asks for a cycle, with nobody to run it.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn want_without_a_thread(&self) {
+        let mut state = self.state.lock();
+        state.wanted = state.started + 1;
     }
 
     /// Asks for a cycle that starts from now on and waits until it has ended.
@@ -188,27 +216,24 @@ impl Control {
         true
     }
 
-    /// Waits for the next cycle to run, and gives its number and why it is to run; `None` when the thread is to end.
+    /// Waits for the next cycle to run, which may have begun; false when the thread is to end.
     ///
     /// Meanwhile memory that is not needed goes back to the operating system.
-    fn next_cycle(&self, memory: &Memory, returner: &mut Returner) -> Option<(u64, CycleCause)> {
+    fn next_cycle(&self, memory: &Memory, returner: &mut Returner) -> bool {
         loop {
             let mut state = self.state.lock();
-            if state.stop {
-                return None;
+            // One that has begun comes to its end.
+            if state.started > state.ended {
+                return true;
             }
-            if state.wanted > state.started {
-                state.started += 1;
-                // Relaxed: as in `ask_for_growth`.
-                self.growth_asked.store(false, Ordering::Relaxed);
-                let cause = if state.asked == state.started { CycleCause::Asked } else { CycleCause::Growth };
-                return Some((state.started, cause));
+            if state.stop || state.wanted > state.started {
+                return !state.stop;
             }
             drop(state);
             let rest = returner.step(memory);
             state = self.state.lock();
             // What was asked for meanwhile was notified of before this thread waits.
-            if state.stop || state.wanted > state.started {
+            if state.stop || state.wanted > state.ended {
                 continue;
             }
             match rest {
@@ -218,8 +243,10 @@ impl Control {
         }
     }
 
-    fn end_cycle(&self, number: u64) {
-        self.state.lock().ended = number;
+    pub(crate) fn end_cycle(&self) {
+        let mut state = self.state.lock();
+        state.ended = state.started;
+        drop(state);
         self.ended.notify_all();
     }
 
@@ -259,12 +286,14 @@ fn serve(core: Arc<Core>) {
     // Relaxed: as in `markers`.
     core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
     let mut returner = Returner::default();
-    while let Some((number, cause)) = core.control.next_cycle(&core.memory, &mut returner) {
-        cycle::run(&core, &workers, cause);
+    while core.control.next_cycle(&core.memory, &mut returner) {
+        if !cycle::run_wanted(&core, &workers) {
+            continue;
+        }
         if let Some(limit) = core.pace.memory_limit() {
             core.memory.return_to(limit);
         }
-        core.control.end_cycle(number);
+        core.control.end_cycle();
         if core.pace.allocated(0) {
             // It has been started: this is it.
             let _ = core.control.ask_for_growth(&core);

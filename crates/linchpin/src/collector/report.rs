@@ -99,11 +99,11 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    pub(crate) fn start(core: &Core, cycle: u64) -> Self {
+    pub(crate) fn start(core: &Core, cycle: u64, cause: CycleCause) -> Self {
         let (size_at_start, goal) = core.pace.size_and_goal();
         let report = CycleReport {
             cycle,
-            cause: CycleCause::Growth,
+            cause,
             began: core.reports.since.elapsed(),
             snapshot: Duration::ZERO,
             mark: Duration::ZERO,

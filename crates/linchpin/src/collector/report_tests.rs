@@ -52,7 +52,7 @@ fn a_stopwatch_takes_the_parts_of_a_cycle() {
     core.pace.end_sweep(7 << 20, 0, 0);
     core.pace.assisted(1000);
     let begun = Instant::now();
-    let mut stopwatch = Stopwatch::start(core, 1);
+    let mut stopwatch = Stopwatch::start(core, 1, CycleCause::Growth);
     stopwatch.report.cause = CycleCause::Asked;
     for _ in 0..2 {
         tick(Instant::now());

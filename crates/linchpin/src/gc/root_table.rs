@@ -61,6 +61,11 @@ impl RootTable {
         self.table.lock().in_use
     }
 
+    /// How many slots there are, with a root or without: what a walk over them takes.
+    pub(crate) fn slots(&self) -> usize {
+        self.table.lock().chunks.len() * CHUNK
+    }
+
     /// Marks every rooted object. Roots come and go meanwhile: those made since the snapshot were shaded, or their
     /// objects are part of the snapshot or black; those dropped since were shaded.
     pub(crate) fn visit_all(&self, tracer: &mut Tracer<'_>) {

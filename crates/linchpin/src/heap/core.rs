@@ -9,6 +9,7 @@ use crate::cleanup::Cleanups;
 use crate::collector::decision::Decision;
 use crate::collector::pacer::Pace;
 use crate::collector::queue::GreyQueue;
+use crate::collector::relay::Relay;
 use crate::collector::report::{CycleCause, Reports};
 use crate::collector::workers::Workers;
 use crate::collector::{Control, cycle};
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) pinners: Registry,
     pub(crate) pace: Pace,
     pub(crate) control: Control,
+    pub(crate) relay: Relay,
     pub(crate) cleanups: Cleanups,
     pub(crate) long_mutations: LongMutations,
     pub(crate) debug: Arc<Debugging>,

@@ -3,7 +3,7 @@
 use loom::cell::UnsafeCell;
 
 use super::{explore, heap, spawn};
-use crate::collector::cycle::handshake;
+use crate::collector::handshake::handshake;
 use crate::processor::phase::{Mode, Status, colour_of_cycle};
 use crate::sync::Arc;
 

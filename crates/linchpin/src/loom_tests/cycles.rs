@@ -1,7 +1,9 @@
 //! A whole cycle against a mutation that changes the graph: whatever is reachable afterwards is there.
 
 use super::{Rooted, Thing, assert_alive, chain, during_a_cycle, explore, heap, is_allocated, lone, spawn, thing};
-use crate::collector::cycle::{Cycle, handshake};
+use crate::collector::cycle::{self, Cycle};
+use crate::collector::handshake::handshake;
+use crate::collector::report::CycleCause;
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};
 use crate::sync::Arc;
@@ -22,6 +24,57 @@ fn a_pointer_that_moves_is_not_lost() {
         let lent = Arc::clone(&roots);
         during_a_cycle(&heap, move |heap| heap.mutate(|mu| move_next(mu, &lent.0, &lent.1)));
         assert_alive(&heap, &roots.1, 1);
+    });
+}
+
+/// Whoever answers takes the next steps, if the thread that runs the cycle is not at it: each does at any of them.
+#[test]
+fn a_pointer_that_moves_in_a_relay_is_not_lost() {
+    explore("a_pointer_that_moves_in_a_relay_is_not_lost", 1, || {
+        let heap = heap(1);
+        heap.core().relay.pretend_cores(1);
+        let roots = Arc::new((chain(&heap, 1), lone(&heap, 2)));
+        let lent = Arc::clone(&roots);
+        during_a_cycle(&heap, move |heap| {
+            heap.mutate(|_| ());
+            heap.mutate(|mu| move_next(mu, &lent.0, &lent.1));
+            (0..3).for_each(|_| heap.mutate(|_| ()));
+        });
+        assert_alive(&heap, &roots.1, 1);
+    });
+}
+
+/// No thread runs the cycle: two mutations hand the steps on to one another while they move the pointer, and what is left comes after them.
+#[test]
+fn a_cycle_that_mutations_run_loses_nothing() {
+    explore("a_cycle_that_mutations_run_loses_nothing", 1, || {
+        let heap = heap(2);
+        let core = heap.core();
+        core.relay.pretend_cores(1);
+        let roots = Arc::new([chain(&heap, 1), lone(&heap, 2)]);
+        heap.mutate(|_| core.relay.begin(core, || Some(CycleCause::Growth)).unwrap().steps().advance(core));
+        let movers = [[0, 1], [1, 0]].map(|[from, to]| {
+            let (heap, roots) = (Arc::clone(&heap), Arc::clone(&roots));
+            spawn(move || {
+                heap.mutate(|_| ());
+                heap.mutate(|mu| {
+                    if let Some(moved) = roots[from].get(mu).next.swap(mu, None) {
+                        // No store: as above.
+                        roots[to].get(mu).next.swap(mu, moved);
+                    }
+                });
+                heap.mutate(|_| ());
+            })
+        });
+        for mover in movers {
+            mover.join().unwrap();
+        }
+        cycle::run(core, &Workers::none(), CycleCause::Growth);
+        heap.mutate(|mu| {
+            let held: Vec<_> = roots.iter().filter_map(|root| root.get(mu).next.load()).collect();
+            assert_eq!(held.len(), 1);
+            assert!(is_allocated(&heap, held[0]) && held[0].read() == 1);
+        });
     });
 }
 

@@ -2,7 +2,8 @@
 
 use super::{chain, during_a_cycle, explore, heap, is_allocated, lone, spawn, thing};
 use crate::Heap;
-use crate::collector::cycle::{self, Cycle, handshake};
+use crate::collector::cycle::{self, Cycle};
+use crate::collector::handshake::handshake;
 use crate::collector::report::CycleCause;
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};

@@ -1,7 +1,8 @@
 //! Weak pointers against the end of a mark: an upgrade gives what lives, and keeps it, or nothing.
 
 use super::{Rooted, Thing, explore, heap, is_allocated, lone, mark_of, spawn, thing};
-use crate::collector::cycle::{Cycle, handshake};
+use crate::collector::cycle::Cycle;
+use crate::collector::handshake::handshake;
 use crate::collector::workers::Workers;
 use crate::processor::phase::Mode;
 use crate::sync::Arc;
@@ -86,7 +87,9 @@ fn an_upgrade_and_the_decision_agree() {
         }
         let kept = mutator.join().unwrap();
         assert_ne!(kept, decided);
-        if !decided {
+        if decided {
+            cycle.note_decided();
+        } else {
             cycle.close();
         }
         cycle.switch_off();

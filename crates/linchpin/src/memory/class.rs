@@ -128,6 +128,11 @@ impl Class {
         Listed { unswept: lists.unswept.clone(), swept: [&lists.available[..], &lists.full].concat() }
     }
 
+    /// Whether there is a span to sweep.
+    pub(crate) fn has_unswept(&self) -> bool {
+        !self.lists.lock().unswept.is_empty()
+    }
+
     /// A span to sweep, if there is one; it counts as being swept until [`Classes::swept_one`].
     pub(crate) fn take_unswept(&self, classes: &Classes) -> Option<usize> {
         take_unswept(self.lists.lock(), classes)
@@ -142,7 +147,7 @@ fn take_unswept(mut lists: MutexGuard<'_, Lists>, classes: &Classes) -> Option<u
         classes.being_swept.fetch_add(1, Ordering::Relaxed);
     } else {
         // The count rises before the lock is let go: who finds the list empty then finds the count risen. Relaxed: the lock
-        // orders it for `sweep_all`, the one who asks, which finds the list empty under it first.
+        // orders it for `sweep_all` and `sweep_some`, the ones who ask, which find the list empty under it first.
         classes.being_swept.fetch_add(1, Ordering::Relaxed);
         drop(lists);
     }

@@ -6,7 +6,8 @@
 //! one this is a single pass over 4 KiB of bytes, which the compiler vectorises, or over those of the slots, if they are few.
 //!
 //! Spans are swept by a processor that needs room (types without drop glue only), or by the collector's
-//! thread, which sweeps all the rest before the next cycle may start.
+//! thread, which sweeps all the rest before the next cycle may start; or some at a time by mutations, if nothing is to be dropped
+//! ([`relay`](crate::collector::relay)).
 
 #[cfg(all(test, not(loom)))]
 mod drop_tests;
@@ -151,7 +152,7 @@ impl Memory {
     /// before the store that it reads. (To be wrong would be to panic for nothing in `pin_ref`.)
     #[cold]
     fn is_sweep_pending_exactly(&self) -> bool {
-        // AcqRel: release as said above; acquire pairs with the release in `sweep_all`, as in `is_sweep_pending`. The end of the
+        // AcqRel: release as said above; acquire pairs with the release in `end_sweep`, as in `is_sweep_pending`. The end of the
         // next mark, which the mutation's processor has not answered for, cannot be seen.
         self.swept_cycle.fetch_max(0, Ordering::AcqRel) != self.marked_cycle()
     }
@@ -208,7 +209,7 @@ impl Memory {
 
     /// Whether a mark has ended whose dead are not swept yet.
     pub(crate) fn is_sweep_pending(&self) -> bool {
-        // Acquire: pairs with the release in `sweep_all`; what was swept is seen when it is said to be.
+        // Acquire: pairs with the release in `end_sweep`; what was swept is seen when it is said to be.
         self.swept_cycle.load(Ordering::Acquire) != self.marked_cycle()
     }
 
@@ -293,7 +294,7 @@ impl Memory {
         self.free.lock().give_back(unit, units);
     }
 
-    /// Sweeps every span that is still unswept. Runs on the collector's thread; drops values.
+    /// Sweeps every span that is still unswept. Runs on the collector's thread, or on that which ends the heap; drops values.
     pub(crate) fn sweep_all(&self, cycle: u64) {
         for class in self.classes.all() {
             while let Some(unit) = class.take_unswept(&self.classes) {
@@ -306,6 +307,39 @@ impl Memory {
         while self.classes.sweeps_in_flight() != 0 {
             backoff.snooze();
         }
+        self.end_sweep(cycle);
+    }
+
+    /// Sweeps some of the spans that are still unswept, so many at most, and none with values to drop. The caller alone ends the
+    /// sweep of this cycle.
+    pub(crate) fn sweep_some(&self, cycle: u64, most: usize) -> Left {
+        let mut swept = 0;
+        let mut has_drops = false;
+        for class in self.classes.all() {
+            if class.info().drop.is_some() {
+                has_drops |= class.has_unswept();
+                continue;
+            }
+            while let Some(unit) = class.take_unswept(&self.classes) {
+                self.sweep_and_return(unit, class, cycle);
+                swept += 1;
+                if swept == most {
+                    return Left::Spans;
+                }
+            }
+        }
+        if has_drops {
+            return Left::Drops;
+        }
+        // As in `sweep_all`, but that nobody waits.
+        if self.classes.sweeps_in_flight() != 0 {
+            return Left::Spans;
+        }
+        self.end_sweep(cycle);
+        Left::Nothing
+    }
+
+    fn end_sweep(&self, cycle: u64) {
         self.free.lock().end_cycle();
         // Release: pairs with the acquire in `is_sweep_pending`. A read-modify-write with acquire: pairs with the release in
         // `is_sweep_pending_exactly`, so that who asks there before has looked at mark bytes before.
@@ -409,6 +443,16 @@ impl Memory {
         }
         Count { freed, live }
     }
+}
+
+/// What a piece of a sweep has left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    /// Spans to sweep, or that others are sweeping.
+    Spans,
+    /// Spans with values to drop, and no others.
+    Drops,
+    Nothing,
 }
 
 struct Outcome {

@@ -1,9 +1,11 @@
 //! The processors of a heap: taking one, giving it back, having more or fewer.
 
 use super::phase::{Phase, Status};
+use super::safepoint::MOST_ANSWERS;
 use super::thread;
 use super::waiting::Waiting;
 use super::{Holding, Processor};
+use crate::collector::relay::take_steps;
 use crate::error::BuildError;
 use crate::heap::Core;
 use crate::sync::{AtomicU64, AtomicUsize, Backoff, Mutex, MutexGuard, OnceLock, Ordering};
@@ -175,7 +177,13 @@ impl Processors {
             }
             backoff.snooze();
         };
-        holding.answer_running(core, self.phase());
+        for _ in 0..MOST_ANSWERS {
+            if !holding.answer_running(core, self.phase()) {
+                break;
+            }
+            // That may have been the last answer.
+            take_steps(core, 0);
+        }
         // With `move_mutations` a thread remembers none, and so looks for one each time.
         if !core.config.debug.move_mutations {
             thread::remember_processor(core.id, holding.processor());

@@ -275,11 +275,11 @@ impl<'a> Holding<'a> {
         processor
     }
 
-    /// Adopts `phase`, as its own thread: hands over what the handshake asks for and stays in the mutation.
-    pub(crate) fn answer_running(&self, core: &Core, phase: Phase) {
+    /// Adopts `phase`, as its own thread: hands over what the handshake asks for and stays in the mutation. False if it had.
+    pub(crate) fn answer_running(&self, core: &Core, phase: Phase) -> bool {
         // A processor made by a resize may be ahead of a phase that was read before.
         if phase.number() <= self.local().phase.get().number() {
-            return;
+            return false;
         }
         core.delay_handshake();
         let surrendered = self.processor.answer(phase);
@@ -291,6 +291,7 @@ impl<'a> Holding<'a> {
         core.delay_handshake();
         // Release: pairs with the acquire by which the collector sees the phase answered.
         self.processor.state.store(state.to_bits(), ordering!(Release, "processor.answer"));
+        true
     }
 
     /// Adopts `phase`, as the collector, and lets the processor go before the rest is done.

@@ -25,8 +25,12 @@ use std::time::Instant;
 
 use super::phase::{Mode, Phase};
 use super::{Holding, Local};
+use crate::collector::relay::take_steps;
 use crate::mutator::Mutator;
 use crate::sync::Cell;
+
+/// A mutation answers no more handshakes than this at a time, if it goes on. (Who takes the steps asks for the next: three, and more if a round brings something.)
+pub(super) const MOST_ANSWERS: usize = 4;
 
 impl Mutator<'_> {
     /// Answers a handshake, if there is one that may be answered inside a mutation.
@@ -41,13 +45,19 @@ impl Mutator<'_> {
     #[inline(never)]
     fn answer_inside(&self) {
         let core = self.core();
-        let phase = core.processors.phase();
-        if self.local().may_answer_inside(phase) {
+        // What the cycle does next may be to ask again; of rounds there may be many.
+        for _ in 0..MOST_ANSWERS {
+            let phase = core.processors.phase();
+            if phase == self.local().phase() || !self.local().may_answer_inside(phase) {
+                break;
+            }
             // SAFETY: the mutation holds the processor, and goes on to hold it: the evidence is not dropped.
             let holding = ManuallyDrop::new(unsafe { Holding::of(self.processor()) });
             let since = Instant::now();
             holding.answer_running(core, phase);
             core.memory.longest_wait.note(since);
+            // That may have been the last answer.
+            take_steps(core, 0);
         }
     }
 }

@@ -100,7 +100,7 @@ impl Heap {
             !this_thread::is_collector_of(core.id),
             "linchpin: Heap::verify was called on the collector's thread, by a Drop or a hook; it would wait for itself"
         );
-        let _no_cycle = core.debug.no_cycle.lock();
+        let _no_cycle = core.relay.hold_off();
         let Held { processors, as_they_are } = hold_all(core);
         let outcome = check_all(core, &processors);
         // First: to give a processor back may be to retire it.

@@ -37,7 +37,9 @@ pub(crate) mod words;
 use std::collections::HashSet;
 
 use crate::heap::Core;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+#[cfg(test)]
+use crate::sync::Mutex;
+use crate::sync::{AtomicU64, Ordering};
 use crate::trace::TypeInfo;
 use disturb::Dice;
 use findings::{FindingKind, Findings, VerifyFinding};
@@ -50,8 +52,6 @@ const MOST_FINDINGS: usize = 24;
 pub(crate) struct Debugging {
     pub(crate) findings: Findings,
     pub(crate) dice: Dice,
-    /// Held by a cycle from beginning to end, and by `Heap::verify`, which needs the collector to stand still.
-    pub(crate) no_cycle: Mutex<()>,
     /// Handshakes that were delayed.
     pub(crate) delays: AtomicU64,
     /// Cycles verified, and objects that were checked in them and in `Heap::verify`.
@@ -70,7 +70,6 @@ impl Debugging {
         Self {
             findings,
             dice: Dice::new(seed),
-            no_cycle: Mutex::new(()),
             delays: AtomicU64::new(0),
             verifications: AtomicU64::new(0),
             objects: AtomicU64::new(0),

@@ -32,8 +32,8 @@ struct UnitBits {
 }
 
 /// The objects that a marker has to trace.
-pub(super) struct Pending<'a> {
-    region: &'a Region,
+#[derive(Default)]
+pub(crate) struct Pending {
     /// For each unit the place of its bits, and one more; 0 if it has none. As long as needed.
     places: Vec<u32>,
     bits: Vec<UnitBits>,
@@ -48,39 +48,38 @@ pub(super) struct Pending<'a> {
     word_address: usize,
 }
 
-impl<'a> Pending<'a> {
-    pub(super) fn new(region: &'a Region) -> Self {
-        const { assert!(WORDS <= WORD_BITS, "a bit of the summary for each word") };
-        Self {
-            region,
-            places: Vec::new(),
-            bits: Vec::new(),
-            unused: Vec::new(),
-            waiting: VecDeque::new(),
-            current: None,
-            word: 0,
-            word_address: 0,
-        }
-    }
+const _: () = assert!(WORDS <= WORD_BITS, "a bit of the summary for each word");
 
+impl Pending {
     /// The next object to trace, after all that lies on the stack was added; `None` if there is none.
     #[inline(always)]
-    pub(super) fn next(&mut self, stack: &mut Vec<Grey>) -> Option<Grey> {
+    pub(super) fn next(&mut self, region: &Region, stack: &mut Vec<Grey>) -> Option<Grey> {
         if let Some(grey) = stack.pop() {
             if self.word == 0 && stack.is_empty() && self.is_empty() {
                 return Some(grey);
             }
-            self.add(grey);
-            while let Some(grey) = stack.pop() {
-                self.add(grey);
-            }
+            self.add(region, grey);
+            self.add_all(region, stack);
         }
-        if self.word == 0 && !self.take_word() {
+        if self.word == 0 && !self.take_word(region) {
             return None;
         }
         let bit = self.word.trailing_zeros() as usize;
         self.word &= self.word - 1;
-        Some(Grey(self.region.pointer(self.word_address + bit * GRANULE)))
+        Some(Grey(region.pointer(self.word_address + bit * GRANULE)))
+    }
+
+    /// Adds all that lies on the stack.
+    #[inline(always)]
+    pub(super) fn add_all(&mut self, region: &Region, stack: &mut Vec<Grey>) {
+        while let Some(grey) = stack.pop() {
+            self.add(region, grey);
+        }
+    }
+
+    /// Whether nothing is pending.
+    pub(crate) fn is_done(&self) -> bool {
+        self.word == 0 && self.is_empty()
     }
 
     /// Whether nothing is pending but what is left of a word.
@@ -90,8 +89,8 @@ impl<'a> Pending<'a> {
     }
 
     #[inline(always)]
-    fn add(&mut self, Grey(object): Grey) {
-        let unit = self.region.unit_of(object.addr().get());
+    fn add(&mut self, region: &Region, Grey(object): Grey) {
+        let unit = region.unit_of(object.addr().get());
         let place = match self.places.get(unit) {
             Some(&place) if place != 0 => place - 1,
             _ => self.open(unit),
@@ -131,7 +130,7 @@ impl<'a> Pending<'a> {
     }
 
     /// Takes the next word, of the unit whose turn it is or of the next one, and asks for the memory of its objects; false if there is none.
-    fn take_word(&mut self) -> bool {
+    fn take_word(&mut self, region: &Region) -> bool {
         loop {
             let Some(place) = self.current else {
                 self.current = self.waiting.pop_front();
@@ -149,55 +148,55 @@ impl<'a> Pending<'a> {
             let index = bits.summary.trailing_zeros() as usize;
             bits.summary &= bits.summary - 1;
             self.word = std::mem::take(&mut bits.words[index]);
-            self.word_address = word_address(self.region, bits.unit, index);
-            objects(self.region, self.word, self.word_address).for_each(|Grey(object)| prefetch(object));
+            self.word_address = word_address(region, bits.unit, index);
+            objects(region, self.word, self.word_address).for_each(|Grey(object)| prefetch(object));
             return true;
         }
     }
 
     /// Gives objects away: those of the units that have waited longest, of half of them at most; if none waits, those of half the words of the unit
     /// whose turn it is.
-    pub(super) fn give_half(&mut self) -> Vec<Grey> {
+    pub(super) fn give_half(&mut self, region: &Region) -> Vec<Grey> {
         let mut given = Vec::new();
         if self.waiting.is_empty()
             && let Some(place) = self.current
         {
             let words = self.bits[place as usize].summary.count_ones() / 2;
-            self.give_words(place, words, &mut given);
+            self.give_words(region, place, words, &mut given);
         }
         for _ in 0..self.waiting.len().div_ceil(2) {
             if given.len() >= BATCH {
                 break;
             }
             let Some(place) = self.waiting.pop_front() else { break };
-            self.give_unit(place, &mut given);
+            self.give_unit(region, place, &mut given);
         }
         given
     }
 
     /// Puts everything on the stack.
-    pub(super) fn give_all(&mut self, stack: &mut Vec<Grey>) {
+    pub(super) fn give_all(&mut self, region: &Region, stack: &mut Vec<Grey>) {
         while self.word != 0 {
-            stack.extend(self.next(&mut Vec::new()));
+            stack.extend(self.next(region, &mut Vec::new()));
         }
         for place in self.current.take().into_iter().chain(std::mem::take(&mut self.waiting)) {
-            self.give_unit(place, stack);
+            self.give_unit(region, place, stack);
         }
     }
 
-    fn give_unit(&mut self, place: u32, given: &mut Vec<Grey>) {
-        self.give_words(place, u64::BITS, given);
+    fn give_unit(&mut self, region: &Region, place: u32, given: &mut Vec<Grey>) {
+        self.give_words(region, place, u64::BITS, given);
         self.close(place);
     }
 
     /// Gives so many words of a unit away, the last ones, or all that are not 0.
-    fn give_words(&mut self, place: u32, words: u32, given: &mut Vec<Grey>) {
+    fn give_words(&mut self, region: &Region, place: u32, words: u32, given: &mut Vec<Grey>) {
         let bits = &mut self.bits[place as usize];
         for _ in 0..words {
             let Some(index) = bits.summary.checked_ilog2() else { break };
             bits.summary &= !(1 << index);
             let word = std::mem::take(&mut bits.words[index as usize]);
-            given.extend(objects(self.region, word, word_address(self.region, bits.unit, index as usize)));
+            given.extend(objects(region, word, word_address(region, bits.unit, index as usize)));
         }
     }
 }

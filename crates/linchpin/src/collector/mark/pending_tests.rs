@@ -24,12 +24,13 @@ fn place(heap: &Heap, Grey(object): Grey) -> (usize, usize) {
 #[test]
 fn units_come_in_turn_and_objects_by_address() {
     let heap = Heap::builder().processors(1).build().unwrap();
-    let mut pending = Pending::new(&heap.core().memory.region);
+    let region = &heap.core().memory.region;
+    let mut pending = Pending::default();
     // The last one on the stack is the first that was come to.
     let mut stack = [(7, 3), (2, 64), (7, 4095), (2, 0), (2, 63), (9, 1), (7, 70)]
         .map(|(unit, granule)| at(&heap, unit, granule))
         .to_vec();
-    let mut next = || pending.next(&mut stack).map(|grey| place(&heap, grey));
+    let mut next = || pending.next(region, &mut stack).map(|grey| place(&heap, grey));
     let expected = [(7, 3), (7, 70), (7, 4095), (9, 1), (2, 0), (2, 63), (2, 64)];
     for expected in expected {
         assert_eq!(next(), Some(expected));
@@ -41,11 +42,12 @@ fn units_come_in_turn_and_objects_by_address() {
 #[test]
 fn a_unit_has_its_turn_until_nothing_of_it_is_left() {
     let heap = Heap::builder().processors(1).build().unwrap();
-    let mut pending = Pending::new(&heap.core().memory.region);
+    let region = &heap.core().memory.region;
+    let mut pending = Pending::default();
     let mut stack = vec![at(&heap, 1, 5), at(&heap, 0, 2000), at(&heap, 0, 2001)];
     let mut next = |more: Option<(usize, usize)>| {
         stack.extend(more.map(|(unit, granule)| at(&heap, unit, granule)));
-        pending.next(&mut stack).map(|grey| place(&heap, grey))
+        pending.next(region, &mut stack).map(|grey| place(&heap, grey))
     };
     assert_eq!(next(None), Some((0, 2000)));
     assert_eq!(next(Some((0, 10))), Some((0, 2001)), "a word is gone through first");
@@ -62,11 +64,11 @@ fn half_of_the_units_that_wait_are_given_away_or_a_batch() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let region = &heap.core().memory.region;
     let given = |units: std::ops::Range<usize>, each: usize| {
-        let mut pending = Pending::new(region);
+        let mut pending = Pending::default();
         let all = units.rev().flat_map(|unit| (0..each).map(move |granule| (unit, granule)));
         let mut stack: Vec<Grey> = all.map(|(unit, granule)| at(&heap, unit, granule)).collect();
-        assert!(pending.next(&mut stack).is_some(), "of the first unit, whose turn it is");
-        let mut given: Vec<_> = pending.give_half().into_iter().map(|grey| place(&heap, grey).0).collect();
+        assert!(pending.next(region, &mut stack).is_some(), "of the first unit, whose turn it is");
+        let mut given: Vec<_> = pending.give_half(region).into_iter().map(|grey| place(&heap, grey).0).collect();
         given.dedup();
         given
     };
@@ -77,10 +79,11 @@ fn half_of_the_units_that_wait_are_given_away_or_a_batch() {
     assert_eq!(given(0..6, 9), [1, 2, 3]);
     assert_eq!(given(0..6, 1000), [1], "enough for a batch");
     // The last words of the unit whose turn it is, if no other one waits.
-    let mut pending = Pending::new(region);
+    let region = &heap.core().memory.region;
+    let mut pending = Pending::default();
     let mut stack: Vec<Grey> = (0..64 * 5).map(|granule| at(&heap, 3, granule)).collect();
-    assert!(pending.next(&mut stack).is_some());
-    let mut given: Vec<_> = pending.give_half().into_iter().map(|grey| place(&heap, grey)).collect();
+    assert!(pending.next(region, &mut stack).is_some());
+    let mut given: Vec<_> = pending.give_half(region).into_iter().map(|grey| place(&heap, grey)).collect();
     given.sort_unstable();
     assert_eq!(given, (64 * 3..64 * 5).map(|granule| (3, granule)).collect::<Vec<_>>());
 }
@@ -91,7 +94,8 @@ proptest! {
     #[test]
     fn whatever_is_pending_comes(steps in vec((0..12_u8, 0..6_usize, 0..4096_usize), 1..300)) {
         let heap = Heap::builder().processors(1).build().unwrap();
-        let mut pending = Pending::new(&heap.core().memory.region);
+        let region = &heap.core().memory.region;
+        let mut pending = Pending::default();
         let mut stack = Vec::new();
         let (mut owed, mut left) = (BTreeSet::new(), BTreeMap::new());
         let finish = std::iter::repeat_n((6, 0, 0), 300);
@@ -106,18 +110,18 @@ proptest! {
                     continue;
                 }
                 6..10 => {
-                    let next = pending.next(&mut stack);
+                    let next = pending.next(region, &mut stack);
                     prop_assert!(next.is_some() || owed.is_empty());
                     next.into_iter().collect()
                 }
-                10 => pending.give_half(),
+                10 => pending.give_half(region),
                 _ => {
                     let before = stack.len();
-                    pending.give_all(&mut stack);
+                    pending.give_all(region, &mut stack);
                     prop_assert!(stack.len() >= before);
                     let places: BTreeSet<_> = stack.iter().map(|&grey| place(&heap, grey)).collect();
                     prop_assert!(owed.is_subset(&places));
-                    prop_assert!(pending.next(&mut Vec::new()).is_none());
+                    prop_assert!(pending.next(region, &mut Vec::new()).is_none());
                     continue;
                 }
             };

@@ -9,6 +9,7 @@ use super::pending::Pending;
 use crate::collector::AbortOnUnwind;
 use crate::collector::pacer::Pace;
 use crate::collector::queue::GreyQueue;
+use crate::memory::region::Region;
 use crate::sync::{AtomicUsize, Backoff, Ordering};
 
 /// How many bytes a marker traces before it tells the pacer of them, and looks whether to share.
@@ -72,7 +73,7 @@ impl Marking {
         self.most.fetch_max(markers, Ordering::Relaxed);
         let has_room = || has_room(self.markers.load(Ordering::SeqCst));
         // Empty again whenever the stack is found so, or was given all.
-        let mut pending = Pending::new(tracer.region);
+        let mut pending = Pending::default();
         let mut told = tracer.scanned_bytes;
         while has_room()
             && let Some(batch) = queue.take()
@@ -91,14 +92,22 @@ impl Marking {
     /// Traces until every marker has run out of work, beginning with what is on the tracer's stack.
     #[cfg(test)]
     pub(crate) fn drain(&self, queue: &GreyQueue, pace: &Pace, tracer: &mut Tracer<'_>) {
-        self.drain_and_call(|_| (), queue, pace, tracer);
+        self.drain_and_call(|_| (), &mut Pending::default(), queue, pace, tracer);
     }
 
-    /// The same; calls for help, naming how many mark already, whenever there is work that nobody has taken.
-    pub(crate) fn drain_and_call(&self, call: impl Fn(usize), queue: &GreyQueue, pace: &Pace, tracer: &mut Tracer<'_>) {
+    /// The same, and beginning with what is pending; calls for help, naming how many mark already, whenever there is work that nobody has taken.
+    pub(crate) fn drain_and_call(
+        &self,
+        call: impl Fn(usize),
+        pending: &mut Pending,
+        queue: &GreyQueue,
+        pace: &Pace,
+        tracer: &mut Tracer<'_>,
+    ) {
         // Here and not further out: to unwind is to wait for the other markers, who wait for this one to be idle.
         let abort = AbortOnUnwind;
-        let mut pending = Pending::new(tracer.region);
+        // Where it is nobody else's, the compiler can keep it in registers.
+        let mut at_hand = std::mem::take(pending);
         let mut told = tracer.scanned_bytes;
         let call = || {
             if !queue.is_empty() {
@@ -107,13 +116,15 @@ impl Marking {
             true
         };
         loop {
-            trace_at_hand(call, &mut told, &mut pending, queue, pace, tracer);
+            trace_at_hand(call, &mut told, &mut at_hand, queue, pace, tracer);
             match queue.take() {
                 Some(batch) => tracer.add_grey(batch),
                 None if self.wait_for_work(queue) => {}
                 None => {
                     pace.earn(tracer.scanned_bytes - told);
                     tell_passed_by(queue, tracer);
+                    // Nothing is left in it, but the room it has.
+                    *pending = at_hand;
                     return abort.disarm();
                 }
             }
@@ -145,28 +156,51 @@ impl Marking {
 fn trace_at_hand(
     go_on: impl Fn() -> bool,
     told: &mut u64,
-    pending: &mut Pending<'_>,
+    pending: &mut Pending,
     queue: &GreyQueue,
     pace: &Pace,
     tracer: &mut Tracer<'_>,
 ) {
-    while let Some(grey) = pending.next(&mut tracer.stack) {
+    while let Some(grey) = pending.next(tracer.region, &mut tracer.stack) {
         tracer.scan(grey);
         if tracer.scanned_bytes - *told >= LOOK_AFTER {
             pace.earn(tracer.scanned_bytes - *told);
             *told = tracer.scanned_bytes;
-            share(queue, pending);
+            share(queue, tracer.region, pending);
             if !go_on() {
-                return pending.give_all(&mut tracer.stack);
+                return pending.give_all(tracer.region, &mut tracer.stack);
             }
         }
     }
 }
 
+/// Traces what is pending and what is in the queue, about so many bytes at most, for who is no marker; gives how many. What is left stays pending, but
+/// for a batch that others may take.
+pub(crate) fn trace_piece(queue: &GreyQueue, pending: &mut Pending, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
+    let abort = AbortOnUnwind;
+    let before = tracer.scanned_bytes;
+    let mut at_hand = std::mem::take(pending);
+    while tracer.scanned_bytes - before < budget_bytes {
+        if let Some(grey) = at_hand.next(tracer.region, &mut tracer.stack) {
+            tracer.scan(grey);
+        } else if let Some(batch) = queue.take() {
+            tracer.add_grey(batch);
+        } else {
+            break;
+        }
+    }
+    at_hand.add_all(tracer.region, &mut tracer.stack);
+    share(queue, tracer.region, &mut at_hand);
+    *pending = at_hand;
+    tell_passed_by(queue, tracer);
+    abort.disarm();
+    tracer.scanned_bytes - before
+}
+
 /// Gives half of what is pending to whoever needs work, if there is none to be had. It is what has waited longest: it leads to the more.
-fn share(queue: &GreyQueue, pending: &mut Pending<'_>) {
+fn share(queue: &GreyQueue, region: &Region, pending: &mut Pending) {
     if queue.is_empty() {
-        queue.push(pending.give_half());
+        queue.push(pending.give_half(region));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use super::{SPLIT_ABOVE, Tracer};
+use super::{PART_BYTES, SPLIT_ABOVE, Tracer};
 use crate::collector::queue::Grey;
 use crate::memory::SPAN_BYTES;
 use crate::processor::phase::colour_of_cycle;
@@ -59,8 +59,9 @@ fn a_slice_of_three_units_and_more_is_split_and_none_smaller() {
             (SPAN_BYTES / 2, 0),
             (SPAN_BYTES + WORD, 0),
             (SPLIT_ABOVE, 0),
-            (SPLIT_ABOVE + WORD, 2),
-            (5 * SPAN_BYTES, 4),
+            // All parts of all units of the span, be there elements or not.
+            (SPLIT_ABOVE + WORD, 11),
+            (5 * SPAN_BYTES, 19),
         ] {
             assert_eq!(trace(&heap, &slice(mu, elements_of(bytes))), parts, "{bytes} bytes");
         }
@@ -93,7 +94,7 @@ fn a_slice_with_a_header_is_split_too() {
                 [None, Some(every[index]), (index == elements - 1).then_some(tail)]
             });
             let parts = trace(&heap, &Case { start: object.start(), leads_to });
-            assert_eq!(parts, (size_of_val(&*object) + WORD).div_ceil(SPAN_BYTES) - 1);
+            assert_eq!(parts, (size_of_val(&*object) + WORD).div_ceil(SPAN_BYTES) * (SPAN_BYTES / PART_BYTES) - 1);
             for object in every {
                 let mark = heap.core().memory.region.mark(object.start().addr().get());
                 assert_eq!(mark.swap(colour_of_cycle(0), Ordering::Relaxed), colour_of_cycle(1), "{}", *object);

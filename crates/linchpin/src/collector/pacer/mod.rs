@@ -294,6 +294,11 @@ impl Pace {
         self.traced.load(Ordering::Relaxed)
     }
 
+    /// Bytes that the mark that runs is expected to trace, or more if it has traced more; between two marks, of the next one.
+    pub(crate) fn most_to_trace(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed).max(self.traced())
+    }
+
     /// Bytes that mutations have traced since the heap was made.
     pub(crate) fn assists(&self) -> u64 {
         self.assists.load(Ordering::Relaxed)

@@ -101,7 +101,9 @@ impl<'gc, K: ?Sized + Object, V: Allocate<'gc>> WeakMap<'gc, K, V> {
     /// An empty map.
     #[must_use]
     pub fn new(mu: &Mutator<'gc>) -> Self {
-        let ephemerons = &mu.core().decision.ephemerons;
+        let decision = &mu.core().decision;
+        decision.note_weak();
+        let ephemerons = &decision.ephemerons;
         let number = ephemerons.new_number();
         let parts = std::array::from_fn(|_| Mutex::new(Part::default()));
         let table = Arc::new(Table { number, reached: AtomicBool::new(false), parts });

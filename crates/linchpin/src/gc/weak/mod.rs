@@ -177,6 +177,7 @@ impl<'gc> Mutator<'gc> {
             None => {
                 // Not under the table's lock: to allocate may take a while, and may run the program's code.
                 let new = self.try_alloc(Handle::new(gc.start())).map_err(|refused| refused.reason)?;
+                self.core().decision.note_weak();
                 // SAFETY: the object is in hand, and the handle is a new one for it.
                 unsafe { handles.find_or_insert(self, gc.start(), new) }
             }

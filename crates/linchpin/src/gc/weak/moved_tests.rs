@@ -7,7 +7,8 @@ use std::thread;
 
 use super::map::PARTS;
 use super::map_tests::{Hook, key_in};
-use crate::collector::cycle::{Cycle, handshake};
+use crate::collector::cycle::Cycle;
+use crate::collector::handshake::handshake;
 use crate::collector::protocol_tests::mutate_in;
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Weak;
-use crate::collector::cycle::{Cycle, handshake};
+use crate::collector::cycle::Cycle;
+use crate::collector::handshake::handshake;
 use crate::collector::workers::Workers;
 use crate::heap::Core;
 use crate::processor::phase::{Mode, colour_of_cycle};
@@ -105,6 +106,7 @@ fn an_upgrade_after_the_decision_fails_for_good() {
     assert!(upgrade_in(&heap, Mode::Close, &weak).is_none());
     core.decision.clear(&core.memory.region, black(core));
     assert!(upgrade_in(&heap, Mode::Close, &weak).is_none());
+    cycle.note_decided();
     finish(cycle);
     assert!(upgrade_in(&heap, Mode::Off, &weak).is_none());
     assert_eq!(Arc::strong_count(&value), 1, "it was dropped");
@@ -164,6 +166,7 @@ fn a_handle_is_not_raised_from_the_dead() {
         weak.root(mu)
     });
     core.decision.clear(&core.memory.region, black(core));
+    cycle.note_decided();
     finish(cycle);
     heap.verify().unwrap();
     heap.mutate(|mu| {

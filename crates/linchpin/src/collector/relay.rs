@@ -1,0 +1,247 @@
+//! The relay: where no core is free for the collector's thread, mutations take the steps of small cycles.
+//!
+//! A cycle waits for answers at each handshake, and the collector's thread sleeps meanwhile. Where as many mutations run as there are cores, the system may wake it up
+//! only when one of them has used up its time slice (4 ms), or takes the core away from it in the midst of a mark. A heap of some megabytes allocates many times its size in that
+//! time. So there who answers looks whether all have answered, and if so takes the next steps on the spot: asks for the next handshake, marks the roots, decides, sweeps; and
+//! who assists traces what the cycle has pending. Who allocates beyond the trigger begins the cycle. The collector's thread just looks now and then
+//! whether it goes on, and does what is not short: a large mark, weak pointers and cleanups, values to be dropped, and all of it as soon as a core is free.
+//!
+//! Nobody waits for that. The cycle lies under a lock that mutations only try; the collector's thread has it but while it waits. So each step happens after the one
+//! before, whoever took it. A mutation takes steps where it has just answered or could answer: at its beginning, at a
+//! [`safepoint`](crate::processor::safepoint), and after it where it [`assist`](super::assist)s. To the protocol that is a moment between two steps of the mutation, in which
+//! the collector does something.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use super::AbortOnUnwind;
+use super::report::CycleCause;
+use super::steps::{Due, Steps};
+use crate::heap::Core;
+use crate::memory::sweep::Left;
+use crate::processor::phase::Status;
+use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread};
+use crate::verify::settings::Verify;
+
+/// A cycle is small if no more bytes than this are expected to be traced, and were so far. (Larger ones have more from it that who traces has the core to
+/// itself: measured with GCBench, which traces twice this.)
+pub(super) const MOST_TRACED: u64 = 12 << 20;
+
+/// And if there are no more units than this to look through for pins, nor more slots of roots, and spans that may hold pins, than that: some microseconds.
+const MOST_UNITS: usize = 1 << 11;
+const MOST_ROOT_SLOTS: usize = 4096;
+const MOST_PINNED_SPANS: usize = 4;
+
+/// A mutation sweeps no more spans than this at a time.
+const MOST_SPANS: usize = 16;
+
+/// How long the collector's thread leaves a cycle to mutations before it looks after it.
+const LOOK_AFTER: Duration = Duration::from_millis(1);
+
+/// Only if a core is found free so often in a row, it is: between two mutations of a thread that does nothing else its processor is idle, too,
+/// for an instant.
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 8 };
+
+/// Where the cycle in progress lies.
+#[derive(Default)]
+pub(crate) struct Relay {
+    slot: Mutex<Slot>,
+    /// How many cores the machine has.
+    cores: Cores,
+    /// Notified when mutations have come to something that they do not do, and when a cycle has ended.
+    changed: Condvar,
+}
+
+/// How many cores there are for the process.
+struct Cores(AtomicUsize);
+
+impl Default for Cores {
+    fn default() -> Self {
+        // To ask takes the system some time.
+        static CORES: OnceLock<usize> = OnceLock::new();
+        Self(AtomicUsize::new(*CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))))
+    }
+}
+
+#[derive(Default)]
+struct Slot {
+    steps: Option<Steps>,
+    /// Who waits for a moment without a cycle: none begins meanwhile.
+    held_off: usize,
+}
+
+impl Slot {
+    /// Ends the cycle, which has been swept.
+    fn end(&mut self, core: &Core) {
+        if let Some(steps) = self.steps.take() {
+            steps.stop(core);
+        }
+        core.relay.changed.notify_all();
+    }
+}
+
+impl Relay {
+    /// The cycle in progress, for the thread that is to see to its end; one that begins here and now if there is none, but a cause.
+    pub(crate) fn begin<'a>(
+        &'a self,
+        core: &Core,
+        cause: impl FnOnce() -> Option<CycleCause>,
+    ) -> Option<InProgress<'a>> {
+        let mut slot = self.slot.lock();
+        while slot.steps.is_none() && slot.held_off != 0 {
+            self.changed.wait_for(&mut slot, LOOK_AFTER);
+        }
+        if slot.steps.is_none() {
+            slot.steps = Some(Steps::begin(core, cause()?));
+        }
+        Some(InProgress { relay: self, slot })
+    }
+
+    /// From now on there are so many cores, whatever the machine has.
+    #[cfg(test)]
+    pub(crate) fn pretend_cores(&self, cores: usize) {
+        self.cores.0.store(cores, Ordering::Relaxed);
+    }
+
+    /// Waits until there is no cycle; none begins for as long as what this gives is there.
+    pub(crate) fn hold_off(&self) -> impl Sized + use<'_> {
+        let mut slot = self.slot.lock();
+        slot.held_off += 1;
+        while slot.steps.is_some() {
+            self.changed.wait(&mut slot);
+        }
+        slot.held_off -= 1;
+        slot
+    }
+}
+
+/// The cycle in progress, in the hands of the thread that is to see to its end.
+pub(crate) struct InProgress<'a> {
+    relay: &'a Relay,
+    slot: MutexGuard<'a, Slot>,
+}
+
+impl InProgress<'_> {
+    pub(crate) fn steps(&mut self) -> &mut Steps {
+        self.slot.steps.as_mut().expect("it has begun, and who has it alone ends it")
+    }
+
+    /// Whether mutations take its steps at the moment.
+    pub(crate) fn is_for_mutations(&self, core: &Core) -> bool {
+        is_small(core) && (0..LOOKS).any(|_| all_cores_are_in_use(core))
+    }
+
+    /// Leaves it to them, until there is something that they do not do, or it is time to look after it; false if they have ended it.
+    pub(crate) fn leave(&mut self) -> bool {
+        self.leave_for(LOOK_AFTER)
+    }
+
+    /// The same, with another time.
+    pub(crate) fn leave_for(&mut self, pause: Duration) -> bool {
+        let number = self.steps().number();
+        self.relay.changed.wait_for(&mut self.slot, pause);
+        self.slot.steps.as_ref().is_some_and(|steps| steps.number() == number)
+    }
+
+    /// Sweeps, and ends it.
+    pub(crate) fn sweep(mut self, core: &Core) {
+        // It stays in the slot until it has been swept.
+        self.steps().sweep(core);
+        self.slot.end(core);
+    }
+}
+
+/// Begins the cycle that is wanted, if it is one for mutations, and the collector's thread is not at it.
+#[cold]
+pub(crate) fn begin(core: &Core) {
+    let Some(mut slot) = core.relay.slot.try_lock() else { return };
+    let is_free = slot.steps.is_none() && slot.held_off == 0;
+    if is_free
+        && is_small(core)
+        && all_cores_are_in_use(core)
+        && let Some(cause) = core.control.begin_wanted()
+    {
+        let abort = AbortOnUnwind;
+        slot.steps.insert(Steps::begin(core, cause)).advance(core);
+        abort.disarm();
+    }
+}
+
+/// Takes the steps that are due of the cycle in progress, unless somebody else is at it or it is not one for mutations; and traces what a mutation should that has
+/// allocated so many bytes, once. Gives whether it has traced.
+///
+/// No step that is taken here may wait for a mutation, or run the program's code but `Trace`: the caller is in the midst of one, and perhaps of an allocation.
+#[cold]
+#[inline(never)]
+pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
+    let Some(mut slot) = core.relay.slot.try_lock() else { return false };
+    let Some(steps) = &mut slot.steps else { return false };
+    if !is_small(core) || !all_cores_are_in_use(core) {
+        return false;
+    }
+    let since = Instant::now();
+    let abort = AbortOnUnwind;
+    let mut has_traced = false;
+    let is_left_to_the_collector = loop {
+        if steps.is_decided() && !is_end_short(core) {
+            break true;
+        }
+        match steps.advance(core) {
+            Due::Answers => break false,
+            Due::Roots if are_roots_few(core, steps) => steps.mark_roots(core),
+            Due::Trace if steps.is_traced(core) => match core.queue.is_assisted() {
+                // That may bring something: then there would be another round.
+                true => break false,
+                false => steps.begin_round(core),
+            },
+            Due::Trace => match core.pace.assist_for(std::mem::take(&mut allocated)) {
+                0 => break false,
+                budget => {
+                    core.pace.assisted(steps.trace_piece(core, budget));
+                    has_traced = true;
+                }
+            },
+            Due::Decision if !core.decision.is_about_weak() => _ = steps.decide(core),
+            Due::Sweep => match steps.sweep_some(core, MOST_SPANS) {
+                Left::Spans => break false,
+                Left::Drops => break true,
+                Left::Nothing => {
+                    slot.end(core);
+                    core.control.end_cycle();
+                    break false;
+                }
+            },
+            Due::Roots | Due::Decision => break true,
+        }
+    };
+    if is_left_to_the_collector {
+        core.relay.changed.notify_all();
+    }
+    abort.disarm();
+    drop(slot);
+    core.memory.longest_wait.note(since);
+    has_traced
+}
+
+/// Whether mutations run on all cores.
+fn all_cores_are_in_use(core: &Core) -> bool {
+    // Relaxed: a figure, which changes in tests only, between mutations.
+    let cores = core.relay.cores.0.load(Ordering::Relaxed);
+    core.processors.limit() >= cores
+        && core.processors.all().filter(|processor| processor.state().status() == Status::Running).count() >= cores
+}
+
+fn is_small(core: &Core) -> bool {
+    core.pace.most_to_trace() <= MOST_TRACED && core.memory.frontier() <= MOST_UNITS
+}
+
+fn are_roots_few(core: &Core, steps: &Steps) -> bool {
+    core.roots.slots() <= MOST_ROOT_SLOTS && steps.spans_that_may_hold_pins(core) <= MOST_PINNED_SPANS
+}
+
+/// Whether there is nothing at the end of a cycle that takes long, or that a mutation must not do in the midst of an allocation: when all are in `Off`, the verifier looks at
+/// the whole heap, and weak maps, which a mutation may have locked, forget that they were reached; after the sweep cleanups are due, and memory
+/// beyond the limit is returned. (Values to be dropped are a matter of the sweep.)
+fn is_end_short(core: &Core) -> bool {
+    core.config.debug.verify == Verify::Off && !core.decision.is_about_weak() && core.pace.memory_limit().is_none()
+}

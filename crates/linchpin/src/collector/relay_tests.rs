@@ -1,0 +1,320 @@
+//! Cycles whose steps mutations take, with no collector's thread, or beside it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::cycle;
+use super::relay::{self, MOST_TRACED};
+use super::report::CycleCause;
+use super::workers::Workers;
+use crate::heap::Core;
+use crate::processor::phase::{Mode, colour_of_cycle};
+use crate::{Gc, GcCell, Heap, Mutator, Root, Trace};
+
+#[derive(Trace)]
+struct Node<'gc> {
+    number: u64,
+    next: Option<Gc<'gc, Node<'gc>>>,
+}
+
+const NODES: u64 = 20_000;
+
+fn list<'gc>(mu: &Mutator<'gc>) -> Gc<'gc, Node<'gc>> {
+    let end = mu.alloc(Node { number: 0, next: None });
+    (1..NODES).fold(end, |next, number| mu.alloc(Node { number, next: Some(next) }))
+}
+
+fn assert_whole(mu: &Mutator<'_>, root: &Root<Node<'static>>) {
+    let numbers = std::iter::successors(Some(root.get(mu)), |node| node.next).map(|node| node.number);
+    assert!(numbers.eq((0..NODES).rev()));
+}
+
+/// A heap that begins no cycle by growing, on a machine with so many cores.
+fn heap(processors: usize, cores: usize) -> Heap {
+    let heap = Heap::builder().processors(processors).growth_percent(100_000).build().unwrap();
+    heap.core().relay.pretend_cores(cores);
+    heap
+}
+
+/// Begins a cycle that nobody is at, and which waits for a mutation to answer. Its goal is near, the next one's far.
+fn begin(heap: &Heap) {
+    let core = heap.core();
+    core.pace.set_growth_percent(1);
+    heap.mutate(|_| core.relay.begin(core, || Some(CycleCause::Growth)).unwrap().steps().advance(core));
+    core.pace.set_growth_percent(100_000);
+    assert_eq!(core.processors.phase().mode(), Mode::Arm);
+}
+
+/// Has mutations allocate what is garbage at once, until that is so; gives whether it ever was.
+fn allocate_until(heap: &Heap, is_so: impl Fn() -> bool) -> bool {
+    (0..300).any(|_| {
+        heap.mutate(|mu| (0..2048_u64).for_each(|number| _ = mu.alloc([number; 2])));
+        is_so()
+    })
+}
+
+fn cycles(core: &Core) -> u64 {
+    if core.memory.is_sweep_pending() { 0 } else { core.memory.marked_cycle() }
+}
+
+#[test]
+fn mutations_take_a_cycle_to_its_end() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| {
+        list(mu);
+        mu.root(list(mu))
+    });
+    for number in 1..4 {
+        let freed = heap.stats().freed_objects;
+        begin(&heap);
+        assert!(allocate_until(&heap, || cycles(core) == number), "nobody ended the cycle");
+        let report = heap.stats().last_cycle.unwrap();
+        assert_eq!((report.cycle, report.markers), (number, 0), "no thread but the mutation's has marked");
+        assert!(report.assisted_bytes >= NODES * size_of::<Node<'_>>() as u64);
+        assert!(heap.stats().freed_objects >= freed + NODES);
+    }
+    heap.mutate(|mu| assert_whole(mu, &root));
+    heap.verify().unwrap();
+}
+
+/// What the barrier has noted comes up in a closing round, which is not the last then.
+#[test]
+fn what_is_moved_meanwhile_is_kept() {
+    #[derive(Trace)]
+    struct Pair<'gc>([GcCell<'gc, Arc<u64>>; 2]);
+
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let witness = Arc::new(7);
+    let root: Root<Pair<'static>> = heap.mutate(|mu| {
+        let content = mu.alloc(Arc::clone(&witness));
+        mu.root(mu.alloc(Pair([GcCell::new(content), GcCell::null()])))
+    });
+    for _ in 0..8 {
+        begin(&heap);
+        let target = core.memory.marked_cycle() + 1;
+        let is_ended = (0..300).any(|turn| {
+            heap.mutate(|mu| {
+                let Pair(cells) = &*root.get(mu);
+                let moved = cells[turn % 2].swap(mu, None);
+                (0..512_u64).for_each(|number| _ = mu.alloc([number; 2]));
+                cells[(turn + 1) % 2].store(mu, moved);
+                // A value with a `Drop` is all there is to sweep but these: that is for the collector.
+            });
+            core.memory.marked_cycle() == target && heap.mutate(|mu| mu.mode() == Mode::Off)
+        });
+        assert!(is_ended, "the mark did not end");
+        cycle::run(core, &Workers::none(), CycleCause::Growth);
+        assert_eq!((core.memory.marked_cycle(), Arc::strong_count(&witness)), (target, 2), "it was dropped");
+        // In whichever of the two it is, it goes back to the first.
+        heap.mutate(|mu| {
+            let Pair(cells) = &*root.get(mu);
+            let content = cells.iter().find_map(|cell| cell.swap(mu, None)).unwrap();
+            assert_eq!(**content, 7);
+            cells[0].store(mu, content);
+        });
+    }
+    heap.verify().unwrap();
+}
+
+#[test]
+fn who_allocates_beyond_the_trigger_begins_the_cycle() {
+    for (cores, begins) in [(1, true), (2, false)] {
+        let heap = heap(1, cores);
+        let core = heap.core();
+        heap.mutate(|mu| {
+            relay::begin(core);
+            assert_eq!(core.processors.phase().mode(), Mode::Off, "none is wanted");
+            core.control.want_without_a_thread();
+            relay::begin(core);
+            assert_eq!(core.processors.phase().mode() == Mode::Arm, begins, "{cores} cores");
+            assert_eq!(mu.mode(), Mode::Off, "it has not answered yet");
+        });
+        if begins {
+            assert!(allocate_until(&heap, || cycles(core) == 1));
+            assert_eq!(core.control.cycles(), 1, "those who wait for one are told");
+        }
+    }
+}
+
+/// With a core free, or as soon as there is much to trace, mutations answer, and take no step.
+#[test]
+fn what_is_not_for_mutations_is_left_alone() {
+    for (cores, traced) in [(2, 0), (1, MOST_TRACED + 1)] {
+        let heap = heap(2, cores);
+        let core = heap.core();
+        begin(&heap);
+        core.pace.earn(traced);
+        assert!(!allocate_until(&heap, || core.processors.phase().mode() != Mode::Arm), "{cores} cores");
+        cycle::run(core, &Workers::none(), CycleCause::Growth);
+        assert_eq!(cycles(core), 1);
+    }
+}
+
+/// A weak pointer to what is dead is cleared by the collector's thread; until then the mark has not ended.
+#[test]
+fn what_is_weak_is_left_to_the_collector() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let weak = heap.mutate(|mu| mu.weak_root(mu.alloc(7_u64)));
+    begin(&heap);
+    assert!(!allocate_until(&heap, || core.memory.marked_cycle() != 0));
+    assert_eq!(heap.mutate(|mu| mu.mode()), Mode::Close, "but for the decision, it was taken that far");
+    cycle::run(core, &Workers::none(), CycleCause::Growth);
+    assert_eq!(cycles(core), 1);
+    heap.mutate(|mu| assert!(weak.upgrade(mu).is_none()));
+}
+
+#[test]
+fn values_are_dropped_by_the_collector() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let witness = Arc::new(());
+    heap.mutate(|mu| _ = mu.alloc(Arc::clone(&witness)));
+    begin(&heap);
+    assert!(!allocate_until(&heap, || cycles(core) != 0));
+    assert_eq!((core.memory.marked_cycle(), Arc::strong_count(&witness)), (1, 2));
+    cycle::run(core, &Workers::none(), CycleCause::Growth);
+    assert_eq!((cycles(core), Arc::strong_count(&witness)), (1, 1));
+}
+
+/// Mutations that do not allocate do not trace either. It is the collector's turn then, though no core be free.
+#[test]
+fn a_cycle_ends_beside_mutations_that_do_not_allocate() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                heap.mutate(|mu| assert_eq!(root.get(mu).number, NODES - 1));
+            }
+        });
+        cycle::run(core, &Workers::none(), CycleCause::Growth);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(cycles(core), 1);
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// The collector's thread and two mutations hand cycles on to one another.
+#[test]
+fn all_take_turns() {
+    let heap = Heap::builder().processors(2).build().unwrap();
+    let core = heap.core();
+    core.relay.pretend_cores(1);
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while core.control.cycles() < 60 {
+                    let own: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+                    heap.mutate(|mu| assert_whole(mu, &own));
+                }
+            });
+        }
+    });
+    heap.mutate(|mu| assert_whole(mu, &root));
+    heap.verify().unwrap();
+}
+
+/// Who verifies the heap waits for the end of a cycle that mutations run.
+#[test]
+fn the_verifier_waits_for_the_end_of_a_cycle() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    begin(&heap);
+    let is_ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            heap.verify().unwrap();
+            assert!(is_ended.load(Ordering::Acquire));
+        });
+        // All steps but the last.
+        assert!(allocate_until(&heap, || core.memory.marked_cycle() == 1));
+        is_ended.store(true, Ordering::Release);
+        assert!(allocate_until(&heap, || cycles(core) == 1));
+    });
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// A mark whose goal is far, so that mutations trace next to nothing, is not left to them: whoever waits in `collect` would wait until the goal.
+#[test]
+fn a_mark_is_not_left_to_mutations_that_hardly_trace() {
+    for cause in [CycleCause::Asked, CycleCause::Growth] {
+        let heap = heap(1, 1);
+        let core = heap.core();
+        let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    heap.mutate(|mu| (0..64_u64).for_each(|number| _ = mu.alloc([number; 2])));
+                }
+            });
+            cycle::run(core, &Workers::none(), cause);
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let report = heap.stats().last_cycle.unwrap();
+        assert_eq!((report.cause, report.markers), (cause, 1), "the thread that ran it has not marked");
+        heap.mutate(|mu| assert_whole(mu, &root));
+    }
+}
+
+/// Who enters answers as long as that leads to another handshake: here to both of the snapshot, and the roots are marked.
+#[test]
+fn who_enters_answers_what_it_has_asked_for() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    begin(&heap);
+    heap.mutate(|mu| assert_eq!(mu.mode(), Mode::Mark));
+    let start = heap.mutate(|mu| root.get(mu).start());
+    let mark = core.memory.region.mark(start.addr().get());
+    assert_eq!(mark.load(Ordering::Relaxed), colour_of_cycle(1));
+    cycle::run(core, &Workers::none(), CycleCause::Growth);
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// To walk over roots takes as long as there were many once.
+#[test]
+fn a_long_walk_over_roots_is_left_to_the_collector() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let roots: Vec<Root<u64>> = heap.mutate(|mu| (0..5000_u64).map(|number| mu.root(mu.alloc(number))).collect());
+    drop(roots);
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    begin(&heap);
+    assert!(!allocate_until(&heap, || core.pace.traced() != 0 || !core.queue.is_empty()));
+    cycle::run(core, &Workers::none(), CycleCause::Growth);
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// Who waits for what mutations do not do is told when they have come to that, and need not look.
+#[test]
+fn the_collector_is_told_what_is_left_to_it() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let witness = Arc::new(());
+    heap.mutate(|mu| _ = mu.alloc(Arc::clone(&witness)));
+    begin(&heap);
+    let is_told = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut in_progress = core.relay.begin(core, || None).unwrap();
+            assert!(in_progress.leave_for(Duration::from_secs(3600)));
+            is_told.store(true, Ordering::Relaxed);
+        });
+        while !is_told.load(Ordering::Relaxed) {
+            heap.mutate(|mu| (0..2048_u64).for_each(|number| _ = mu.alloc([number; 2])));
+        }
+    });
+    assert_eq!((core.memory.marked_cycle(), Arc::strong_count(&witness)), (1, 2));
+    cycle::run(core, &Workers::none(), CycleCause::Growth);
+    assert_eq!(Arc::strong_count(&witness), 1);
+}

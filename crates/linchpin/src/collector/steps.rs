@@ -1,0 +1,322 @@
+//! The steps of a cycle: what is done between two waits for answers.
+//!
+//! A cycle waits at four places, and at each the wait may end while the collector's thread sleeps. So what comes next is not
+//! written down as a course of events, but as a state, from which whoever has it can go on ([`advance`](Steps::advance)): the collector's thread, or a mutation
+//! that has just answered ([`relay`](super::relay)). One thread has it at a time, and hands it on by way of a lock; so to the protocol they are one collector.
+
+use super::handshake::{ask, handshake, is_answered};
+use super::mark::Tracer;
+use super::mark::pending::Pending;
+use super::mark::sharing::trace_piece;
+use super::pin_walk::{raised_pin_flags, take_pin_flags, visit_pins};
+use super::report::{CycleCause, Stopwatch};
+use std::time::Instant;
+
+use crate::heap::Core;
+use crate::memory::SPAN_BYTES;
+use crate::memory::sweep::Left;
+use crate::processor::phase::{Mode, Phase, colour_of_cycle};
+use crate::processor::thread::Sweeping;
+use crate::sync::{Ordering, reordered};
+use crate::verify;
+
+/// A cycle in progress, between two steps.
+pub(crate) struct Steps {
+    number: u64,
+    black: u8,
+    stage: Stage,
+    /// The phase that was last asked for, and when; and whether it was found not answered since.
+    asked: Phase,
+    asked_at: Instant,
+    is_delayed: bool,
+    /// Batches that had been pushed when the last closing round began; `None` before the first.
+    pushed: Option<u64>,
+    /// The spans whose pin flags were lowered.
+    may_hold_pins: Vec<usize>,
+    /// What is grey and not in the queue, between two who trace.
+    pub(super) pending: Pending,
+    /// Whether the sweep has been opened.
+    is_open: bool,
+    pub(crate) stopwatch: Stopwatch,
+}
+
+/// How far a cycle has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// Nothing has been asked for.
+    Begun,
+    /// Handshake 1 is awaited: when all have answered, every deletion is logged. This is the snapshot.
+    Arm,
+    /// Handshake 2 is awaited: when all have answered, no mutation that began before the snapshot still runs.
+    Mark,
+    /// Roots and pins are to be marked.
+    Roots,
+    /// There may be something to trace.
+    Trace,
+    /// A closing round is awaited, which collects every barrier buffer; the first is handshake 3.
+    Close,
+    /// A closing round has brought nothing.
+    Decision,
+    /// It is decided what is dead.
+    Decided,
+    /// The handshake to `Off` is awaited.
+    Off,
+    /// The dead are to be swept.
+    Sweep,
+}
+
+/// What a cycle needs to go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    /// Answers.
+    Answers,
+    /// [`Steps::mark_roots`].
+    Roots,
+    /// Somebody to trace what is grey, and then [`Steps::begin_round`].
+    Trace,
+    /// A pass over ephemerons, which ends in [`Steps::begin_round`] if it has marked anything, and else in [`Steps::decide`].
+    Decision,
+    /// [`Steps::sweep`].
+    Sweep,
+}
+
+impl Steps {
+    /// Nobody else runs a cycle of the heap before this one has been swept.
+    pub(crate) fn begin(core: &Core, cause: CycleCause) -> Self {
+        let number = core.memory.marked_cycle() + 1;
+        let stopwatch = Stopwatch::start(core, number, cause);
+        core.pace.begin_mark();
+        Self {
+            number,
+            black: colour_of_cycle(number),
+            stage: Stage::Begun,
+            asked: core.processors.phase(),
+            asked_at: Instant::now(),
+            is_delayed: false,
+            pushed: None,
+            may_hold_pins: Vec::new(),
+            pending: Pending::default(),
+            is_open: false,
+            stopwatch,
+        }
+    }
+
+    /// The number of the cycle.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The colour of what is alive.
+    pub(crate) fn black(&self) -> u8 {
+        self.black
+    }
+
+    /// The phase that was last asked for.
+    pub(crate) fn asked(&self) -> Phase {
+        self.asked
+    }
+
+    /// How many spans may hold pins.
+    pub(crate) fn spans_that_may_hold_pins(&self, core: &Core) -> usize {
+        self.may_hold_pins.len() + raised_pin_flags(core).count()
+    }
+
+    /// Whether somebody waits for the cycle.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.stopwatch.report.cause != CycleCause::Growth
+    }
+
+    /// Whether the mark has ended, by decision.
+    pub(crate) fn is_decided(&self) -> bool {
+        matches!(self.stage, Stage::Decided | Stage::Off | Stage::Sweep)
+    }
+
+    fn ask(&mut self, core: &Core, mode: Mode, stage: Stage) {
+        self.asked = ask(core, mode, self.black);
+        (self.asked_at, self.is_delayed) = (Instant::now(), false);
+        self.stage = stage;
+    }
+
+    /// Takes all steps that are due and that are short whatever is in the heap; gives what the next one needs.
+    pub(crate) fn advance(&mut self, core: &Core) -> Due {
+        loop {
+            let stage = self.stage;
+            match stage {
+                Stage::Begun => {
+                    if !reordered!("cycle.pin_flags") {
+                        self.may_hold_pins = take_pin_flags(core);
+                    }
+                    self.ask(core, Mode::Arm, Stage::Arm);
+                }
+                Stage::Arm | Stage::Mark | Stage::Close | Stage::Off if !self.is_answered(core) => return Due::Answers,
+                Stage::Arm => self.ask(core, Mode::Mark, Stage::Mark),
+                Stage::Mark => self.end_snapshot(core),
+                Stage::Roots => return Due::Roots,
+                Stage::Trace => return Due::Trace,
+                Stage::Close => self.end_round(core),
+                Stage::Decision => return Due::Decision,
+                Stage::Decided => self.switch_off(core),
+                Stage::Off => self.end_off(core),
+                Stage::Sweep => return Due::Sweep,
+            }
+        }
+    }
+
+    fn is_answered(&mut self, core: &Core) -> bool {
+        let is_answered = is_answered(core, self.asked);
+        if is_answered && self.is_delayed {
+            core.long_mutations.note_delay(self.asked_at.elapsed());
+        }
+        self.is_delayed |= !is_answered;
+        is_answered
+    }
+
+    fn end_snapshot(&mut self, core: &Core) {
+        core.pace.note_births();
+        core.queue.let_assist(true);
+        if reordered!("cycle.pin_flags") {
+            self.may_hold_pins = take_pin_flags(core);
+        }
+        self.stopwatch.lap(|report| &mut report.snapshot);
+        self.stage = Stage::Roots;
+    }
+
+    /// Marks roots and pins, and puts them into the queue.
+    pub(crate) fn mark_roots(&mut self, core: &Core) {
+        debug_assert_eq!(self.stage, Stage::Roots);
+        let mut tracer = Tracer::new(&core.memory.region, self.black);
+        core.roots.visit_all(&mut tracer);
+        visit_pins(core, std::mem::take(&mut self.may_hold_pins), &mut tracer);
+        core.queue.push(tracer.take_grey());
+        self.stage = Stage::Trace;
+    }
+
+    /// Traces a piece of so many bytes, about; gives how many those were.
+    pub(crate) fn trace_piece(&mut self, core: &Core, budget: u64) -> u64 {
+        debug_assert_eq!(self.stage, Stage::Trace);
+        let mut tracer = Tracer::new(&core.memory.region, self.black);
+        trace_piece(&core.queue, &mut self.pending, &mut tracer, budget)
+    }
+
+    /// Whether nothing is there to trace, but perhaps in buffers, or with one that assists.
+    pub(crate) fn is_traced(&self, core: &Core) -> bool {
+        self.pending.is_done() && core.queue.is_empty()
+    }
+
+    /// Begins a closing round: nothing grey is left, but in buffers.
+    pub(crate) fn begin_round(&mut self, core: &Core) {
+        debug_assert!(self.pending.is_done());
+        if self.pushed.is_none() {
+            self.stopwatch.lap(|report| &mut report.mark);
+        }
+        self.pushed = Some(core.queue.pushed());
+        self.ask(core, Mode::Close, Stage::Close);
+    }
+
+    /// A round that brings nothing is the last; unless a marker has passed by a lock before it ([`lock`](crate::gc::lock)
+    /// tells why).
+    fn end_round(&mut self, core: &Core) {
+        if Some(core.queue.pushed()) != self.pushed || !core.queue.is_empty() {
+            self.stage = Stage::Trace;
+        } else if core.queue.take_passed_by() {
+            self.begin_round(core);
+        } else {
+            self.stage = Stage::Decision;
+        }
+    }
+
+    /// Decides what is dead, and clears weak pointers to that. False if a weak pointer was upgraded since the round began: then there
+    /// is something to trace.
+    pub(crate) fn decide(&mut self, core: &Core) -> bool {
+        debug_assert_eq!(self.stage, Stage::Decision);
+        let is_decided = self.pushed.is_some_and(|pushed| core.decision.decide(&core.queue, pushed));
+        if !is_decided {
+            self.stage = Stage::Trace;
+            return false;
+        }
+        core.queue.let_assist(false);
+        core.decision.clear(&core.memory.region, self.black);
+        core.cleanups.take_dead(&core.memory.region, self.black);
+        self.stopwatch.lap(|report| &mut report.close);
+        self.stage = Stage::Decided;
+        true
+    }
+
+    /// A test has decided by hand.
+    #[cfg(test)]
+    pub(crate) fn note_decided(&mut self) {
+        self.stage = Stage::Decided;
+    }
+
+    fn switch_off(&mut self, core: &Core) {
+        if !reordered!("cycle.end_mark") {
+            core.memory.end_mark(self.number);
+        }
+        self.stopwatch.end_mark(core);
+        core.pace.end_mark();
+        if reordered!("cycle.switch_off") {
+            // What was asked for last has been answered.
+            self.stage = Stage::Off;
+        } else {
+            self.ask(core, Mode::Off, Stage::Off);
+        }
+    }
+
+    fn end_off(&mut self, core: &Core) {
+        if reordered!("cycle.end_mark") {
+            core.memory.end_mark(self.number);
+        }
+        core.decision.end();
+        self.stopwatch.lap(|report| &mut report.switch_off);
+        verify::after_mark(core);
+        self.stage = Stage::Sweep;
+    }
+
+    /// Has processors sweep what they need.
+    fn open_sweep(&mut self, core: &Core) {
+        debug_assert_eq!(self.stage, Stage::Sweep);
+        if !self.is_open {
+            core.memory.open_sweep(self.number);
+            self.is_open = true;
+        }
+    }
+
+    /// Sweeps some spans, if none of their values are to be dropped; gives what is left.
+    pub(crate) fn sweep_some(&mut self, core: &Core, most: usize) -> Left {
+        self.open_sweep(core);
+        let left = core.memory.sweep_some(self.number, most);
+        if left == Left::Nothing {
+            self.end_sweep(core);
+        }
+        left
+    }
+
+    /// Sweeps the rest.
+    pub(crate) fn sweep(&mut self, core: &Core) {
+        self.open_sweep(core);
+        {
+            let _sweeping = Sweeping::begin(core.id);
+            core.memory.sweep_all(self.number);
+            let panics = core.decision.ephemerons.drop_dead();
+            core.memory.swept.drop_panics.fetch_add(panics, Ordering::Relaxed);
+        }
+        core.cleanups.queue_due();
+        if reordered!("cycle.switch_off") {
+            handshake(core, Mode::Off, self.black);
+        }
+        self.end_sweep(core);
+    }
+
+    fn end_sweep(&mut self, core: &Core) {
+        verify::after_sweep(core);
+        let swept = &core.memory.swept;
+        let (live, disowned) = (swept.live_bytes.load(Ordering::Relaxed), swept.disowned_bytes.load(Ordering::Relaxed));
+        core.pace.end_sweep(live, core.memory.units_in_use() * SPAN_BYTES, disowned);
+        self.stopwatch.lap(|report| &mut report.sweep);
+    }
+
+    /// Ends the cycle, which has been swept.
+    pub(crate) fn stop(self, core: &Core) {
+        self.stopwatch.stop(core);
+    }
+}
