@@ -155,7 +155,6 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(WEAK, "a weak pointer is not noted", "                self.core().decision.note_weak();\n", ""),
     mutant(RELAY, "nobody is told that values are left to be dropped", "Left::Drops => break true,", "Left::Drops => break false,"),
     mutant(RELAY, "a mutation walks over all slots of roots", "core.roots.slots() <= MOST_ROOT_SLOTS && ", ""),
-    mutant(CYCLE, "a mark that somebody waits for is left to mutations", "is_for_mutations && !in_progress.steps().is_asked_for();", "is_for_mutations;"),
     mutant(RELAY, "mutations take what is large", "core.pace.most_to_trace() <= MOST_TRACED && ", ""),
     mutant(RELAY, "mutations take what is the collector's, a core being free", "count() >= cores", "count() > 0"),
     mutant(RELAY, "nobody is told that mutations have ended a cycle", "                    core.control.end_cycle();\n", ""),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -251,17 +252,29 @@ fn a_mark_is_not_left_to_mutations_that_hardly_trace() {
         let core = heap.core();
         let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
         let is_over = AtomicBool::new(false);
+        let (begun, has_begun) = channel();
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let (heap, is_over) = (&heap, &is_over);
+            scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
-                    heap.mutate(|mu| (0..64_u64).for_each(|number| _ = mu.alloc([number; 2])));
+                    heap.mutate(|mu| {
+                        mu.alloc(0_u64);
+                        _ = begun.send(());
+                        // One mutation for the whole mark: the core is in use whenever somebody looks.
+                        while mu.mode() == Mode::Mark && !is_over.load(Ordering::Relaxed) {
+                            (0..64_u64).for_each(|number| _ = mu.alloc([number; 2]));
+                        }
+                    });
                 }
             });
+            has_begun.recv().unwrap();
             cycle::run(core, &Workers::none(), cause);
             is_over.store(true, Ordering::Relaxed);
         });
         let report = heap.stats().last_cycle.unwrap();
         assert_eq!((report.cause, report.markers), (cause, 1), "the thread that ran it has not marked");
+        // Else it marks only when the cycle is not small any more, for all that is in use.
+        assert!(report.size_at_end < 96 << 20, "{report}");
         heap.mutate(|mu| assert_whole(mu, &root));
     }
 }
