@@ -1,9 +1,9 @@
 //! Assists: a mutation that allocates faster than the markers mark traces a piece itself.
 //!
 //! How much is for the [pacer](super::pacer) to say; here is how. An assist takes a batch from the queue of grey objects, traces what it is told,
-//! and puts back what is left. If there is none, it goes on: nobody waits. But where mutations take the steps of the cycle ([`relay`](super::relay)), and nobody else is at it, it traces
-//! what the cycle has pending, as the collector, so that nothing of what follows is about that: no round is under way then, and all
-//! answer the next one.
+//! and puts back what is left. If there is none, it goes on: nobody waits. But where mutations take the steps of the cycle
+//! ([`relay`](super::relay)), and nobody else is at it, it traces what the cycle has pending, as the collector, so that nothing of
+//! what follows is about that: no round is under way then, and all answer the next one.
 //!
 //! It has objects in hand that are grey and in no queue. That is sound because
 //!

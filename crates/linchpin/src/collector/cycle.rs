@@ -82,7 +82,8 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
     true
 }
 
-/// Whether mutations have traced enough, since so much had been when the mark was last left to them: they may not allocate, or so little that the goal is far.
+/// Whether mutations have traced enough, since so much had been when the mark was last left to them: they may not allocate, or so
+/// little that the goal is far.
 fn go_on_well(before: Option<u64>, traced: u64) -> bool {
     before.is_none_or(|before| traced - before >= LEAST_TRACED)
 }

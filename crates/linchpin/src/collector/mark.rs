@@ -30,7 +30,8 @@ use crate::trace::MustNotImplementDrop;
 /// A slice with more bytes than this is traced in parts.
 const SPLIT_ABOVE: usize = 2 * SPAN_BYTES;
 
-/// The bytes of a part: what a mutation traces that assists, at the least. (Each of two thousand pointers may lead to a mark byte that is in no cache.)
+/// The bytes of a part: what a mutation traces that assists, at the least. (Each of two thousand pointers may lead to a mark byte
+/// that is in no cache.)
 const PART_BYTES: usize = SPAN_BYTES / 4;
 
 /// The colour of a tracer that only records what it is told of. No mark byte has it, so each pointer takes the same way as a

@@ -2,8 +2,9 @@
 //!
 //! Every processor has a mode. It changes only in a *handshake*, between two mutations of that processor: done by
 //! its thread on the next `mutate`, or by the collector for an idle one; but for the second handshake also inside a mutation, where
-//! that allocates ([`safepoint`](crate::processor::safepoint)). The collector waits for handshakes, mutations never do. (Where they do wait for the collector, for a moment: a full region, [`patiently`](crate::memory::sweep), and
-//! a [`lock`](crate::gc::lock) behind which a marker looks.)
+//! that allocates ([`safepoint`](crate::processor::safepoint)). The collector waits for handshakes, mutations never do. (Where they
+//! do wait for the collector, for a moment: a full region, [`patiently`](crate::memory::sweep), and a [`lock`](crate::gc::lock)
+//! behind which a marker looks.)
 //!
 //! | mode | pointer store `old -> new` | new object | root or pin made | root or pin dropped |
 //! | --- | --- | --- | --- | --- |
@@ -31,8 +32,8 @@
 //! 5. The handshake to `Off` takes the runs back and drops cached inner pinners. Then nobody has a barrier active or
 //!    a span unknown to its class, and the sweep begins; it ends before the next cycle starts.
 //!
-//! How the barriers do it is told at the head of [`barrier`]. *The collector* is whoever takes the steps of the cycle: the collector's thread, or, of some cycles, mutations
-//! that are at it anyway ([`relay`]).
+//! How the barriers do it is told at the head of [`barrier`]. *The collector* is whoever takes the steps of the cycle: the
+//! collector's thread, or, of some cycles, mutations that are at it anyway ([`relay`]).
 
 pub(crate) mod assist;
 #[cfg(all(test, not(loom)))]

@@ -1,15 +1,17 @@
 //! The relay: where no core is free for the collector's thread, mutations take the steps of small cycles.
 //!
-//! A cycle waits for answers at each handshake, and the collector's thread sleeps meanwhile. Where as many mutations run as there are cores, the system may wake it up
-//! only when one of them has used up its time slice (4 ms), or takes the core away from it in the midst of a mark. A heap of some megabytes allocates many times its size in that
-//! time. So there who answers looks whether all have answered, and if so takes the next steps on the spot: asks for the next handshake, marks the roots, decides, sweeps; and
-//! who assists traces what the cycle has pending. Who allocates beyond the trigger begins the cycle. The collector's thread just looks now and then
-//! whether it goes on, and does what is not short: a large mark, weak pointers and cleanups, values to be dropped, and all of it as soon as a core is free.
+//! A cycle waits for answers at each handshake, and the collector's thread sleeps meanwhile. Where as many mutations run as there are
+//! cores, the system may wake it up only when one of them has used up its time slice (4 ms), or takes the core away from it in the
+//! midst of a mark. A heap of some megabytes allocates many times its size in that time. So there who answers looks whether all have
+//! answered, and if so takes the next steps on the spot: asks for the next handshake, marks the roots, decides, sweeps; and who
+//! assists traces what the cycle has pending. Who allocates beyond the trigger begins the cycle. The collector's thread just looks
+//! now and then whether it goes on, and does what is not short: a large mark, weak pointers and cleanups, values to be dropped, and
+//! all of it as soon as a core is free.
 //!
-//! Nobody waits for that. The cycle lies under a lock that mutations only try; the collector's thread has it but while it waits. So each step happens after the one
-//! before, whoever took it. A mutation takes steps where it has just answered or could answer: at its beginning, at a
-//! [`safepoint`](crate::processor::safepoint), and after it where it [`assist`](super::assist)s. To the protocol that is a moment between two steps of the mutation, in which
-//! the collector does something.
+//! Nobody waits for that. The cycle lies under a lock that mutations only try; the collector's thread has it but while it waits. So
+//! each step happens after the one before, whoever took it. A mutation takes steps where it has just answered or could answer: at its
+//! beginning, at a [`safepoint`](crate::processor::safepoint), and after it where it [`assist`](super::assist)s. To the protocol that
+//! is a moment between two steps of the mutation, in which the collector does something.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -23,11 +25,12 @@ use crate::processor::phase::Status;
 use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread};
 use crate::verify::settings::Verify;
 
-/// A cycle is small if no more bytes than this are expected to be traced, and were so far. (Larger ones have more from it that who traces has the core to
-/// itself: measured with GCBench, which traces twice this.)
+/// A cycle is small if no more bytes than this are expected to be traced, and were so far. (Larger ones have more from it that who
+/// traces has the core to itself: measured with GCBench, which traces twice this.)
 pub(super) const MOST_TRACED: u64 = 12 << 20;
 
-/// And if there are no more units than this to look through for pins, nor more slots of roots, and spans that may hold pins, than that: some microseconds.
+/// And if there are no more units than this to look through for pins, nor more slots of roots, and spans that may hold pins, than
+/// that: some microseconds.
 const MOST_UNITS: usize = 1 << 11;
 const MOST_ROOT_SLOTS: usize = 4096;
 const MOST_PINNED_SPANS: usize = 4;
@@ -167,10 +170,11 @@ pub(crate) fn begin(core: &Core) {
     }
 }
 
-/// Takes the steps that are due of the cycle in progress, unless somebody else is at it or it is not one for mutations; and traces what a mutation should that has
-/// allocated so many bytes, once. Gives whether it has traced.
+/// Takes the steps that are due of the cycle in progress, unless somebody else is at it or it is not one for mutations; and traces
+/// what a mutation should that has allocated so many bytes, once. Gives whether it has traced.
 ///
-/// No step that is taken here may wait for a mutation, or run the program's code but `Trace`: the caller is in the midst of one, and perhaps of an allocation.
+/// No step that is taken here may wait for a mutation, or run the program's code but `Trace`: the caller is in the midst of one, and
+/// perhaps of an allocation.
 #[cold]
 #[inline(never)]
 pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
@@ -239,9 +243,10 @@ fn are_roots_few(core: &Core, steps: &Steps) -> bool {
     core.roots.slots() <= MOST_ROOT_SLOTS && steps.spans_that_may_hold_pins(core) <= MOST_PINNED_SPANS
 }
 
-/// Whether there is nothing at the end of a cycle that takes long, or that a mutation must not do in the midst of an allocation: when all are in `Off`, the verifier looks at
-/// the whole heap, and weak maps, which a mutation may have locked, forget that they were reached; after the sweep cleanups are due, and memory
-/// beyond the limit is returned. (Values to be dropped are a matter of the sweep.)
+/// Whether there is nothing at the end of a cycle that takes long, or that a mutation must not do in the midst of an allocation: when
+/// all are in `Off`, the verifier looks at the whole heap, and weak maps, which a mutation may have locked, forget that they were
+/// reached; after the sweep cleanups are due, and memory beyond the limit is returned. (Values to be dropped are a matter of the
+/// sweep.)
 fn is_end_short(core: &Core) -> bool {
     core.config.debug.verify == Verify::Off && !core.decision.is_about_weak() && core.pace.memory_limit().is_none()
 }

@@ -1,8 +1,9 @@
 //! The steps of a cycle: what is done between two waits for answers.
 //!
 //! A cycle waits at four places, and at each the wait may end while the collector's thread sleeps. So what comes next is not
-//! written down as a course of events, but as a state, from which whoever has it can go on ([`advance`](Steps::advance)): the collector's thread, or a mutation
-//! that has just answered ([`relay`](super::relay)). One thread has it at a time, and hands it on by way of a lock; so to the protocol they are one collector.
+//! written down as a course of events, but as a state, from which whoever has it can go on ([`advance`](Steps::advance)): the
+//! collector's thread, or a mutation that has just answered ([`relay`](super::relay)). One thread has it at a time, and hands it on
+//! by way of a lock; so to the protocol they are one collector.
 
 use super::handshake::{ask, handshake, is_answered};
 use super::mark::Tracer;

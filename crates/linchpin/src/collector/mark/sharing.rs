@@ -174,8 +174,8 @@ fn trace_at_hand(
     }
 }
 
-/// Traces what is pending and what is in the queue, about so many bytes at most, for who is no marker; gives how many. What is left stays pending, but
-/// for a batch that others may take.
+/// Traces what is pending and what is in the queue, about so many bytes at most, for who is no marker; gives how many. What is left
+/// stays pending, but for a batch that others may take.
 pub(crate) fn trace_piece(queue: &GreyQueue, pending: &mut Pending, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
     let abort = AbortOnUnwind;
     let before = tracer.scanned_bytes;

@@ -294,7 +294,7 @@ impl Pace {
         self.traced.load(Ordering::Relaxed)
     }
 
-    /// Bytes that the mark that runs is expected to trace, or more if it has traced more; between two marks, of the next one.
+    /// Bytes that the mark that runs is expected to trace, or has traced if those are more; between two marks, of the last one, and 0 before the first.
     pub(crate) fn most_to_trace(&self) -> u64 {
         self.expected.load(Ordering::Relaxed).max(self.traced())
     }
