@@ -93,26 +93,11 @@ mod tests {
     use crate::collector::cycle::Cycle;
     use crate::collector::protocol_tests::mutate_in;
     use crate::collector::queue::Grey;
+    use crate::collector::relay_tests::{NODES, Node, assert_whole, list};
     use crate::collector::workers::Workers;
     use crate::processor::phase::Mode;
     use crate::sync::{Mutex, Ordering};
-    use crate::{Gc, GcCell, GcMutex, Heap, Mutator, Root, Trace, Tracer};
-
-    #[derive(Trace)]
-    struct Node<'gc> {
-        number: u64,
-        next: Option<Gc<'gc, Node<'gc>>>,
-    }
-
-    const NODES: u64 = 20_000;
-
-    fn list<'gc>(mu: &Mutator<'gc>) -> Gc<'gc, Node<'gc>> {
-        let mut list = mu.alloc(Node { number: 0, next: None });
-        for number in 1..NODES {
-            list = mu.alloc(Node { number, next: Some(list) });
-        }
-        list
-    }
+    use crate::{Gc, GcCell, GcMutex, Heap, Root, Trace, Tracer};
 
     /// All marking but that of the last piece is done by a mutation: what it does not come to it puts back, and nothing is lost.
     #[test]
@@ -144,10 +129,7 @@ mod tests {
         cycle.close();
         cycle.switch_off();
         cycle.sweep();
-        heap.mutate(|mu| {
-            let numbers = std::iter::successors(Some(root.get(mu)), |node| node.next).map(|node| node.number);
-            assert!(numbers.eq((0..NODES).rev()));
-        });
+        heap.mutate(|mu| assert_whole(mu, &root));
         heap.verify().unwrap();
     }
 

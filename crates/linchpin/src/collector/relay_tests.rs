@@ -15,19 +15,20 @@ use crate::processor::phase::{Mode, colour_of_cycle};
 use crate::{Gc, GcCell, Heap, Mutator, Root, Trace};
 
 #[derive(Trace)]
-struct Node<'gc> {
+pub(super) struct Node<'gc> {
     number: u64,
     next: Option<Gc<'gc, Node<'gc>>>,
 }
 
-const NODES: u64 = 20_000;
+pub(super) const NODES: u64 = 20_000;
 
-fn list<'gc>(mu: &Mutator<'gc>) -> Gc<'gc, Node<'gc>> {
+/// Of so many nodes, the highest number first.
+pub(super) fn list<'gc>(mu: &Mutator<'gc>) -> Gc<'gc, Node<'gc>> {
     let end = mu.alloc(Node { number: 0, next: None });
     (1..NODES).fold(end, |next, number| mu.alloc(Node { number, next: Some(next) }))
 }
 
-fn assert_whole(mu: &Mutator<'_>, root: &Root<Node<'static>>) {
+pub(super) fn assert_whole(mu: &Mutator<'_>, root: &Root<Node<'static>>) {
     let numbers = std::iter::successors(Some(root.get(mu)), |node| node.next).map(|node| node.number);
     assert!(numbers.eq((0..NODES).rev()));
 }
