@@ -63,6 +63,8 @@ pub struct Tracer<'a> {
     stack: Vec<Grey>,
     /// The sizes of all the slots it has traced with something in them to trace, in bytes.
     scanned_bytes: u64,
+    /// The parts of large slices among them.
+    scanned_parts: u64,
     marker: PhantomData<*mut ()>,
 }
 
@@ -77,6 +79,7 @@ impl<'a> Tracer<'a> {
             weak_maps: Vec::new(),
             stack: Vec::new(),
             scanned_bytes: 0,
+            scanned_parts: 0,
             marker: PhantomData,
         }
     }
@@ -246,6 +249,7 @@ impl<'a> Tracer<'a> {
         let info = self.region.span(first).info();
         debug_assert!(info.is_some(), "a grey object lies in a span in use");
         self.scanned_bytes += PART_BYTES as u64;
+        self.scanned_parts += 1;
         if let Some(trace_part) = info.and_then(|info| info.trace_part) {
             let object = self.region.unit_start(first);
             let offset = part.addr().get() - object.addr().get();

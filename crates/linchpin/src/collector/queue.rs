@@ -68,6 +68,11 @@ impl GreyQueue {
         self.batches.is_empty()
     }
 
+    /// Whether there is more than one batch.
+    pub(crate) fn has_several(&self) -> bool {
+        self.batches.len() > 1
+    }
+
     /// Says whether mutations may assist. They may not while any is in `Arm`, which a tracer is not to meet.
     pub(crate) fn let_assist(&self, may: bool) {
         // Release: pairs with the acquire in `may_assist`, for what the collector has seen answered.

@@ -23,6 +23,13 @@ const WORDS: usize = SPAN_GRANULES.div_ceil(WORD_BITS);
 /// How many objects a batch has that is given away, about: whole units, until there are so many.
 const BATCH: usize = 512;
 
+/// When a unit has its turn, the memory of the one so far behind it is asked for: where few objects of a unit are pending, those of the next ones
+/// are on their way meanwhile.
+const UNITS_AHEAD: usize = 3;
+
+/// And so many objects of that, of its lowest word.
+const OBJECTS_AHEAD: usize = 4;
+
 /// The objects of one unit that are pending: a bit for each granule that one starts at.
 struct UnitBits {
     unit: u32,
@@ -41,6 +48,9 @@ pub(crate) struct Pending {
     unused: Vec<u32>,
     /// Places of bits of units that wait.
     waiting: VecDeque<u32>,
+    /// And of those in which large objects lie. They come first, as they lead to many: the more is known when a unit has its turn, the more
+    /// of it is traced at once.
+    large: VecDeque<u32>,
     /// The place of the bits of the unit whose turn it is.
     current: Option<u32>,
     /// What is left of the word that was taken of it last, and the address of the granule of its lowest bit.
@@ -85,7 +95,9 @@ impl Pending {
     /// Whether nothing is pending but what is left of a word.
     #[inline(always)]
     fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.current.is_none_or(|place| self.bits[place as usize].summary == 0)
+        self.waiting.is_empty()
+            && self.large.is_empty()
+            && self.current.is_none_or(|place| self.bits[place as usize].summary == 0)
     }
 
     #[inline(always)]
@@ -93,7 +105,7 @@ impl Pending {
         let unit = region.unit_of(object.addr().get());
         let place = match self.places.get(unit) {
             Some(&place) if place != 0 => place - 1,
-            _ => self.open(unit),
+            _ => self.open(region, unit),
         };
         let granule = object.addr().get() / GRANULE % SPAN_GRANULES;
         let bits = &mut self.bits[place as usize];
@@ -103,7 +115,7 @@ impl Pending {
 
     /// Gives a unit bits, and has it wait; gives their place.
     #[inline(never)]
-    fn open(&mut self, unit: usize) -> u32 {
+    fn open(&mut self, region: &Region, unit: usize) -> u32 {
         if self.places.len() <= unit {
             self.places.resize((unit + 1).next_power_of_two(), 0);
         }
@@ -119,7 +131,9 @@ impl Pending {
             }
         };
         self.places[unit] = place + 1;
-        self.waiting.push_back(place);
+        let span = region.span(unit);
+        let queue = if span.back() != 0 || span.units() > 1 { &mut self.large } else { &mut self.waiting };
+        queue.push_back(place);
         place
     }
 
@@ -133,10 +147,11 @@ impl Pending {
     fn take_word(&mut self, region: &Region) -> bool {
         loop {
             let Some(place) = self.current else {
-                self.current = self.waiting.pop_front();
+                self.current = self.large.pop_front().or_else(|| self.waiting.pop_front());
                 if self.current.is_none() {
                     return false;
                 }
+                self.look_ahead(region);
                 continue;
             };
             let bits = &mut self.bits[place as usize];
@@ -154,10 +169,27 @@ impl Pending {
         }
     }
 
+    /// Asks for the memory of some objects whose turn it will be soon.
+    #[inline(always)]
+    fn look_ahead(&self, region: &Region) {
+        if let Some(&place) = self.waiting.get(UNITS_AHEAD) {
+            let bits = &self.bits[place as usize];
+            let index = bits.summary.trailing_zeros() as usize;
+            if let Some(&word) = bits.words.get(index) {
+                let objects = objects(region, word, word_address(region, bits.unit, index));
+                objects.take(OBJECTS_AHEAD).for_each(|Grey(object)| prefetch(object));
+            }
+        }
+    }
+
     /// Gives objects away: those of the units that have waited longest, of half of them at most; if none waits, those of half the words of the unit
-    /// whose turn it is.
+    /// whose turn it is. But if a unit of large objects waits, one of these, the last: it leads to enough.
     pub(super) fn give_half(&mut self, region: &Region) -> Vec<Grey> {
         let mut given = Vec::new();
+        if let Some(place) = self.large.pop_back() {
+            self.give_unit(region, place, &mut given);
+            return given;
+        }
         if self.waiting.is_empty()
             && let Some(place) = self.current
         {
@@ -179,7 +211,8 @@ impl Pending {
         while self.word != 0 {
             stack.extend(self.next(region, &mut Vec::new()));
         }
-        for place in self.current.take().into_iter().chain(std::mem::take(&mut self.waiting)) {
+        let waiting = std::mem::take(&mut self.large).into_iter().chain(std::mem::take(&mut self.waiting));
+        for place in self.current.take().into_iter().chain(waiting) {
             self.give_unit(region, place, stack);
         }
     }

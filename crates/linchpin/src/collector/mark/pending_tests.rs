@@ -6,9 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::pending::Pending;
-use crate::Heap;
 use crate::collector::queue::Grey;
 use crate::memory::{GRANULE, SPAN_BYTES};
+use crate::{Gc, Heap};
 
 /// The object at a granule of a unit; nobody looks into it.
 fn at(heap: &Heap, unit: usize, granule: usize) -> Grey {
@@ -57,6 +57,45 @@ fn a_unit_has_its_turn_until_nothing_of_it_is_left() {
     assert_eq!(next(None), Some((1, 5)));
     assert_eq!(next(Some((3, 3))), Some((3, 3)));
     assert_eq!(next(None), None);
+}
+
+/// Units of large objects come before all others, and are given away one at a time, the last first.
+#[test]
+fn large_objects_come_first() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let region = &heap.core().memory.region;
+    heap.mutate(|mu| {
+        let large = mu.alloc_slice_with(3 * SPAN_BYTES, |_| 0_u8);
+        let first = region.unit_of(Gc::as_ptr(large).addr());
+        let other = first + 10;
+        // The last one on the stack is the first that was come to.
+        let mut stack: Vec<_> = [(first + 1, 0), (first + 2, 0), (first, 0), (other, 7), (other + 1, 7)]
+            .map(|(unit, granule)| at(&heap, unit, granule))
+            .to_vec();
+        let mut pending = Pending::default();
+        let mut next = |pending: &mut Pending| pending.next(region, &mut stack).map(|grey| place(&heap, grey));
+        assert_eq!(next(&mut pending), Some((first, 0)), "as it was come to before its parts");
+        let given = |pending: &mut Pending| {
+            pending.give_half(region).into_iter().map(|grey| place(&heap, grey)).collect::<Vec<_>>()
+        };
+        assert_eq!(given(&mut pending), [(first + 1, 0)]);
+        assert!(!pending.is_done());
+        assert_eq!(next(&mut pending), Some((first + 2, 0)));
+        assert_eq!(given(&mut pending), [(other + 1, 7)], "as always, where none waits");
+        assert_eq!(next(&mut pending), Some((other, 7)));
+        assert_eq!(next(&mut pending), None);
+        assert!(pending.is_done());
+        // Neither is lost where all is given away.
+        let mut stack = vec![at(&heap, other, 7), at(&heap, first + 1, 0), at(&heap, other, 9), at(&heap, first, 0)];
+        pending.add_all(region, &mut stack);
+        pending.give_all(region, &mut stack);
+        let mut given: Vec<_> = stack.iter().map(|&grey| place(&heap, grey)).collect();
+        given.sort_unstable();
+        assert_eq!(given, [(first, 0), (first + 1, 0), (other, 7), (other, 9)]);
+        assert!(pending.is_done());
+        pending.add_all(region, &mut vec![at(&heap, first, 0)]);
+        assert!(!pending.is_done(), "there are large ones alone");
+    });
 }
 
 #[test]

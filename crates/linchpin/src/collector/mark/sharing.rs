@@ -16,17 +16,18 @@ use crate::sync::{AtomicUsize, Backoff, Ordering};
 pub(crate) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
 
 /// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
-/// for who is no marker. What is left goes to the queue. Gives how many bytes it has traced, which may be more than the budget by
-/// one object.
+/// for who is no marker; or until a part of a large slice is, which may lead to two thousand mark bytes in no cache. What is left goes to the queue.
+/// Gives how many bytes it has traced, which may be more than the budget by one object.
 ///
 /// A mutation that does this must have come back from it before it answers a handshake: a closing round finds what goes to the queue,
 /// and nothing else.
 pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
     // What is on the stack would never be traced.
     let abort = AbortOnUnwind;
-    let before = tracer.scanned_bytes;
+    let (before, parts_before) = (tracer.scanned_bytes, tracer.scanned_parts);
     let mut ahead = Ahead::default();
     while tracer.scanned_bytes - before < budget_bytes
+        && tracer.scanned_parts == parts_before
         && let Some(grey) = ahead.next(tracer)
     {
         tracer.scan(grey);
@@ -152,7 +153,7 @@ impl Marking {
 }
 
 /// Traces until nothing is at hand. Whenever so many bytes were traced since `told`, of this batch and those before it, it tells the pacer, sees
-/// to it that others find work, and asks whether to go on; if not, all is put on the stack.
+/// to it that others find work, takes in what else there is, and asks whether to go on; if not, all is put on the stack.
 fn trace_at_hand(
     go_on: impl Fn() -> bool,
     told: &mut u64,
@@ -167,6 +168,7 @@ fn trace_at_hand(
             pace.earn(tracer.scanned_bytes - *told);
             *told = tracer.scanned_bytes;
             share(queue, tracer.region, pending);
+            take_in(queue, tracer);
             if !go_on() {
                 return pending.give_all(tracer.region, &mut tracer.stack);
             }
@@ -201,6 +203,16 @@ pub(crate) fn trace_piece(queue: &GreyQueue, pending: &mut Pending, tracer: &mut
 fn share(queue: &GreyQueue, region: &Region, pending: &mut Pending) {
     if queue.is_empty() {
         queue.push(pending.give_half(region));
+    }
+}
+
+/// Takes all batches but one in hand. Most are what barriers have shaded, objects that lie anywhere: with others of their units they are traced
+/// at little cost, while batch by batch, when all else is done, each would be fetched alone.
+fn take_in(queue: &GreyQueue, tracer: &mut Tracer<'_>) {
+    while queue.has_several()
+        && let Some(batch) = queue.take()
+    {
+        tracer.add_grey(batch);
     }
 }
 

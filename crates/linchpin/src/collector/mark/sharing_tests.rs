@@ -1,7 +1,9 @@
 //! What markers share with one another, and how they wait.
 
+use std::cell::Cell;
 use std::thread;
 
+use super::pending::Pending;
 use super::sharing::{LOOK_AFTER, Marking, trace_some};
 use super::{PART_BYTES, Tracer};
 use crate::collector::queue::Grey;
@@ -86,6 +88,25 @@ fn nothing_is_shared_while_there_is_work_in_the_queue() {
     assert_eq!(core.queue.pushed(), 1, "this test's own");
 }
 
+/// What barriers put there meanwhile is traced with what is at hand, and not batch by batch behind it.
+#[test]
+fn a_marker_takes_in_what_others_have_put_in_the_queue() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let grey = grey_objects(&heap, 2 * UNIT);
+    grey[..30].chunks(10).for_each(|batch| core.queue.push(batch.to_vec()));
+    let looks = Cell::new(0);
+    let look = |_| {
+        assert!(!core.queue.has_several(), "one is left for others");
+        looks.set(looks.get() + 1);
+    };
+    let mut tracer = tracer_with(core, grey[30..].to_vec());
+    Marking::new(1).drain_and_call(look, &mut Pending::default(), &core.queue, &core.pace, &mut tracer);
+    assert_ne!(looks.get(), 0, "one was left");
+    assert!(core.queue.is_empty());
+    assert_eq!(core.pace.traced(), 2 * SPAN_BYTES as u64, "and all is traced");
+}
+
 /// A marker that has run out of work does not go before all have: others may share theirs.
 #[test]
 fn a_marker_waits_for_the_others() {
@@ -137,6 +158,23 @@ fn an_assist_ends_with_its_budget() {
     }
     assert!(core.queue.is_empty());
     assert_eq!(tracer.scanned_bytes(), 10 * BYTES);
+}
+
+/// Each of the pointers of a part may lead to a mark byte that is in no cache.
+#[test]
+fn an_assist_traces_one_part_of_a_large_slice_at_most() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    heap.mutate(|mu| {
+        let slice = mu.alloc_slice_with(4 * SPAN_BYTES / size_of::<usize>(), |_| GcCell::<u64>::null());
+        let parts = 5 * SPAN_BYTES / PART_BYTES;
+        core.queue.push(vec![Grey(slice.start())]);
+        for left in (0..parts).rev() {
+            let mut tracer = tracer_with(core, core.queue.take().expect("the rest"));
+            assert_eq!(trace_some(&core.queue, &mut tracer, u64::MAX), PART_BYTES as u64);
+            assert_eq!(core.queue.is_empty(), left == 0);
+        }
+    });
 }
 
 /// That it has passed by a lock puts the end of the mark off, as with a marker.

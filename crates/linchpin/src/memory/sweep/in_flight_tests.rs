@@ -6,7 +6,8 @@ use std::thread;
 use crate::collector::cycle::Cycle;
 use crate::collector::workers::Workers;
 use crate::heap::Core;
-use crate::memory::sweep::Memory;
+use crate::memory::class::Class;
+use crate::memory::sweep::{MOST_IN_VAIN, Memory};
 use crate::processor::phase::Mode;
 use crate::processor::thread::Sweeping;
 use crate::{Gc, Heap, Root};
@@ -101,6 +102,53 @@ fn a_full_span_is_offered_to_nobody() {
         class.give_back(taken.unit, true);
         memory.sweep_all(number);
     }
+}
+
+/// A heap of 16 MiB whose class of numbers has so many full spans, in which all lives but for the first number of all; what keeps
+/// the others.
+fn full_spans(count: usize) -> (Heap, Vec<Root<[Gc<'static, u64>]>>) {
+    let heap = Heap::builder().processors(1).region_size(1 << 24).growth_percent(1000).build().unwrap();
+    let roots = heap.mutate(|mu| {
+        let slots = heap.core().memory.region.span_of(Gc::start(mu.alloc(0_u64))).slots();
+        let keep = |dead| {
+            let numbers: Vec<_> = (dead..slots).map(|_| mu.alloc(1_u64)).collect();
+            mu.root(mu.alloc_slice_with(numbers.len(), |index| numbers[index]))
+        };
+        (0..count).map(|span| keep(usize::from(span == 0))).collect()
+    });
+    (heap, roots)
+}
+
+/// A mutation that needs room does not go through all that lives.
+#[test]
+fn a_processor_sweeps_only_so_much_in_vain() {
+    let (heap, _roots) = full_spans(3 * MOST_IN_VAIN as usize);
+    let number = open_a_sweep(heap.core());
+    let memory = &heap.core().memory;
+    let unswept = |class: &Class| class.listed().unswept.len();
+    let classes = memory.classes.all();
+    let class = classes.iter().max_by_key(|class| unswept(class)).expect("there are classes");
+    let before = unswept(class);
+    let taken = memory.take_span(class, Mode::Off).expect("the region is not full");
+    assert!(taken.fresh);
+    assert_eq!(before - unswept(class), MOST_IN_VAIN as usize);
+    class.give_back(taken.unit, true);
+    memory.sweep_all(number);
+}
+
+/// But to say that the region is full while there is room would be worse.
+#[test]
+fn a_processor_goes_on_sweeping_where_no_span_is_free() {
+    let (heap, _roots) = full_spans(3 * MOST_IN_VAIN as usize);
+    let memory = &heap.core().memory;
+    let number = open_a_sweep(heap.core());
+    while memory.take_units(1).is_some() {}
+    let classes = memory.classes.all();
+    let class = classes.iter().max_by_key(|class| class.listed().unswept.len()).expect("there are classes");
+    let taken = memory.take_span(class, Mode::Off).expect("one slot is free");
+    assert!(!taken.fresh);
+    class.give_back(taken.unit, true);
+    memory.sweep_all(number);
 }
 
 /// A full region is looked at again while a sweep is pending that may find room, by whoever that sweep does not wait for.
