@@ -145,7 +145,7 @@ fn a_processor_goes_on_sweeping_where_no_span_is_free() {
     while memory.take_units(1).is_some() {}
     let classes = memory.classes.all();
     let class = classes.iter().max_by_key(|class| class.listed().unswept.len()).expect("there are classes");
-    let taken = memory.take_span(class, Mode::Off).expect("one slot is free");
+    let taken = memory.try_take_span(class, Mode::Off).expect("one slot is free, and is found at once");
     assert!(!taken.fresh);
     class.give_back(taken.unit, true);
     memory.sweep_all(number);
