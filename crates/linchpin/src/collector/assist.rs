@@ -58,29 +58,37 @@ impl Mutator<'_> {
         if !take_steps(core, bytes) && self.mode() == Mode::Mark {
             let budget = core.pace.assist_for(bytes);
             if budget != 0 {
-                self.trace_for_the_collector(budget);
+                let left = self.trace_for_the_collector(budget);
+                self.local().owe(bytes * left / budget);
             }
         }
         // There may be a handshake that the steps have led to.
         self.safepoint();
     }
 
-    /// Traces so many bytes, if anything is there to trace, and every mutation is in `Mark` by now. In `Mark` only.
-    pub(crate) fn trace_for_the_collector(&self, budget: u64) {
+    /// Traces so many bytes, if anything is there to trace, and every mutation is in `Mark` by now. In `Mark` only. Gives how many of them are left
+    /// for the next time, because they would have taken too long.
+    pub(crate) fn trace_for_the_collector(&self, budget: u64) -> u64 {
         let core = self.core();
         if !core.queue.may_assist() {
-            return;
+            return 0;
         }
         let since = Instant::now();
+        let mut left = 0;
         let traced = core.queue.assist(|batch| {
             let mut tracer = Tracer::new(&core.memory.region, self.local().colour());
             tracer.add_grey(batch);
-            trace_some(&core.queue, &mut tracer, budget)
+            let traced = trace_some(&core.queue, &mut tracer, budget);
+            if tracer.has_traced_part() {
+                left = budget.saturating_sub(traced);
+            }
+            traced
         });
         if let Some(traced) = traced {
             core.pace.assisted(traced);
             core.memory.longest_wait.note(since);
         }
+        left
     }
 }
 
@@ -90,7 +98,9 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::thread;
 
+    use super::LOOK_AFTER;
     use crate::collector::cycle::Cycle;
+    use crate::collector::mark::PART_BYTES;
     use crate::collector::protocol_tests::mutate_in;
     use crate::collector::queue::Grey;
     use crate::collector::relay_tests::{NODES, Node, assert_whole, list};
@@ -98,6 +108,40 @@ mod tests {
     use crate::processor::phase::Mode;
     use crate::sync::{Mutex, Ordering};
     use crate::{Gc, GcCell, GcMutex, Heap, Root, Trace, Tracer};
+
+    /// An assist ends with a part of a large slice; the rest of its budget is left for the next one, and not forgiven.
+    #[test]
+    fn what_an_assist_leaves_is_owed() {
+        let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
+        let core = heap.core();
+        let root: Root<[GcCell<'static, u64>]> =
+            heap.mutate(|mu| mu.root(mu.alloc_slice_with(1 << 20, |_| GcCell::<u64>::null())));
+        heap.collect();
+        core.pace.set_growth_percent(1);
+        let workers = Workers::none();
+        let mut cycle = Cycle::begin(core, &workers);
+        cycle.take_the_snapshot();
+        heap.mutate(|mu| {
+            assert_eq!(mu.mode(), Mode::Mark);
+            core.queue.push(vec![Grey(root.get(mu).start())]);
+            let bytes = 2 * LOOK_AFTER;
+            mu.local().note_assisted();
+            mu.assist_for(bytes);
+            let traced = core.pace.assists();
+            assert_eq!(traced, PART_BYTES as u64);
+            let budget = 64 << 10;
+            assert_eq!(mu.local().unassisted_bytes(), bytes * (budget - traced) / budget);
+            // That it finds nothing is no debt.
+            while core.queue.take().is_some() {}
+            mu.assist_for(bytes);
+            assert_eq!((core.pace.assists(), mu.local().unassisted_bytes()), (traced, 0));
+        });
+        cycle.mark();
+        cycle.close();
+        cycle.switch_off();
+        cycle.sweep();
+        heap.verify().unwrap();
+    }
 
     /// All marking but that of the last piece is done by a mutation: what it does not come to it puts back, and nothing is lost.
     #[test]
@@ -258,7 +302,7 @@ mod tests {
                 mutate_in(heap, Mode::Arm, |mu| _ = mu.root(locked.get(mu)));
                 in_arm.send(()).unwrap();
                 is_locked.recv().unwrap();
-                mutate_in(heap, Mode::Mark, |mu| mu.trace_for_the_collector(u64::MAX));
+                mutate_in(heap, Mode::Mark, |mu| _ = mu.trace_for_the_collector(u64::MAX));
                 assisted.send(()).unwrap();
             });
             cycle.take_the_snapshot();

@@ -32,7 +32,7 @@ const SPLIT_ABOVE: usize = 2 * SPAN_BYTES;
 
 /// The bytes of a part: what a mutation traces that assists, at the least. (Each of two thousand pointers may lead to a mark byte
 /// that is in no cache.)
-const PART_BYTES: usize = SPAN_BYTES / 4;
+pub(super) const PART_BYTES: usize = SPAN_BYTES / 4;
 
 /// The colour of a tracer that only records what it is told of. No mark byte has it, so each pointer takes the same way as a
 /// white object's.
@@ -140,6 +140,11 @@ impl<'a> Tracer<'a> {
     #[cfg(all(test, not(loom)))]
     pub(crate) fn scanned_bytes(&self) -> u64 {
         self.scanned_bytes
+    }
+
+    /// Whether a part of a large slice was among what it has traced.
+    pub(crate) fn has_traced_part(&self) -> bool {
+        self.scanned_parts != 0
     }
 
     /// What is marked, and not traced yet.

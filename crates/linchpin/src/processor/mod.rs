@@ -490,7 +490,7 @@ impl Local {
         self.barrier_buffer.borrow().iter().map(|&Grey(object)| object).collect()
     }
 
-    /// Bytes allocated since `note_assisted`, as far as runs are finished.
+    /// Bytes allocated since `note_assisted`, as far as runs are finished, and what is owed.
     #[inline]
     pub(crate) fn unassisted_bytes(&self) -> u64 {
         self.runs.finished().bytes - self.assisted_at.get()
@@ -499,6 +499,11 @@ impl Local {
     /// Sets that to 0.
     pub(crate) fn note_assisted(&self) {
         self.assisted_at.set(self.runs.finished().bytes);
+    }
+
+    /// Of what it was before, so many bytes have not been assisted for.
+    pub(crate) fn owe(&self, bytes: u64) {
+        self.assisted_at.set(self.assisted_at.get() - bytes);
     }
 
     /// Counts an allocation; true after every so many.

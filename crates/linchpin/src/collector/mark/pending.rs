@@ -23,6 +23,9 @@ const WORDS: usize = SPAN_GRANULES.div_ceil(WORD_BITS);
 /// How many objects a batch has that is given away, about: whole units, until there are so many.
 const BATCH: usize = 512;
 
+/// Of how many units of large objects, at most. (Few, as what nobody takes waits in the queue until the end.)
+const LARGE_UNITS: usize = 8;
+
 /// When a unit has its turn, the memory of the one so far behind it is asked for: where few objects of a unit are pending, those of the next ones
 /// are on their way meanwhile.
 const UNITS_AHEAD: usize = 3;
@@ -183,11 +186,15 @@ impl Pending {
     }
 
     /// Gives objects away: those of the units that have waited longest, of half of them at most; if none waits, those of half the words of the unit
-    /// whose turn it is. But if a unit of large objects waits, one of these, the last: it leads to enough.
+    /// whose turn it is. But if units of large objects wait, some of these, the last ones: they lead to enough.
     pub(super) fn give_half(&mut self, region: &Region) -> Vec<Grey> {
         let mut given = Vec::new();
-        if let Some(place) = self.large.pop_back() {
-            self.give_unit(region, place, &mut given);
+        if !self.large.is_empty() {
+            for _ in 0..(self.large.len() / 4).clamp(1, LARGE_UNITS) {
+                if let Some(place) = self.large.pop_back() {
+                    self.give_unit(region, place, &mut given);
+                }
+            }
             return given;
         }
         if self.waiting.is_empty()

@@ -152,8 +152,8 @@ impl Marking {
     }
 }
 
-/// Traces until nothing is at hand. Whenever so many bytes were traced since `told`, of this batch and those before it, it tells the pacer, sees
-/// to it that others find work, takes in what else there is, and asks whether to go on; if not, all is put on the stack.
+/// Traces until nothing is at hand. Whenever so many bytes were traced since `told`, of this batch and those before it, it tells the pacer and
+/// asks whether to go on; if not, all is put on the stack. If so, it takes in what others have left, and sees to it that they find work.
 fn trace_at_hand(
     go_on: impl Fn() -> bool,
     told: &mut u64,
@@ -167,11 +167,12 @@ fn trace_at_hand(
         if tracer.scanned_bytes - *told >= LOOK_AFTER {
             pace.earn(tracer.scanned_bytes - *told);
             *told = tracer.scanned_bytes;
-            share(queue, tracer.region, pending);
-            take_in(queue, tracer);
             if !go_on() {
                 return pending.give_all(tracer.region, &mut tracer.stack);
             }
+            take_in(queue, tracer);
+            // Behind it: two markers that take in may take the last one, too.
+            share(queue, tracer.region, pending);
         }
     }
 }
@@ -191,6 +192,7 @@ pub(crate) fn trace_piece(queue: &GreyQueue, pending: &mut Pending, tracer: &mut
             break;
         }
     }
+    take_in(queue, tracer);
     at_hand.add_all(tracer.region, &mut tracer.stack);
     share(queue, tracer.region, &mut at_hand);
     *pending = at_hand;
