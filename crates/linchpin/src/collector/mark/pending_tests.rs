@@ -59,7 +59,7 @@ fn a_unit_has_its_turn_until_nothing_of_it_is_left() {
     assert_eq!(next(None), None);
 }
 
-/// Units of large objects come before all others, and are given away one at a time, the last first.
+/// Units of large objects come before all others, and are given away a few at a time, the last first.
 #[test]
 fn large_objects_come_first() {
     let heap = Heap::builder().processors(1).build().unwrap();
@@ -96,6 +96,17 @@ fn large_objects_come_first() {
         pending.add_all(region, &mut vec![at(&heap, first, 0)]);
         assert!(!pending.is_done(), "there are large ones alone");
     });
+    // A quarter of them, eight at most.
+    for (units, few) in [(4, 1), (8, 2), (31, 7), (80, 8)] {
+        heap.mutate(|mu| {
+            let large = mu.alloc_slice_with(units * SPAN_BYTES - size_of::<usize>(), |_| 0_u8);
+            let first = region.unit_of(Gc::as_ptr(large).addr());
+            let mut pending = Pending::default();
+            pending.add_all(region, &mut (first..first + units).rev().map(|unit| at(&heap, unit, 0)).collect());
+            let given = pending.give_half(region).into_iter().map(|grey| place(&heap, grey).0 - first);
+            assert!(given.eq((units - few..units).rev()), "{units}");
+        });
+    }
 }
 
 #[test]
