@@ -172,7 +172,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(MARK, "the other parts of a large slice are lost", "                self.split(object, bytes);\n", ""),
     mutant(SHARING, "what others have put in the queue waits until all is done", "            take_in(queue, tracer);\n", ""),
     mutant("collector/assist.rs", "what an assist leaves is forgiven", "                self.local().owe(bytes * left / budget);\n", "                let _ = left;\n"),
-    mutant(SHARING, "an assist traces part after part", "        && tracer.scanned_parts == parts_before\n", ""),
+    mutant(SHARING, "an assist traces part after part", "        && !tracer.has_traced_part()\n", ""),
     mutant(PENDING, "large objects wait for their turn", "if span.back() != 0 || span.units() > 1 {", "if span.back() == usize::MAX {"),
     mutant(PENDING, "what large objects wait is lost where all is given away", "std::mem::take(&mut self.large).into_iter()", "VecDeque::new().into_iter()"),
     mutant(PENDING, "nothing is pending though large objects wait", "            && self.large.is_empty()\n", ""),

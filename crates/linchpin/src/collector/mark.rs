@@ -63,8 +63,8 @@ pub struct Tracer<'a> {
     stack: Vec<Grey>,
     /// The sizes of all the slots it has traced with something in them to trace, in bytes.
     scanned_bytes: u64,
-    /// The parts of large slices among them.
-    scanned_parts: u64,
+    /// Whether a part of a large slice was among them.
+    has_traced_part: bool,
     marker: PhantomData<*mut ()>,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Tracer<'a> {
             weak_maps: Vec::new(),
             stack: Vec::new(),
             scanned_bytes: 0,
-            scanned_parts: 0,
+            has_traced_part: false,
             marker: PhantomData,
         }
     }
@@ -144,7 +144,7 @@ impl<'a> Tracer<'a> {
 
     /// Whether a part of a large slice was among what it has traced.
     pub(crate) fn has_traced_part(&self) -> bool {
-        self.scanned_parts != 0
+        self.has_traced_part
     }
 
     /// What is marked, and not traced yet.
@@ -254,7 +254,7 @@ impl<'a> Tracer<'a> {
         let info = self.region.span(first).info();
         debug_assert!(info.is_some(), "a grey object lies in a span in use");
         self.scanned_bytes += PART_BYTES as u64;
-        self.scanned_parts += 1;
+        self.has_traced_part = true;
         if let Some(trace_part) = info.and_then(|info| info.trace_part) {
             let object = self.region.unit_start(first);
             let offset = part.addr().get() - object.addr().get();

@@ -57,6 +57,11 @@ fn allocate_until(heap: &Heap, is_so: impl Fn() -> bool) -> bool {
     })
 }
 
+/// Does what the collector's thread would.
+fn run_the_rest(core: &Core) {
+    cycle::run(core, &Workers::none(), CycleCause::Growth);
+}
+
 fn cycles(core: &Core) -> u64 {
     if core.memory.is_sweep_pending() { 0 } else { core.memory.marked_cycle() }
 }
@@ -109,7 +114,7 @@ fn what_is_moved_meanwhile_is_kept() {
             core.memory.marked_cycle() == target && heap.mutate(|mu| mu.mode() == Mode::Off)
         });
         assert!(is_ended, "the mark did not end");
-        cycle::run(core, &Workers::none(), CycleCause::Growth);
+        run_the_rest(core);
         assert_eq!((core.memory.marked_cycle(), Arc::strong_count(&witness)), (target, 2), "it was dropped");
         // In whichever of the two it is, it goes back to the first.
         heap.mutate(|mu| {
@@ -151,7 +156,7 @@ fn what_is_not_for_mutations_is_left_alone() {
         begin(&heap);
         core.pace.earn(traced);
         assert!(!allocate_until(&heap, || core.processors.phase().mode() != Mode::Arm), "{cores} cores");
-        cycle::run(core, &Workers::none(), CycleCause::Growth);
+        run_the_rest(core);
         assert_eq!(cycles(core), 1);
     }
 }
@@ -165,7 +170,7 @@ fn what_is_weak_is_left_to_the_collector() {
     begin(&heap);
     assert!(!allocate_until(&heap, || core.memory.marked_cycle() != 0));
     assert_eq!(heap.mutate(|mu| mu.mode()), Mode::Close, "but for the decision, it was taken that far");
-    cycle::run(core, &Workers::none(), CycleCause::Growth);
+    run_the_rest(core);
     assert_eq!(cycles(core), 1);
     heap.mutate(|mu| assert!(weak.upgrade(mu).is_none()));
 }
@@ -179,7 +184,7 @@ fn values_are_dropped_by_the_collector() {
     begin(&heap);
     assert!(!allocate_until(&heap, || cycles(core) != 0));
     assert_eq!((core.memory.marked_cycle(), Arc::strong_count(&witness)), (1, 2));
-    cycle::run(core, &Workers::none(), CycleCause::Growth);
+    run_the_rest(core);
     assert_eq!((cycles(core), Arc::strong_count(&witness)), (1, 1));
 }
 
@@ -196,7 +201,7 @@ fn a_cycle_ends_beside_mutations_that_do_not_allocate() {
                 heap.mutate(|mu| assert_eq!(root.get(mu).number, NODES - 1));
             }
         });
-        cycle::run(core, &Workers::none(), CycleCause::Growth);
+        run_the_rest(core);
         is_over.store(true, Ordering::Relaxed);
     });
     assert_eq!(cycles(core), 1);
@@ -291,7 +296,7 @@ fn who_enters_answers_what_it_has_asked_for() {
     let start = heap.mutate(|mu| root.get(mu).start());
     let mark = core.memory.region.mark(start.addr().get());
     assert_eq!(mark.load(Ordering::Relaxed), colour_of_cycle(1));
-    cycle::run(core, &Workers::none(), CycleCause::Growth);
+    run_the_rest(core);
     heap.mutate(|mu| assert_whole(mu, &root));
 }
 
@@ -305,7 +310,7 @@ fn a_long_walk_over_roots_is_left_to_the_collector() {
     let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
     begin(&heap);
     assert!(!allocate_until(&heap, || core.pace.traced() != 0 || !core.queue.is_empty()));
-    cycle::run(core, &Workers::none(), CycleCause::Growth);
+    run_the_rest(core);
     heap.mutate(|mu| assert_whole(mu, &root));
 }
 
@@ -329,6 +334,6 @@ fn the_collector_is_told_what_is_left_to_it() {
         }
     });
     assert_eq!((core.memory.marked_cycle(), Arc::strong_count(&witness)), (1, 2));
-    cycle::run(core, &Workers::none(), CycleCause::Growth);
+    run_the_rest(core);
     assert_eq!(Arc::strong_count(&witness), 1);
 }

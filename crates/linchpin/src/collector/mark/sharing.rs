@@ -24,10 +24,11 @@ pub(crate) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
 pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
     // What is on the stack would never be traced.
     let abort = AbortOnUnwind;
-    let (before, parts_before) = (tracer.scanned_bytes, tracer.scanned_parts);
+    debug_assert!(!tracer.has_traced_part(), "a tracer of its own");
+    let before = tracer.scanned_bytes;
     let mut ahead = Ahead::default();
     while tracer.scanned_bytes - before < budget_bytes
-        && tracer.scanned_parts == parts_before
+        && !tracer.has_traced_part()
         && let Some(grey) = ahead.next(tracer)
     {
         tracer.scan(grey);
