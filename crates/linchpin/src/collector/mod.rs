@@ -75,6 +75,7 @@ use crate::memory::sweep::Memory;
 use crate::panics::{discard, tell};
 use crate::processor::thread as this_thread;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
+use relay::LOOK_AFTER;
 use report::CycleCause;
 use room::most_idle_helpers;
 use workers::Workers;
@@ -104,8 +105,18 @@ struct ControlState {
     asked: u64,
     stop: bool,
     thread: Option<thread::JoinHandle<()>>,
+    /// The collector's thread will not look by itself soon whether a cycle is under way.
+    is_asleep: bool,
     /// The heap was dropped on the collector's own thread, which ends the heap when it ends itself.
     end_heap_on_exit: bool,
+}
+
+impl Core {
+    /// Has the collector's thread look for something to do, wherever it waits.
+    pub(crate) fn wake_the_collector(&self) {
+        self.control.asked.notify_one();
+        self.relay.wake();
+    }
 }
 
 impl Control {
@@ -115,14 +126,20 @@ impl Control {
         // Relaxed, wherever it is touched: a hint, by which nothing is passed on. Who finds it set leaves the asking to who set
         // it; that it is lowered as a cycle starts, under the lock, makes the next one ask again.
         if self.growth_asked.swap(true, Ordering::Relaxed) {
+            // Who has asked may not have got at the cycle.
+            relay::begin(core);
             return Ok(());
         }
-        let mut state = self.state.lock();
-        state.wanted = state.wanted.max(state.started + 1);
-        self.ensure_thread(core, &mut state)?;
-        self.asked.notify_one();
-        drop(state);
-        relay::begin(core);
+        let is_asleep = {
+            let mut state = self.state.lock();
+            state.wanted = state.wanted.max(state.started + 1);
+            self.ensure_thread(core, &mut state)?;
+            state.is_asleep
+        };
+        // Who is woken takes the core from who wakes it, if there is no other: not for nothing, nor under a lock.
+        if !relay::begin(core) || is_asleep {
+            core.wake_the_collector();
+        }
         Ok(())
     }
 
@@ -155,7 +172,7 @@ impl Control {
             drop(state);
             refused.panic();
         }
-        self.asked.notify_one();
+        core.wake_the_collector();
         // If the heap ends meanwhile, which a cleanup that waits here may see, its last cycle is the one.
         while state.ended < target && !state.stop {
             self.ended.wait(&mut state);
@@ -208,7 +225,7 @@ impl Control {
             }
             state.thread.take()
         };
-        self.asked.notify_one();
+        core.wake_the_collector();
         self.ended.notify_all();
         if let Some(thread) = thread {
             // The collector aborts rather than unwinds, so there is no panic to pass on.
@@ -221,6 +238,7 @@ impl Control {
     ///
     /// Meanwhile memory that is not needed goes back to the operating system.
     fn next_cycle(&self, memory: &Memory, returner: &mut Returner) -> bool {
+        let mut seen = 0;
         loop {
             let mut state = self.state.lock();
             // One that has begun comes to its end.
@@ -237,18 +255,27 @@ impl Control {
             if state.stop || state.wanted > state.ended {
                 continue;
             }
+            // Where mutations have run a cycle since the last look, they will soon begin another one.
+            state.is_asleep = std::mem::replace(&mut seen, state.ended) == state.ended;
             match rest {
+                _ if !state.is_asleep => {
+                    _ = self.asked.wait_for(&mut state, rest.unwrap_or(LOOK_AFTER).min(LOOK_AFTER))
+                }
                 Some(rest) => _ = self.asked.wait_for(&mut state, rest),
                 None => self.asked.wait(&mut state),
             }
+            state.is_asleep = false;
         }
     }
 
-    pub(crate) fn end_cycle(&self) {
+    /// Whether another one is wanted.
+    pub(crate) fn end_cycle(&self) -> bool {
         let mut state = self.state.lock();
         state.ended = state.started;
+        let is_wanted = state.wanted > state.started;
         drop(state);
         self.ended.notify_all();
+        is_wanted
     }
 
     /// Counts a cycle that was run by the thread that ends the heap.

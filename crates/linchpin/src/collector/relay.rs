@@ -39,7 +39,7 @@ const MOST_PINNED_SPANS: usize = 4;
 const MOST_SPANS: usize = 16;
 
 /// How long the collector's thread leaves a cycle to mutations before it looks after it.
-const LOOK_AFTER: Duration = Duration::from_millis(1);
+pub(super) const LOOK_AFTER: Duration = Duration::from_millis(1);
 
 /// Only if a core is found free so often in a row, it is: between two mutations of a thread that does nothing else its processor is idle, too,
 /// for an instant.
@@ -79,7 +79,9 @@ impl Slot {
         if let Some(steps) = self.steps.take() {
             steps.stop(core);
         }
-        core.relay.changed.notify_all();
+        if self.held_off != 0 {
+            core.relay.changed.notify_all();
+        }
     }
 }
 
@@ -104,6 +106,11 @@ impl Relay {
     #[cfg(test)]
     pub(crate) fn pretend_cores(&self, cores: usize) {
         self.cores.0.store(cores, Ordering::Relaxed);
+    }
+
+    /// Has the collector's thread look at once, if it waits in [`InProgress::leave`].
+    pub(crate) fn wake(&self) {
+        self.changed.notify_all();
     }
 
     /// Waits until there is no cycle; none begins for as long as what this gives is there.
@@ -154,20 +161,21 @@ impl InProgress<'_> {
     }
 }
 
-/// Begins the cycle that is wanted, if it is one for mutations, and the collector's thread is not at it.
+/// Begins the cycle that is wanted, if it is one for mutations, and nobody else is at it; whether it has.
 #[cold]
-pub(crate) fn begin(core: &Core) {
-    let Some(mut slot) = core.relay.slot.try_lock() else { return };
-    let is_free = slot.steps.is_none() && slot.held_off == 0;
-    if is_free
-        && is_small(core)
-        && all_cores_are_in_use(core)
-        && let Some(cause) = core.control.begin_wanted()
-    {
-        let abort = AbortOnUnwind;
-        slot.steps.insert(Steps::begin(core, cause)).advance(core);
-        abort.disarm();
+pub(crate) fn begin(core: &Core) -> bool {
+    if !is_small(core) || !all_cores_are_in_use(core) {
+        return false;
     }
+    let Some(mut slot) = core.relay.slot.try_lock() else { return false };
+    if slot.steps.is_some() || slot.held_off != 0 {
+        return false;
+    }
+    let Some(cause) = core.control.begin_wanted() else { return false };
+    let abort = AbortOnUnwind;
+    slot.steps.insert(Steps::begin(core, cause)).advance(core);
+    abort.disarm();
+    true
 }
 
 /// Takes the steps that are due of the cycle in progress, unless somebody else is at it or it is not one for mutations; and traces
@@ -211,18 +219,18 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
                 Left::Drops => break true,
                 Left::Nothing => {
                     slot.end(core);
-                    core.control.end_cycle();
-                    break false;
+                    // Another one may be asked for already, by who waits for it.
+                    break core.control.end_cycle();
                 }
             },
             Due::Roots | Due::Decision => break true,
         }
     };
-    if is_left_to_the_collector {
-        core.relay.changed.notify_all();
-    }
     abort.disarm();
     drop(slot);
+    if is_left_to_the_collector {
+        core.wake_the_collector();
+    }
     core.memory.longest_wait.note(since);
     has_traced
 }

@@ -147,6 +147,41 @@ fn who_allocates_beyond_the_trigger_begins_the_cycle() {
     }
 }
 
+/// Who has asked for a cycle may have found somebody else at it, and not begun it: then the next one who would ask does.
+#[test]
+fn a_cycle_that_is_asked_for_already_is_begun() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    core.control.want_without_a_thread();
+    core.control.growth_asked.store(true, crate::sync::Ordering::Relaxed);
+    heap.mutate(|_| {
+        core.control.ask_for_growth(core).unwrap_or_else(|refused| refused.panic());
+        assert_eq!(core.processors.phase().mode(), Mode::Arm);
+    });
+    run_the_rest(core);
+    assert_eq!(cycles(core), 1);
+}
+
+/// Who asks for a cycle while mutations run one waits for that, and for its own, which the collector's thread runs.
+#[test]
+fn a_cycle_is_asked_for_while_mutations_run_one() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    begin(&heap);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            heap.collect();
+            is_over.store(true, Ordering::Relaxed);
+        });
+        while !is_over.load(Ordering::Relaxed) {
+            heap.mutate(|mu| (0..2048_u64).for_each(|number| _ = mu.alloc([number; 2])));
+        }
+    });
+    assert!(core.memory.marked_cycle() >= 2);
+    heap.verify().unwrap();
+}
+
 /// With a core free, or as soon as there is much to trace, mutations answer, and take no step.
 #[test]
 fn what_is_not_for_mutations_is_left_alone() {

@@ -208,7 +208,7 @@ mod tests {
     /// What the pages that go have been written to after they were freed would be lost with them.
     #[test]
     fn a_write_to_a_free_unit_is_noticed_before_it_goes() {
-        static TOLD: Mutex<Vec<FindingKind>> = parking_lot::const_mutex(Vec::new());
+        static TOLD: Mutex<Vec<FindingKind>> = Mutex::new(Vec::new());
         let heap = Heap::builder()
             .debug(DebugSettings::new().poison(true))
             .on_finding(|finding| TOLD.lock().push(finding.kind()))
@@ -227,8 +227,8 @@ mod tests {
     /// Who is told of such a write may allocate, though nothing is free but what was about to go.
     #[test]
     fn who_is_told_of_a_write_may_allocate() {
-        static HEAP: Mutex<Option<std::sync::Weak<Heap>>> = parking_lot::const_mutex(None);
-        static TOLD: Mutex<usize> = parking_lot::const_mutex(0);
+        static HEAP: Mutex<Option<std::sync::Weak<Heap>>> = Mutex::new(None);
+        static TOLD: Mutex<usize> = Mutex::new(0);
         let heap = Heap::builder()
             .processors(1)
             .region_size(1 << 20)
@@ -271,7 +271,7 @@ mod tests {
     /// The system refuses a piece in which a page is locked; some pages of it are gone all the same.
     #[test]
     fn what_the_system_has_refused_is_poisoned_as_before() {
-        static TOLD: Mutex<usize> = parking_lot::const_mutex(0);
+        static TOLD: Mutex<usize> = Mutex::new(0);
         let heap = Heap::builder()
             .processors(1)
             .debug(DebugSettings::new().poison(true))

@@ -39,6 +39,8 @@ macro_rules! reordered {
 }
 pub(crate) use reordered;
 
+#[cfg(not(loom))]
+mod lock;
 #[cfg(loom)]
 mod loom;
 #[cfg(not(loom))]

@@ -1,8 +1,9 @@
 //! The atomics, locks and threads of every build but the model checker's.
 
+pub(crate) use super::lock::{Condvar, Mutex, MutexGuard};
 pub(crate) use crossbeam_deque::{Injector, Steal};
 pub(crate) use crossbeam_utils::{Backoff, CachePadded};
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+pub(crate) use parking_lot::RwLock;
 pub(crate) use std::cell::{Cell, RefCell};
 pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
