@@ -27,6 +27,7 @@ const CYCLE: &str = "collector/cycle.rs";
 const STEPS: &str = "collector/steps.rs";
 const HANDSHAKE: &str = "collector/handshake.rs";
 const PIN_WALK: &str = "collector/pin_walk.rs";
+const CONTROL: &str = "collector/mod.rs";
 const RELAY: &str = "collector/relay.rs";
 const MARK: &str = "collector/mark.rs";
 const SHARING: &str = "collector/mark/sharing.rs";
@@ -157,7 +158,8 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(RELAY, "a mutation walks over all slots of roots", "core.roots.slots() <= MOST_ROOT_SLOTS && ", ""),
     mutant(RELAY, "mutations take what is large", "core.pace.most_to_trace() <= MOST_TRACED && ", ""),
     mutant(RELAY, "mutations take what is the collector's, a core being free", "count() >= cores", "count() > 0"),
-    mutant(RELAY, "nobody is told that mutations have ended a cycle", "                    core.control.end_cycle();\n", ""),
+    mutant(RELAY, "nobody is told that mutations have ended a cycle", "break core.control.end_cycle();", "break false;"),
+    mutant(CONTROL, "a cycle that is asked for already is left to who has asked", "            relay::begin(core);\n            return Ok(());", "            return Ok(());"),
     mutant(CYCLE, "a mark is left to mutations whether they go on or not", "before.is_none_or(|before| traced - before >= LEAST_TRACED)", "before.is_none_or(|before| traced >= before && LEAST_TRACED != 0)"),
     mutant(SWEEP, "a processor sweeps all that lives", "                    in_vain += 1;\n", "                    in_vain += 0;\n"),
     mutant(SWEEP, "a processor that has swept in vain finds the region full", "while let Some(supply) = class.take(&self.region, &self.classes, cycle, sweeping, stale, false) {", "while let Some(supply) = class.take(&self.region, &self.classes, cycle, sweeping && in_vain < MOST_IN_VAIN, stale, false) {"),
