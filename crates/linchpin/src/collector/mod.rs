@@ -258,10 +258,8 @@ impl Control {
             // Where mutations have run a cycle since the last look, they will soon begin another one.
             state.is_asleep = std::mem::replace(&mut seen, state.ended) == state.ended;
             match rest {
-                _ if !state.is_asleep => {
-                    _ = self.asked.wait_for(&mut state, rest.unwrap_or(LOOK_AFTER).min(LOOK_AFTER))
-                }
-                Some(rest) => _ = self.asked.wait_for(&mut state, rest),
+                _ if !state.is_asleep => self.asked.wait_for(&mut state, rest.unwrap_or(LOOK_AFTER).min(LOOK_AFTER)),
+                Some(rest) => self.asked.wait_for(&mut state, rest),
                 None => self.asked.wait(&mut state),
             }
             state.is_asleep = false;

@@ -13,12 +13,21 @@ use std::ptr::NonNull;
 
 use super::phase::Mode;
 use crate::memory::class::Class;
+use crate::memory::prefetch::prefetch;
 use crate::memory::sweep::{Memory, Taken};
 use crate::memory::{GRANULE, SPAN_BYTES};
 use crate::sync::{Ordering, RefCell};
 use crate::trace::TypeInfo;
 
 const TABLE: usize = 256;
+
+/// An allocation asks for the line so many bytes behind the new object, where one of the next will be: else each store to a
+/// new object waits for memory that is in no cache. (Measured: 256 less, from 768 on the same; as much for an instruction that asks for
+/// the line to be written.)
+const AHEAD: usize = 1024;
+
+/// Of larger objects it asks for nothing: that would be one line of many.
+const MOST_FETCHED: usize = 256;
 
 /// One processor's place in one span: the free slots from `cursor` to `end`, and how far it has looked.
 #[derive(Clone, Copy)]
@@ -139,6 +148,9 @@ impl Runs {
                 debug_assert_eq!((*place).slot_bytes, slot_bytes);
                 let end = (*place).cursor.wrapping_add(slot_bytes);
                 (*place).cursor = end;
+                if one_size && slot_bytes <= MOST_FETCHED {
+                    prefetch(end.wrapping_add(AHEAD));
+                }
                 // A run's cursor lies in the region, which is not at address zero.
                 return Some(NonNull::new_unchecked(end));
             }

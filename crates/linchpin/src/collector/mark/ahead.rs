@@ -5,8 +5,8 @@
 //! its memory asked for, and waits while some others are traced. (A marker has more in hand, and [bits](super::pending) for it.)
 
 use super::Tracer;
-use super::pending::prefetch;
 use crate::collector::queue::Grey;
+use crate::memory::prefetch::prefetch;
 
 /// How many objects wait for their memory at most; a power of two.
 const AHEAD: usize = 16;
@@ -37,7 +37,7 @@ impl Ahead {
                 self.last = object.addr().get();
                 return Some(grey);
             }
-            prefetch(object);
+            prefetch(object.as_ptr());
             self.objects[(self.taken + self.waiting) % AHEAD] = Some(grey);
             self.waiting += 1;
         }

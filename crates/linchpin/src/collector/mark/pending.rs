@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 use crate::collector::queue::Grey;
+use crate::memory::prefetch::prefetch;
 use crate::memory::region::Region;
 use crate::memory::{GRANULE, SPAN_GRANULES};
 
@@ -167,7 +168,7 @@ impl Pending {
             bits.summary &= bits.summary - 1;
             self.word = std::mem::take(&mut bits.words[index]);
             self.word_address = word_address(region, bits.unit, index);
-            objects(region, self.word, self.word_address).for_each(|Grey(object)| prefetch(object));
+            objects(region, self.word, self.word_address).for_each(|Grey(object)| prefetch(object.as_ptr()));
             return true;
         }
     }
@@ -180,7 +181,7 @@ impl Pending {
             let index = bits.summary.trailing_zeros() as usize;
             if let Some(&word) = bits.words.get(index) {
                 let objects = objects(region, word, word_address(region, bits.unit, index));
-                objects.take(OBJECTS_AHEAD).for_each(|Grey(object)| prefetch(object));
+                objects.take(OBJECTS_AHEAD).for_each(|Grey(object)| prefetch(object.as_ptr()));
             }
         }
     }
@@ -258,17 +259,4 @@ fn objects(region: &Region, mut word: u64, address: usize) -> impl Iterator<Item
         word &= word - 1;
         Some(Grey(region.pointer(address + granule * GRANULE)))
     })
-}
-
-/// Asks for an object's first line; a hint.
-#[inline(always)]
-pub(super) fn prefetch(object: NonNull<u8>) {
-    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
-    // SAFETY: the instruction reads nothing that the program could notice, and takes any address.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(object.as_ptr().cast());
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
-    let _ = object;
 }
