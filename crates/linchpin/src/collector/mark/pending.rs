@@ -11,7 +11,6 @@
 //! The bits of a unit take half a kilobyte, and there are as many as there are units that wait. ARCHITECTURE.md has the figures.
 
 use std::collections::VecDeque;
-use std::ptr::NonNull;
 
 use crate::collector::queue::Grey;
 use crate::memory::prefetch::prefetch;
