@@ -76,9 +76,11 @@ impl Mutator<'_> {
         let since = Instant::now();
         let mut left = 0;
         let traced = core.queue.assist(|batch| {
-            let mut tracer = Tracer::new(&core.memory.region, self.local().colour());
-            tracer.add_grey(batch);
+            let local = self.local();
+            let mut tracer = Tracer::with_stack(&core.memory.region, local.colour(), local.take_stack());
+            core.queue.keep(tracer.copy_grey(batch));
             let traced = trace_some(&core.queue, &mut tracer, budget);
+            local.keep_stack(tracer.take_grey());
             if tracer.has_traced_part() {
                 left = budget.saturating_sub(traced);
             }

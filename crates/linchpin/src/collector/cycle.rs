@@ -100,7 +100,7 @@ pub(crate) struct Cycle<'a> {
 impl<'a> Cycle<'a> {
     /// Nobody else runs a cycle of the heap before this one has been swept.
     pub(crate) fn begin(core: &'a Core, workers: &'a Workers) -> Self {
-        let steps = Steps::begin(core, CycleCause::Growth);
+        let steps = Steps::begin(core, CycleCause::Growth, Pending::default());
         Self { marker: Marker::new(core, workers, steps.black()), steps }
     }
 

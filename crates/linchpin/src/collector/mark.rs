@@ -84,6 +84,12 @@ impl<'a> Tracer<'a> {
         }
     }
 
+    /// One with room on its stack, which is empty.
+    pub(crate) fn with_stack(region: &'a Region, black: u8, stack: Vec<Grey>) -> Self {
+        debug_assert!(stack.is_empty(), "of another cycle, perhaps");
+        Self { stack, ..Self::new(region, black) }
+    }
+
     /// One for a barrier, which shades what it is told of. That it passes by a lock need not be noted: only a forgotten guard can
     /// have one that lies in what a barrier shades, which is in its mutation's hands alone.
     pub(crate) fn shading(region: &'a Region, black: u8, mode: Mode) -> Self {
@@ -127,13 +133,20 @@ impl<'a> Tracer<'a> {
         self.stack.pop()
     }
 
-    /// Adds objects that are marked, and not traced yet.
-    pub(crate) fn add_grey(&mut self, batch: Vec<Grey>) {
+    /// Adds objects that are marked, and not traced yet; gives what room that leaves over.
+    pub(crate) fn add_grey(&mut self, mut batch: Vec<Grey>) -> Vec<Grey> {
         if self.stack.is_empty() {
-            self.stack = batch;
+            std::mem::swap(&mut self.stack, &mut batch);
         } else {
-            self.stack.extend(batch);
+            self.stack.append(&mut batch);
         }
+        batch
+    }
+
+    /// The same, but what room its stack has it keeps; gives that of the batch.
+    pub(crate) fn copy_grey(&mut self, mut batch: Vec<Grey>) -> Vec<Grey> {
+        self.stack.append(&mut batch);
+        batch
     }
 
     /// How many bytes the slots have that it has traced so far.

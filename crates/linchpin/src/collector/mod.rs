@@ -84,7 +84,7 @@ use workers::Workers;
 #[derive(Default)]
 pub(crate) struct Control {
     state: Mutex<ControlState>,
-    /// Notified when a cycle is asked for, or the thread is to end.
+    /// Notified when a cycle is asked for that no mutation has begun, when mutations leave one to the thread, and when it is to end.
     asked: Condvar,
     /// Notified when a cycle has ended.
     ended: Condvar,
@@ -136,7 +136,7 @@ impl Control {
             self.ensure_thread(core, &mut state)?;
             state.is_asleep
         };
-        // Who is woken takes the core from who wakes it, if there is no other: not for nothing, nor under a lock.
+        // Not for nothing, nor under a lock, as in `collect`.
         if !relay::begin(core) || is_asleep {
             core.wake_the_collector();
         }
@@ -172,7 +172,10 @@ impl Control {
             drop(state);
             refused.panic();
         }
+        // Not under the lock: who is woken may take the core from who wakes it.
+        drop(state);
         core.wake_the_collector();
+        state = self.state.lock();
         // If the heap ends meanwhile, which a cleanup that waits here may see, its last cycle is the one.
         while state.ended < target && !state.stop {
             self.ended.wait(&mut state);
@@ -207,6 +210,8 @@ impl Control {
             Err(error) => {
                 // The next allocation or `collect` tries again. Relaxed: as in `ask_for_growth`.
                 self.growth_asked.store(false, Ordering::Relaxed);
+                // Nor does a mutation begin one, which nobody would end.
+                state.wanted = state.started;
                 Err(NoThread { whose: "of the collector", error })
             }
         }
@@ -220,6 +225,7 @@ impl Control {
             state.stop = true;
             if this_thread::is_collector_of(core.id) {
                 state.end_heap_on_exit = true;
+                drop(state);
                 self.ended.notify_all();
                 return false;
             }
@@ -266,14 +272,16 @@ impl Control {
         }
     }
 
-    /// Whether another one is wanted.
+    /// Counts the cycle as ended; whether another one is wanted. [`tell_of_end`](Self::tell_of_end) is due as soon as no lock is held.
     pub(crate) fn end_cycle(&self) -> bool {
         let mut state = self.state.lock();
         state.ended = state.started;
-        let is_wanted = state.wanted > state.started;
-        drop(state);
+        state.wanted > state.started
+    }
+
+    /// Tells those who wait for a cycle that one has ended.
+    pub(crate) fn tell_of_end(&self) {
         self.ended.notify_all();
-        is_wanted
     }
 
     /// Counts a cycle that was run by the thread that ends the heap.
@@ -313,13 +321,16 @@ fn serve(core: Arc<Core>) {
     core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
     let mut returner = Returner::default();
     while core.control.next_cycle(&core.memory, &mut returner) {
-        if !cycle::run_wanted(&core, &workers) {
+        let is_ended = cycle::run_wanted(&core, &workers);
+        core.queue.trim();
+        if !is_ended {
             continue;
         }
         if let Some(limit) = core.pace.memory_limit() {
             core.memory.return_to(limit);
         }
         core.control.end_cycle();
+        core.control.tell_of_end();
         if core.pace.allocated(0) {
             // It has been started: this is it.
             let _ = core.control.ask_for_growth(&core);

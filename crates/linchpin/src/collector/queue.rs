@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Injector, Ordering, Steal, ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Injector, Mutex, Ordering, Steal, ordering};
 
 /// A grey object: marked, and still to be traced. Or a part of a large slice: an address in it, at a multiple of a part's bytes,
 /// stands for the elements that begin in that part.
@@ -12,9 +12,18 @@ pub(crate) struct Grey(pub(crate) NonNull<u8>);
 // SAFETY: heap objects and parts of them are `Send + Sync`, and tracing one only reads it.
 unsafe impl Send for Grey {}
 
+/// Room for so many objects is in a batch from the start.
+pub(crate) const ROOM: usize = 1024;
+
+/// So many batches are kept for the next cycle.
+const MOST_SPARE: usize = 16;
+
 /// The queue of batches.
 pub(crate) struct GreyQueue {
     batches: Injector<Vec<Grey>>,
+    /// Batches with room and nothing in it. The system's allocator is not to be asked in the midst of an assist or a barrier: it may have
+    /// whoever asks wait while another thread, here the collector's, returns memory (measured: 1 ms).
+    spare: Mutex<Vec<Vec<Grey>>>,
     /// Batches pushed since the heap was made; what a closing round compares.
     pushed: AtomicU64,
     /// Since this was last asked, a marker has passed by a lock that a mutation had, which is shading what is behind it.
@@ -29,6 +38,7 @@ impl GreyQueue {
     pub(crate) fn new() -> Self {
         Self {
             batches: Injector::new(),
+            spare: Mutex::new(Vec::new()),
             pushed: AtomicU64::new(0),
             passed_by: AtomicBool::new(false),
             assisting: AtomicUsize::new(0),
@@ -43,13 +53,49 @@ impl GreyQueue {
             // can only overlook batches that come later.
             self.pushed.fetch_add(1, ordering!(Release, "queue.push"));
             self.batches.push(batch);
+        } else {
+            self.keep(batch);
         }
+    }
+
+    /// A batch with room and nothing in it.
+    pub(crate) fn empty_batch(&self) -> Vec<Grey> {
+        // Nothing that a model is about.
+        if cfg!(loom) {
+            return Vec::new();
+        }
+        let spare = self.spare.try_lock().and_then(|mut spare| spare.pop());
+        spare.unwrap_or_else(|| Vec::with_capacity(ROOM))
+    }
+
+    /// Keeps the room of a batch for later.
+    pub(crate) fn keep(&self, batch: Vec<Grey>) {
+        debug_assert!(batch.is_empty(), "what is in it would be lost");
+        let is_of_use = !cfg!(loom) && (ROOM..=8 * ROOM).contains(&batch.capacity());
+        if is_of_use && let Some(mut spare) = self.spare.try_lock() {
+            spare.push(batch);
+        }
+    }
+
+    /// Gives back the room of most batches that are not in use. On the collector's thread.
+    pub(crate) fn trim(&self) {
+        let surplus = self.spare.try_lock().map(|mut spare| {
+            let kept = spare.len().min(MOST_SPARE);
+            spare.split_off(kept)
+        });
+        drop(surplus);
     }
 
     /// Counts as a batch, though there is nothing to trace: puts the end of the mark off.
     pub(crate) fn put_off(&self) {
         // Release: as in `push`.
         self.pushed.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many batches are kept.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn spare_batches(&self) -> usize {
+        self.spare.lock().len()
     }
 
     /// Takes a batch.

@@ -17,6 +17,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::AbortOnUnwind;
+use super::mark::pending::Pending;
 use super::report::CycleCause;
 use super::steps::{Due, Steps};
 use crate::heap::Core;
@@ -51,8 +52,12 @@ pub(crate) struct Relay {
     slot: Mutex<Slot>,
     /// How many cores the machine has.
     cores: Cores,
-    /// Notified when mutations have come to something that they do not do, and when a cycle has ended.
+    /// Notified when mutations have come to something that they do not do, when another cycle is asked for, and when one has ended for
+    /// whose end somebody waits.
     changed: Condvar,
+    /// Who waits for a moment without a cycle: none begins meanwhile. Raised before the lock is asked for, which who has just had it
+    /// gets before who waits for it.
+    held_off: AtomicUsize,
 }
 
 /// How many cores there are for the process.
@@ -69,17 +74,26 @@ impl Default for Cores {
 #[derive(Default)]
 struct Slot {
     steps: Option<Steps>,
-    /// Who waits for a moment without a cycle: none begins meanwhile.
-    held_off: usize,
+    /// While there is no cycle, what the next one begins with: room.
+    pending: Pending,
+    /// The collector's thread has been told that something is left to it, and has not waited since.
+    is_told: bool,
 }
 
 impl Slot {
+    /// Begins a cycle.
+    fn begin(&mut self, core: &Core, cause: CycleCause) -> &mut Steps {
+        let pending = std::mem::take(&mut self.pending);
+        self.steps.insert(Steps::begin(core, cause, pending))
+    }
+
     /// Ends the cycle, which has been swept.
     fn end(&mut self, core: &Core) {
         if let Some(steps) = self.steps.take() {
-            steps.stop(core);
+            self.pending = steps.stop(core);
         }
-        if self.held_off != 0 {
+        self.is_told = false;
+        if core.relay.is_held_off() {
             core.relay.changed.notify_all();
         }
     }
@@ -93,11 +107,12 @@ impl Relay {
         cause: impl FnOnce() -> Option<CycleCause>,
     ) -> Option<InProgress<'a>> {
         let mut slot = self.slot.lock();
-        while slot.steps.is_none() && slot.held_off != 0 {
+        while slot.steps.is_none() && self.is_held_off() {
             self.changed.wait_for(&mut slot, LOOK_AFTER);
         }
         if slot.steps.is_none() {
-            slot.steps = Some(Steps::begin(core, cause()?));
+            let cause = cause()?;
+            slot.begin(core, cause);
         }
         Some(InProgress { relay: self, slot })
     }
@@ -115,13 +130,18 @@ impl Relay {
 
     /// Waits until there is no cycle; none begins for as long as what this gives is there.
     pub(crate) fn hold_off(&self) -> impl Sized + use<'_> {
+        // Relaxed, wherever it is touched: whether somebody waits is known under the lock, which who waits takes after this.
+        self.held_off.fetch_add(1, Ordering::Relaxed);
         let mut slot = self.slot.lock();
-        slot.held_off += 1;
         while slot.steps.is_some() {
             self.changed.wait(&mut slot);
         }
-        slot.held_off -= 1;
+        self.held_off.fetch_sub(1, Ordering::Relaxed);
         slot
+    }
+
+    fn is_held_off(&self) -> bool {
+        self.held_off.load(Ordering::Relaxed) != 0
     }
 }
 
@@ -149,6 +169,7 @@ impl InProgress<'_> {
     /// The same, with another time.
     pub(crate) fn leave_for(&mut self, pause: Duration) -> bool {
         let number = self.steps().number();
+        self.slot.is_told = false;
         self.relay.changed.wait_for(&mut self.slot, pause);
         self.slot.steps.as_ref().is_some_and(|steps| steps.number() == number)
     }
@@ -164,16 +185,16 @@ impl InProgress<'_> {
 /// Begins the cycle that is wanted, if it is one for mutations, and nobody else is at it; whether it has.
 #[cold]
 pub(crate) fn begin(core: &Core) -> bool {
-    if !is_small(core) || !all_cores_are_in_use(core) {
+    if !all_cores_are_in_use(core) || !is_small(core) {
         return false;
     }
     let Some(mut slot) = core.relay.slot.try_lock() else { return false };
-    if slot.steps.is_some() || slot.held_off != 0 {
+    if slot.steps.is_some() || core.relay.is_held_off() {
         return false;
     }
     let Some(cause) = core.control.begin_wanted() else { return false };
     let abort = AbortOnUnwind;
-    slot.steps.insert(Steps::begin(core, cause)).advance(core);
+    slot.begin(core, cause).advance(core);
     abort.disarm();
     true
 }
@@ -193,7 +214,7 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
     }
     let since = Instant::now();
     let abort = AbortOnUnwind;
-    let mut has_traced = false;
+    let (mut has_traced, mut has_ended) = (false, false);
     let is_left_to_the_collector = loop {
         if steps.is_decided() && !is_end_short(core) {
             break true;
@@ -219,6 +240,7 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
                 Left::Drops => break true,
                 Left::Nothing => {
                     slot.end(core);
+                    has_ended = true;
                     // Another one may be asked for already, by who waits for it.
                     break core.control.end_cycle();
                 }
@@ -227,8 +249,13 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
         }
     };
     abort.disarm();
+    let is_to_be_told = is_left_to_the_collector && !std::mem::replace(&mut slot.is_told, true);
+    // Who is told may take the core from who tells: not while it has the cycle.
     drop(slot);
-    if is_left_to_the_collector {
+    if has_ended {
+        core.control.tell_of_end();
+    }
+    if is_to_be_told {
         core.wake_the_collector();
     }
     core.memory.longest_wait.note(since);

@@ -83,7 +83,7 @@ pub(crate) enum Due {
 
 impl Steps {
     /// Nobody else runs a cycle of the heap before this one has been swept.
-    pub(crate) fn begin(core: &Core, cause: CycleCause) -> Self {
+    pub(crate) fn begin(core: &Core, cause: CycleCause, pending: Pending) -> Self {
         let number = core.memory.marked_cycle() + 1;
         let stopwatch = Stopwatch::start(core, number, cause);
         core.pace.begin_mark();
@@ -96,7 +96,7 @@ impl Steps {
             is_delayed: false,
             pushed: None,
             may_hold_pins: Vec::new(),
-            pending: Pending::default(),
+            pending,
             is_open: false,
             stopwatch,
         }
@@ -316,8 +316,9 @@ impl Steps {
         self.stopwatch.lap(|report| &mut report.sweep);
     }
 
-    /// Ends the cycle, which has been swept.
-    pub(crate) fn stop(self, core: &Core) {
+    /// Ends the cycle, which has been swept; gives what the next one begins with.
+    pub(crate) fn stop(self, core: &Core) -> Pending {
         self.stopwatch.stop(core);
+        self.pending.kept()
     }
 }

@@ -41,6 +41,9 @@ use runs::{Allocated, HeldSpan, Runs};
 /// How many entries a barrier buffer holds before it is handed over in mid-mutation.
 const BARRIER_BUFFER: usize = 1024;
 
+/// A stack with room for more entries is not kept.
+const MOST_STACK: usize = 8192;
+
 /// So many bytes outside the heap, and the pacer is told of them before the next run is finished.
 const TELL_OF_OUTSIDE: u64 = 64 << 10;
 
@@ -82,6 +85,8 @@ pub(crate) struct Local {
     pinner_cache: Cell<Option<NonNull<Inner>>>,
     /// Grey objects: shaded, not yet handed over.
     barrier_buffer: RefCell<Vec<Grey>>,
+    /// The stack of the last tracer that assisted, with nothing on it.
+    stack: RefCell<Vec<Grey>>,
     /// While this is not 0, the mutation answers no handshake; see [`safepoint`].
     busy: Cell<u32>,
     /// Bytes allocated that the pacer has been told of.
@@ -114,6 +119,7 @@ impl Processor {
                 pinner_cache: Cell::new(None),
                 runs: Runs::new(),
                 barrier_buffer: RefCell::new(Vec::new()),
+                stack: RefCell::new(Vec::new()),
                 busy: Cell::new(0),
                 reported_bytes: Cell::new(0),
                 owned_bytes: Cell::new(0),
@@ -478,9 +484,25 @@ impl Local {
     /// Keeps grey objects for the next handshake, or hands them over if there are many.
     fn note_grey(&self, core: &Core, grey: impl IntoIterator<Item = Grey>) {
         let mut buffer = self.barrier_buffer.borrow_mut();
+        if buffer.capacity() == 0 {
+            *buffer = core.queue.empty_batch();
+        }
         buffer.extend(grey);
         if buffer.len() >= BARRIER_BUFFER {
             core.queue.push(std::mem::take(&mut *buffer));
+        }
+    }
+
+    /// A stack for a tracer that assists, with nothing on it, and what room the last one needed.
+    pub(crate) fn take_stack(&self) -> Vec<Grey> {
+        self.stack.take()
+    }
+
+    /// Keeps its room for the next one, unless that is much.
+    pub(crate) fn keep_stack(&self, stack: Vec<Grey>) {
+        debug_assert!(stack.is_empty(), "what is on it would be lost");
+        if stack.capacity() <= MOST_STACK {
+            self.stack.replace(stack);
         }
     }
 

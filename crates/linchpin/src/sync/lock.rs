@@ -4,6 +4,9 @@
 //! mutations run on all cores, that is the collector's thread, which waits for a core, too, for a time slice of 4 ms: as long the
 //! mutex is nobody's, and mutations wait for it, or find it taken. Here who comes first gets it, and who has run out of luck tries again.
 //!
+//! (The locks around an object's contents, and the table of classes, which is hardly ever written, are `parking_lot`'s.) Who notifies does so
+//! without the mutex where it can: who is woken may take the core at once, and then waits for it.
+//!
 //! Nothing that is guarded is left half changed by a panic, so poison has no use.
 
 use std::ops::{Deref, DerefMut};

@@ -135,10 +135,10 @@ impl Backoff {
     }
 }
 
-/// `parking_lot`'s mutex.
+/// The native mutex.
 ///
-/// Loom's `try_lock` knows what the lock is at that moment. `parking_lot`'s does not: it looks at its word by a relaxed
-/// load, and may find a lock taken that has been given back already. `tried` is that word, for locks that are only ever
+/// Loom's `try_lock` knows what the lock is at that moment. The native one does not: where its compare-and-swap fails, it has looked by
+/// a relaxed load, and may have found a lock taken that has been given back already. `tried` is that word, for locks that are only ever
 /// taken by `try_lock`.
 #[derive(Default)]
 pub(crate) struct Mutex<T> {
@@ -167,7 +167,7 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        // Relaxed: as in `parking_lot`.
+        // Relaxed: as in the native one.
         if self.tried.load(Ordering::Relaxed) {
             return None;
         }
@@ -180,7 +180,7 @@ impl<T> Mutex<T> {
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         if self.tried {
-            // Release: as in `parking_lot`.
+            // Release: as in the native one.
             self.mutex.tried.store(false, Ordering::Release);
         }
     }
@@ -200,7 +200,7 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-/// `parking_lot`'s condition variable.
+/// The native condition variable.
 #[derive(Default)]
 pub(crate) struct Condvar(model::Condvar);
 

@@ -61,6 +61,9 @@ pub(crate) struct Pending {
     word_address: usize,
 }
 
+/// No more bytes than this are kept for the next cycle: with half a gigabyte of units that wait.
+const MOST_KEPT: usize = 4 << 20;
+
 const _: () = assert!(WORDS <= WORD_BITS, "a bit of the summary for each word");
 
 impl Pending {
@@ -88,6 +91,14 @@ impl Pending {
         while let Some(grey) = stack.pop() {
             self.add(region, grey);
         }
+    }
+
+    /// The same, with nothing pending, for the next cycle; without the room it has, if that is much. (To ask for it anew in each cycle costs page
+    /// faults, and to give it back holds a lock of the system's allocator for a millisecond, for which mutations would wait.)
+    pub(crate) fn kept(self) -> Self {
+        debug_assert!(self.is_done(), "what is pending would be lost");
+        let bytes = self.bits.capacity() * size_of::<UnitBits>() + self.places.capacity() * size_of::<u32>();
+        if bytes <= MOST_KEPT { self } else { Self::default() }
     }
 
     /// Whether nothing is pending.
@@ -185,10 +196,9 @@ impl Pending {
         }
     }
 
-    /// Gives objects away: those of the units that have waited longest, of half of them at most; if none waits, those of half the words of the unit
+    /// Gives objects away, in `given`: those of the units that have waited longest, of half of them at most; if none waits, those of half the words of the unit
     /// whose turn it is. But if units of large objects wait, some of these, the last ones: they lead to enough.
-    pub(super) fn give_half(&mut self, region: &Region) -> Vec<Grey> {
-        let mut given = Vec::new();
+    pub(super) fn give_half(&mut self, region: &Region, mut given: Vec<Grey>) -> Vec<Grey> {
         if !self.large.is_empty() {
             for _ in 0..(self.large.len() / 4).clamp(1, LARGE_UNITS) {
                 if let Some(place) = self.large.pop_back() {

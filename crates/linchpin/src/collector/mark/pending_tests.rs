@@ -76,7 +76,7 @@ fn large_objects_come_first() {
         let mut next = |pending: &mut Pending| pending.next(region, &mut stack).map(|grey| place(&heap, grey));
         assert_eq!(next(&mut pending), Some((first, 0)), "as it was come to before its parts");
         let given = |pending: &mut Pending| {
-            pending.give_half(region).into_iter().map(|grey| place(&heap, grey)).collect::<Vec<_>>()
+            pending.give_half(region, Vec::new()).into_iter().map(|grey| place(&heap, grey)).collect::<Vec<_>>()
         };
         assert_eq!(given(&mut pending), [(first + 1, 0)]);
         assert!(!pending.is_done());
@@ -103,7 +103,7 @@ fn large_objects_come_first() {
             let first = region.unit_of(Gc::as_ptr(large).addr());
             let mut pending = Pending::default();
             pending.add_all(region, &mut (first..first + units).rev().map(|unit| at(&heap, unit, 0)).collect());
-            let given = pending.give_half(region).into_iter().map(|grey| place(&heap, grey).0 - first);
+            let given = pending.give_half(region, Vec::new()).into_iter().map(|grey| place(&heap, grey).0 - first);
             assert!(given.eq((units - few..units).rev()), "{units}");
         });
     }
@@ -118,7 +118,8 @@ fn half_of_the_units_that_wait_are_given_away_or_a_batch() {
         let all = units.rev().flat_map(|unit| (0..each).map(move |granule| (unit, granule)));
         let mut stack: Vec<Grey> = all.map(|(unit, granule)| at(&heap, unit, granule)).collect();
         assert!(pending.next(region, &mut stack).is_some(), "of the first unit, whose turn it is");
-        let mut given: Vec<_> = pending.give_half(region).into_iter().map(|grey| place(&heap, grey).0).collect();
+        let mut given: Vec<_> =
+            pending.give_half(region, Vec::new()).into_iter().map(|grey| place(&heap, grey).0).collect();
         given.dedup();
         given
     };
@@ -133,7 +134,7 @@ fn half_of_the_units_that_wait_are_given_away_or_a_batch() {
     let mut pending = Pending::default();
     let mut stack: Vec<Grey> = (0..64 * 5).map(|granule| at(&heap, 3, granule)).collect();
     assert!(pending.next(region, &mut stack).is_some());
-    let mut given: Vec<_> = pending.give_half(region).into_iter().map(|grey| place(&heap, grey)).collect();
+    let mut given: Vec<_> = pending.give_half(region, Vec::new()).into_iter().map(|grey| place(&heap, grey)).collect();
     given.sort_unstable();
     assert_eq!(given, (64 * 3..64 * 5).map(|granule| (3, granule)).collect::<Vec<_>>());
 }
@@ -164,7 +165,7 @@ proptest! {
                     prop_assert!(next.is_some() || owed.is_empty());
                     next.into_iter().collect()
                 }
-                10 => pending.give_half(region),
+                10 => pending.give_half(region, Vec::new()),
                 _ => {
                     let before = stack.len();
                     pending.give_all(region, &mut stack);

@@ -8,7 +8,7 @@ use super::ahead::Ahead;
 use super::pending::Pending;
 use crate::collector::AbortOnUnwind;
 use crate::collector::pacer::Pace;
-use crate::collector::queue::GreyQueue;
+use crate::collector::queue::{Grey, GreyQueue, ROOM};
 use crate::memory::region::Region;
 use crate::sync::{AtomicUsize, Backoff, Ordering};
 
@@ -34,7 +34,12 @@ pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_byte
         tracer.scan(grey);
     }
     ahead.give_back(tracer);
-    queue.push(tracer.take_grey());
+    // In batches as large as any, so that room for them is there; the tracer's own is used again.
+    while !tracer.stack.is_empty() {
+        let mut batch = queue.empty_batch();
+        batch.extend(tracer.stack.drain(tracer.stack.len().saturating_sub(ROOM)..));
+        queue.push(batch);
+    }
     tell_passed_by(queue, tracer);
     abort.disarm();
     tracer.scanned_bytes - before
@@ -80,7 +85,7 @@ impl Marking {
         while has_room()
             && let Some(batch) = queue.take()
         {
-            tracer.add_grey(batch);
+            add(queue, tracer, batch);
             trace_at_hand(has_room, &mut told, &mut pending, queue, pace, tracer);
             queue.push(tracer.take_grey());
         }
@@ -120,7 +125,7 @@ impl Marking {
         loop {
             trace_at_hand(call, &mut told, &mut at_hand, queue, pace, tracer);
             match queue.take() {
-                Some(batch) => tracer.add_grey(batch),
+                Some(batch) => add(queue, tracer, batch),
                 None if self.wait_for_work(queue) => {}
                 None => {
                     pace.earn(tracer.scanned_bytes - told);
@@ -188,7 +193,7 @@ pub(crate) fn trace_piece(queue: &GreyQueue, pending: &mut Pending, tracer: &mut
         if let Some(grey) = at_hand.next(tracer.region, &mut tracer.stack) {
             tracer.scan(grey);
         } else if let Some(batch) = queue.take() {
-            tracer.add_grey(batch);
+            add(queue, tracer, batch);
         } else {
             break;
         }
@@ -205,7 +210,7 @@ pub(crate) fn trace_piece(queue: &GreyQueue, pending: &mut Pending, tracer: &mut
 /// Gives half of what is pending to whoever needs work, if there is none to be had. It is what has waited longest: it leads to the more.
 fn share(queue: &GreyQueue, region: &Region, pending: &mut Pending) {
     if queue.is_empty() {
-        queue.push(pending.give_half(region));
+        queue.push(pending.give_half(region, queue.empty_batch()));
     }
 }
 
@@ -215,8 +220,13 @@ fn take_in(queue: &GreyQueue, tracer: &mut Tracer<'_>) {
     while queue.has_several()
         && let Some(batch) = queue.take()
     {
-        tracer.add_grey(batch);
+        add(queue, tracer, batch);
     }
+}
+
+/// Has a tracer trace a batch.
+fn add(queue: &GreyQueue, tracer: &mut Tracer<'_>, batch: Vec<Grey>) {
+    queue.keep(tracer.add_grey(batch));
 }
 
 fn tell_passed_by(queue: &GreyQueue, tracer: &mut Tracer<'_>) {

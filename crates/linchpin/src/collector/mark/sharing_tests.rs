@@ -6,7 +6,7 @@ use std::thread;
 use super::pending::Pending;
 use super::sharing::{LOOK_AFTER, Marking, trace_some};
 use super::{PART_BYTES, Tracer};
-use crate::collector::queue::Grey;
+use crate::collector::queue::{Grey, ROOM};
 use crate::heap::Core;
 use crate::memory::{GRANULE, SPAN_BYTES};
 use crate::processor::phase::colour_of_cycle;
@@ -158,6 +158,38 @@ fn an_assist_ends_with_its_budget() {
     }
     assert!(core.queue.is_empty());
     assert_eq!(tracer.scanned_bytes(), 10 * BYTES);
+}
+
+/// What is left goes to the queue in batches that have the room for it, which is used again, and the tracer keeps its own.
+#[test]
+fn what_an_assist_leaves_is_more_than_a_batch() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let grey = grey_objects(&heap, 2 * ROOM + 5);
+    let mut left: Vec<_> = grey.iter().map(|&Grey(object)| object).collect();
+    let mut tracer = tracer_with(core, grey);
+    assert_eq!(trace_some(&core.queue, &mut tracer, 0), 0);
+    let stack = tracer.take_grey();
+    assert!(stack.is_empty() && stack.capacity() >= 2 * ROOM);
+    let mut taken = Vec::new();
+    for expected in [ROOM, ROOM, 5] {
+        let mut batch = core.queue.take().unwrap();
+        assert_eq!((batch.len(), batch.capacity()), (expected, ROOM));
+        taken.extend(batch.drain(..).map(|Grey(object)| object));
+        let room = batch.as_ptr();
+        core.queue.keep(batch);
+        let again = core.queue.empty_batch();
+        assert_eq!((again.as_ptr(), again.len()), (room, 0));
+        core.queue.keep(again);
+    }
+    assert!(core.queue.take().is_none());
+    left.sort();
+    taken.sort();
+    assert_eq!(left, taken);
+    // What is kept between cycles is bounded.
+    (0..100).for_each(|_| core.queue.keep(Vec::with_capacity(ROOM)));
+    core.queue.trim();
+    assert_eq!(core.queue.spare_batches(), 16);
 }
 
 /// Each of the pointers of a part may lead to a mark byte that is in no cache.
