@@ -502,7 +502,7 @@ impl Local {
     pub(crate) fn keep_stack(&self, stack: Vec<Grey>) {
         debug_assert!(stack.is_empty(), "what is on it would be lost");
         if stack.capacity() <= MOST_STACK {
-            self.stack.replace(stack);
+            *self.stack.borrow_mut() = stack;
         }
     }
 
