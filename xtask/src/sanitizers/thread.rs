@@ -53,6 +53,8 @@ pub(crate) fn run_all(options: &Options) -> Result<String> {
     // A region is mapped and unmapped by calls of the C library, which the sanitizer sees, not by the kernel's own: what
     // it knew of the addresses would be held against the next region there.
     sanitizer.flags.push("--cfg=rustix_use_libc".to_owned());
+    // Locks that it sees: the standard library's it does not.
+    sanitizer.flags.push("--cfg=linchpin_tsan".to_owned());
     // Else generic functions that std has compiled for itself would be taken from there, without the sanitizer.
     sanitizer.flags.push("-Zshare-generics=no".to_owned());
     link_std_order(&mut sanitizer)?;

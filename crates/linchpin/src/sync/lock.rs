@@ -8,6 +8,9 @@
 //! without the mutex where it can: who is woken may take the core at once, and then waits for it.
 //!
 //! Nothing that is guarded is left half changed by a panic, so poison has no use.
+//!
+//! Under the thread sanitizer `parking_lot`'s stand in for them (`--cfg linchpin_tsan`): it sees what is compiled with it, which the standard library
+//! is not.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{PoisonError, TryLockError};

@@ -39,8 +39,10 @@ macro_rules! reordered {
 }
 pub(crate) use reordered;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, linchpin_tsan)))]
 mod lock;
+#[cfg(linchpin_tsan)]
+mod lock_for_tsan;
 #[cfg(loom)]
 mod loom;
 #[cfg(not(loom))]

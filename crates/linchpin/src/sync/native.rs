@@ -1,6 +1,9 @@
 //! The atomics, locks and threads of every build but the model checker's.
 
+#[cfg(not(linchpin_tsan))]
 pub(crate) use super::lock::{Condvar, Mutex, MutexGuard};
+#[cfg(linchpin_tsan)]
+pub(crate) use super::lock_for_tsan::{Condvar, Mutex, MutexGuard};
 pub(crate) use crossbeam_deque::{Injector, Steal};
 pub(crate) use crossbeam_utils::{Backoff, CachePadded};
 pub(crate) use parking_lot::RwLock;
