@@ -167,11 +167,11 @@ impl Control {
         let mut state = self.state.lock();
         let target = state.started + 1;
         state.wanted = state.wanted.max(target);
-        state.asked = target;
         if let Err(refused) = self.ensure_thread(core, &mut state) {
             drop(state);
             refused.panic();
         }
+        state.asked = target;
         // Not under the lock: who is woken may take the core from who wakes it.
         drop(state);
         core.wake_the_collector();

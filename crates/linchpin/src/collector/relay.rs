@@ -76,6 +76,8 @@ struct Slot {
     steps: Option<Steps>,
     /// While there is no cycle, what the next one begins with: room.
     pending: Pending,
+    /// How often somebody has had a moment without a cycle.
+    served: u64,
     /// The collector's thread has been told that something is left to it, and has not waited since.
     is_told: bool,
 }
@@ -107,7 +109,10 @@ impl Relay {
         cause: impl FnOnce() -> Option<CycleCause>,
     ) -> Option<InProgress<'a>> {
         let mut slot = self.slot.lock();
-        while slot.steps.is_none() && self.is_held_off() {
+        // For those who wait now, and not for who comes later: there may always be one.
+        let last = slot.served + self.held_off.load(Ordering::Relaxed) as u64;
+        while slot.steps.is_none() && slot.served < last && self.is_held_off() {
+            slot.is_told = false;
             self.changed.wait_for(&mut slot, LOOK_AFTER);
         }
         if slot.steps.is_none() {
@@ -137,6 +142,7 @@ impl Relay {
             self.changed.wait(&mut slot);
         }
         self.held_off.fetch_sub(1, Ordering::Relaxed);
+        slot.served += 1;
         slot
     }
 

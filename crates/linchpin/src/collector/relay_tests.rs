@@ -285,6 +285,25 @@ fn the_verifier_waits_for_the_end_of_a_cycle() {
     heap.mutate(|mu| assert_whole(mu, &root));
 }
 
+/// Two who verify one after the other, so that there is always one who waits for its turn, do not keep cycles from beginning.
+#[test]
+fn a_cycle_begins_beside_those_who_verify() {
+    let heap = heap(1, 1);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    heap.verify().unwrap();
+                }
+            });
+        }
+        (0..3).for_each(|_| heap.collect());
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(heap.core().control.cycles() >= 3);
+}
+
 /// A mark whose goal is far, so that mutations trace next to nothing, is not left to them: whoever waits in `collect` would wait until the goal.
 #[test]
 fn a_mark_is_not_left_to_mutations_that_hardly_trace() {
