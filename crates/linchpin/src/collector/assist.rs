@@ -75,10 +75,12 @@ impl Mutator<'_> {
         }
         let since = Instant::now();
         let mut left = 0;
-        let traced = core.queue.assist(|batch| {
+        let traced = core.queue.assist(|mut batch| {
             let local = self.local();
-            let mut tracer = Tracer::with_stack(&core.memory.region, local.colour(), local.take_stack());
-            core.queue.keep(tracer.copy_grey(batch));
+            let mut stack = local.take_stack();
+            stack.append(&mut batch);
+            core.queue.keep(batch);
+            let mut tracer = Tracer::with_stack(&core.memory.region, local.colour(), stack);
             let traced = trace_some(&core.queue, &mut tracer, budget);
             local.keep_stack(tracer.take_grey());
             if tracer.has_traced_part() {

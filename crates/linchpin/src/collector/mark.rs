@@ -84,9 +84,8 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// One with room on its stack, which is empty.
+    /// One with that on its stack.
     pub(crate) fn with_stack(region: &'a Region, black: u8, stack: Vec<Grey>) -> Self {
-        debug_assert!(stack.is_empty(), "of another cycle, perhaps");
         Self { stack, ..Self::new(region, black) }
     }
 
@@ -140,12 +139,6 @@ impl<'a> Tracer<'a> {
         } else {
             self.stack.append(&mut batch);
         }
-        batch
-    }
-
-    /// The same, but what room its stack has it keeps; gives that of the batch.
-    pub(crate) fn copy_grey(&mut self, mut batch: Vec<Grey>) -> Vec<Grey> {
-        self.stack.append(&mut batch);
         batch
     }
 

@@ -111,7 +111,7 @@ impl Relay {
         let mut slot = self.slot.lock();
         // For those who wait now, and not for who comes later: there may always be one.
         let last = slot.served + self.held_off.load(Ordering::Relaxed) as u64;
-        while slot.steps.is_none() && slot.served < last && self.is_held_off() {
+        while slot.steps.is_none() && slot.served < last {
             slot.is_told = false;
             self.changed.wait_for(&mut slot, LOOK_AFTER);
         }

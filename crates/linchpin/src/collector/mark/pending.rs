@@ -33,6 +33,9 @@ const UNITS_AHEAD: usize = 3;
 /// And so many objects of that, of its lowest word.
 const OBJECTS_AHEAD: usize = 4;
 
+/// No more bytes than this are kept for the next cycle: with half a gigabyte of units that wait.
+const MOST_KEPT: usize = 4 << 20;
+
 /// The objects of one unit that are pending: a bit for each granule that one starts at.
 struct UnitBits {
     unit: u32,
@@ -60,9 +63,6 @@ pub(crate) struct Pending {
     word: u64,
     word_address: usize,
 }
-
-/// No more bytes than this are kept for the next cycle: with half a gigabyte of units that wait.
-const MOST_KEPT: usize = 4 << 20;
 
 const _: () = assert!(WORDS <= WORD_BITS, "a bit of the summary for each word");
 
