@@ -26,6 +26,12 @@ fn tree<'gc>(mu: &Mutator<'gc>, depth: u32) -> Gc<'gc, Node<'gc>> {
     node
 }
 
+fn tree_from_the_leaves<'gc>(mu: &Mutator<'gc>, depth: u32) -> Gc<'gc, Node<'gc>> {
+    let below = (depth != 0).then(|| [(); 2].map(|()| tree_from_the_leaves(mu, depth - 1)));
+    let [left, right] = below.map_or([const { GcCell::null() }; 2], |below| below.map(GcCell::new));
+    mu.alloc(Node { number: depth.into(), left, right })
+}
+
 #[derive(Trace)]
 struct Vertex<'gc, const WORDS: usize> {
     words: [u64; WORDS],
@@ -102,6 +108,10 @@ fn times(what: &str, build: impl FnOnce(&Heap) -> Box<dyn std::any::Any>) {
 fn main() {
     times("a tree of 4 million nodes, in order", |heap| {
         let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(tree(mu, 21)));
+        Box::new(root)
+    });
+    times("the same, children before their parents", |heap| {
+        let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(tree_from_the_leaves(mu, 21)));
         Box::new(root)
     });
     times("a random graph, 2 million of 4 pointers", |heap| {

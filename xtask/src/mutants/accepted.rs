@@ -4,8 +4,6 @@ const AGAIN: &str = "who is overlooked looks again by himself after a millisecon
 const WALK_LATER: &str =
     "harmless alone, as the model shows (its verdicts): the walk comes after the handshake to Mark";
 
-const BY_BITS: &str = "an object with nothing else pending goes by way of the bits, as others do: speed";
-const IN_ANOTHER_ORDER: &str = "a single object does not wait for its unit's turn: speed";
 const HINT: &str = "asks for other memory, or none: speed";
 const LOOM_ONLY: &str = "differs only where it is built for loom, as what loom is shown to notice";
 const NO_COMMON_BIT: &str = "the parts of a phase have no bit in common: the same";
@@ -60,10 +58,6 @@ const ACCEPTED: &[(&str, &str)] = &[
          retired in the next handshake",
     ),
     ("collector/mark/ahead.rs: replace < with <= in Ahead::next (2)", "one byte further is as near: speed"),
-    ("collector/mark/pending.rs: replace == with != in Pending<'a>::next", BY_BITS),
-    ("collector/mark/pending.rs: replace Pending<'a>::is_empty -> bool with false", BY_BITS),
-    ("collector/mark/pending.rs: replace && with || in Pending<'a>::is_empty", IN_ANOTHER_ORDER),
-    ("collector/mark/pending.rs: replace == with != in Pending<'a>::is_empty", IN_ANOTHER_ORDER),
     ("collector/mark/pending.rs: replace prefetch with ()", HINT),
     ("collector/workers.rs: replace Workers::may_have_idle -> bool with true", "locks in vain: speed"),
     ("collector/report.rs: replace > with >= in Longest::note", "the maximum of equal values is the same"),

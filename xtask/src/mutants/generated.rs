@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     "collector/mark/pending.rs",
     "collector/mark/ahead.rs",
     "collector/mark/sharing.rs",
+    "collector/mark/window.rs",
     "collector/pacer/mod.rs",
     "collector/pin_walk.rs",
     "collector/queue.rs",

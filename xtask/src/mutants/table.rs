@@ -32,6 +32,7 @@ const RELAY: &str = "collector/relay.rs";
 const MARK: &str = "collector/mark.rs";
 const SHARING: &str = "collector/mark/sharing.rs";
 const PENDING: &str = "collector/mark/pending.rs";
+const WINDOW: &str = "collector/mark/window.rs";
 const ROOM: &str = "collector/room.rs";
 const WORKERS: &str = "collector/workers.rs";
 const PROCESSOR: &str = "processor/mod.rs";
@@ -166,11 +167,14 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(SWEEP, "mutations end a sweep that has values to drop", "        if has_drops {\n", "        if has_drops && false {\n"),
     // Marking.
     mutant(SHARING, "what a marker gives away is lost", "queue.push(pending.give_half(region, queue.empty_batch()));", "drop(pending.give_half(region, queue.empty_batch()));"),
-    mutant(PENDING, "the next word of a unit is lost", "self.word = std::mem::take(&mut bits.words[index]);", "bits.words[index] = 0;"),
-    mutant(PENDING, "a unit has one word", "if bits.summary == 0 {", "if bits.summary == 0 || self.word_address >> 16 == region.unit_start(bits.unit as usize).addr().get() >> 16 {"),
+    mutant(PENDING, "a window has one object", "bits: std::mem::take(&mut self.words[index]) }", "bits: std::mem::take(&mut self.words[index]) & 1 }"),
+    mutant(PENDING, "the last window of a unit is lost", "if bits.summary == 0 {", "if bits.summary & bits.summary.wrapping_sub(1) == 0 {"),
+    mutant(WINDOW, "what is come to in a window is lost", "        let mut traced = 0;\n        while let Some(granule) = take_lowest(&mut self.window_bits) {", "        let mut traced = 0;\n        let mut bits = std::mem::take(&mut self.window_bits);\n        while let Some(granule) = take_lowest(&mut bits) {"),
+    mutant(WINDOW, "a window stays one when it is left", "                self.window = NO_WINDOW;\n", ""),
+    mutant(WINDOW, "objects of any window go together", "let is_same = other.address == self.address;", "let is_same = true;"),
+    mutant(MARK, "a window has no end", "if offset < WINDOW_BYTES {", "if self.window != NO_WINDOW {"),
     mutant(PENDING, "what lies on the stack is lost where something is pending", "            self.add(region, grey);\n            self.add_all", "            self.add_all"),
     mutant(PENDING, "a unit that was done is not opened again", "        self.places[self.bits[place as usize].unit as usize] = 0;\n", ""),
-    mutant(PENDING, "what is left of a word stays where all is given away", "stack.extend(self.next(region, &mut Vec::new()));", "self.word = 0;"),
     mutant(MARK, "the other parts of a large slice are lost", "                self.split(object, bytes);\n", ""),
     mutant(SHARING, "what others have put in the queue waits until all is done", "            take_in(queue, tracer);\n", ""),
     mutant("collector/assist.rs", "what an assist leaves is forgiven", "                self.local().owe(bytes * left / budget);\n", "                let _ = left;\n"),

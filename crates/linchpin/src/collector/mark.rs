@@ -3,7 +3,8 @@
 //! A marker keeps a stack of grey objects of its own, and goes to the shared queue when it is empty ([`sharing`]). There is no
 //! recursion over the graph: an object's trace function pushes its children.
 //!
-//! A marker does not trace objects in the order in which they come onto the stack, but unit by unit ([`pending`]). A large
+//! A marker does not trace objects in the order in which they come onto the stack, but unit by unit ([`pending`]), and in a unit window by window
+//! ([`window`]). A large
 //! slice is traced in parts ([`PART_BYTES`]); its parts lie on the stack as objects do, and are shared as they are.
 
 mod ahead;
@@ -15,17 +16,22 @@ pub(crate) mod sharing;
 mod sharing_tests;
 #[cfg(all(test, not(loom)))]
 mod split_tests;
+pub(crate) mod window;
+#[cfg(all(test, not(loom)))]
+mod window_tests;
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use self::window::{NO_WINDOW, WINDOW_BYTES};
 use super::queue::Grey;
 use crate::gc::{Gc, Object};
-use crate::memory::SPAN_BYTES;
 use crate::memory::region::Region;
+use crate::memory::side::View;
+use crate::memory::{GRANULE, SPAN_BYTES};
 use crate::processor::phase::Mode;
-use crate::sync::Ordering;
-use crate::trace::MustNotImplementDrop;
+use crate::sync::{AtomicU8, Ordering};
+use crate::trace::{MustNotImplementDrop, TraceWindow};
 
 /// A slice with more bytes than this is traced in parts.
 const SPLIT_ABOVE: usize = 2 * SPAN_BYTES;
@@ -52,6 +58,8 @@ pub(crate) enum LockMemory {
 /// What a [`Trace`](crate::Trace) implementation reports pointers to.
 pub struct Tracer<'a> {
     region: &'a Region,
+    /// At hand, as each pointer that is visited leads to one of them.
+    marks: View<AtomicU8>,
     black: u8,
     memory: LockMemory,
     /// It has come to a lock that somebody had.
@@ -61,6 +69,12 @@ pub struct Tracer<'a> {
     /// Weak maps that it was the first to come to, by number.
     weak_maps: Vec<u64>,
     stack: Vec<Grey>,
+    /// The first byte of the window that is being traced, or `NO_WINDOW`.
+    window: usize,
+    /// Its objects that are still to be traced, a bit for each granule.
+    window_bits: u64,
+    /// Much of the window that was traced last was grey.
+    was_dense: bool,
     /// The sizes of all the slots it has traced with something in them to trace, in bytes.
     scanned_bytes: u64,
     /// Whether a part of a large slice was among them.
@@ -72,12 +86,16 @@ impl<'a> Tracer<'a> {
     pub(crate) fn new(region: &'a Region, black: u8) -> Self {
         Self {
             region,
+            marks: region.marks(),
             black,
             memory: LockMemory::Remembers,
             passed_by: false,
             keeps_all: false,
             weak_maps: Vec::new(),
             stack: Vec::new(),
+            window: NO_WINDOW,
+            window_bits: 0,
+            was_dense: false,
             scanned_bytes: 0,
             has_traced_part: false,
             marker: PhantomData,
@@ -207,7 +225,8 @@ impl<'a> Tracer<'a> {
     /// Marks an object; one that was white is to be traced, if its type has pointers.
     #[inline(always)]
     pub(crate) fn visit_start(&mut self, object: NonNull<u8>, needs_trace: bool) {
-        let mark = self.region.mark(object.addr().get());
+        // SAFETY: the object lies in the region, of which these are the mark bytes, and which outlives the tracer.
+        let mark = unsafe { self.marks.get(object.addr().get() / GRANULE) };
         // Relaxed: a mark byte orders nothing. Two markers may both find it white and both trace the object.
         if mark.load(Ordering::Relaxed) != self.black {
             if self.black == INSPECTING {
@@ -215,7 +234,12 @@ impl<'a> Tracer<'a> {
             }
             mark.store(self.black, Ordering::Relaxed);
             if needs_trace || self.keeps_all {
-                self.stack.push(Grey(object));
+                let offset = object.addr().get().wrapping_sub(self.window);
+                if offset < WINDOW_BYTES {
+                    self.window_bits |= 1 << (offset / GRANULE);
+                } else {
+                    self.stack.push(Grey(object));
+                }
             }
         }
     }
@@ -241,8 +265,20 @@ impl<'a> Tracer<'a> {
             self.scanned_bytes += bytes as u64;
             // SAFETY: the object is grey, hence allocated and initialised (the pointer to it was published
             // after that), of the type of its span, and it cannot be freed before the mark ends.
-            unsafe { trace(object, self) };
+            unsafe { self.trace_one(trace, object) };
         }
+    }
+
+    /// Has a trace function report the pointers of one object.
+    ///
+    /// # Safety
+    /// The object is initialised, of the function's type, and not freed meanwhile.
+    #[inline(always)]
+    pub(crate) unsafe fn trace_one(&mut self, trace: TraceWindow, object: NonNull<u8>) {
+        debug_assert_eq!((self.window, self.window_bits), (NO_WINDOW, 0), "one at a time");
+        self.window_bits = 1;
+        // SAFETY: the caller's promise; the object is what the one bit stands for.
+        unsafe { trace(object, self) };
     }
 
     /// Has all parts of a large slice but the first traced later, or by others.

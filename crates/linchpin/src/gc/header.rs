@@ -110,13 +110,17 @@ impl TypeInfo {
     }
 }
 
-unsafe fn trace<H: Trace, T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) {
-    // SAFETY: the marker calls this for an initialised object of this type.
-    let value = unsafe { value_at::<H, T>(start).as_ref() };
-    value.header.trace(tracer);
-    if const { has_size::<T>() } {
-        value.slice.iter().for_each(|element| element.trace(tracer));
-    }
+unsafe fn trace<H: Trace, T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) -> usize {
+    let trace = |object: NonNull<u8>, tracer: &mut Tracer<'_>| {
+        // SAFETY: the marker calls this for initialised objects of this type.
+        let value = unsafe { value_at::<H, T>(object).as_ref() };
+        value.header.trace(tracer);
+        if const { has_size::<T>() } {
+            value.slice.iter().for_each(|element| element.trace(tracer));
+        }
+    };
+    // SAFETY: the marker calls this with the beginning of its window.
+    unsafe { tracer.each_of_window(start, trace) }
 }
 
 /// As [`slice::trace_part`]; the header belongs to what has the object's beginning.

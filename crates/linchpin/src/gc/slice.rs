@@ -108,12 +108,14 @@ unsafe impl Object for str {
     }
 }
 
-/// Reports the pointers of a slice object's elements.
-pub(crate) unsafe fn trace_elements<T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) {
-    // SAFETY: the marker calls this for an initialised slice object of `T`s.
-    for element in unsafe { slice_at::<T>(start).as_ref() } {
-        element.trace(tracer);
-    }
+/// Reports the pointers of the elements of slice objects.
+pub(crate) unsafe fn trace_slices<T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) -> usize {
+    let trace = |object: NonNull<u8>, tracer: &mut Tracer<'_>| {
+        // SAFETY: the marker calls this for initialised slice objects of `T`s.
+        unsafe { slice_at::<T>(object).as_ref() }.iter().for_each(|element| element.trace(tracer));
+    };
+    // SAFETY: the marker calls this with the beginning of its window.
+    unsafe { tracer.each_of_window(start, trace) }
 }
 
 /// Reports the pointers of the elements that begin in a range of the slice object's bytes. Such ranges side by side have each element

@@ -1,5 +1,8 @@
 //! Memory asked for before it is needed: hints, which change nothing but the time a program takes.
 
+/// What is asked for at a time, in bytes.
+pub(crate) const LINE_BYTES: usize = 64;
+
 /// Asks for the cache line at an address, whatever is there.
 #[inline(always)]
 pub(crate) fn prefetch(address: *const u8) {

@@ -10,7 +10,7 @@ pub use crate::collector::mark::Tracer;
 pub use crate::verify::words::Inspector;
 pub(crate) use impls::{has_size, one_deeper, owned_by_all};
 pub use type_info::TypeInfo;
-pub(crate) use type_info::{owns_memory, plain};
+pub(crate) use type_info::{TraceWindow, owns_memory, plain};
 
 /// A type whose values may live in a heap.
 ///

@@ -9,6 +9,9 @@ use crate::gc::slice;
 use crate::memory::{GRANULE, size_class};
 use crate::verify::words::{self, Inspector};
 
+/// Reports the pointers of objects: of each that [`Tracer::each_of_window`] gives from an address on, as many as it returns.
+pub(crate) type TraceWindow = unsafe fn(NonNull<u8>, &mut Tracer<'_>) -> usize;
+
 /// Reports the pointers in a range of an object's bytes.
 pub(crate) type TracePart = unsafe fn(NonNull<u8>, Range<usize>, &mut Tracer<'_>);
 
@@ -17,8 +20,8 @@ pub struct TypeInfo {
     /// Size and alignment of a value (of an element, for a slice). Part of the constant also so that the constants of
     /// types whose functions happen to be the same code cannot be merged into one unless their slots are alike.
     layout: Layout,
-    /// Reports an object's pointers; `None` if it can have none.
-    pub(crate) trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
+    /// Reports the pointers of objects; `None` if they can have none.
+    pub(crate) trace: Option<TraceWindow>,
     /// Reports the pointers of the elements of a slice that begin in a range of bytes, counted from the object's start; `None` if an
     /// object is traced as a whole, or not at all.
     pub(crate) trace_part: Option<TracePart>,
@@ -40,7 +43,7 @@ impl TypeInfo {
     pub(crate) const fn of<T: Trace>() -> Self {
         Self {
             layout: Layout::new::<T>(),
-            trace: if T::NEEDS_TRACE { Some(trace_value::<T>) } else { None },
+            trace: if T::NEEDS_TRACE { Some(trace_values::<T>) } else { None },
             trace_part: None,
             drop: if std::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
             owned_bytes: if owns_memory::<T>() { Some(owned_by_value::<T>) } else { None },
@@ -55,7 +58,7 @@ impl TypeInfo {
         Self {
             layout: Layout::new::<T>(),
             // In elements of size zero is no pointer; and there may be so many that nobody should look at each.
-            trace: if T::NEEDS_TRACE && size_of::<T>() != 0 { Some(slice::trace_elements::<T>) } else { None },
+            trace: if T::NEEDS_TRACE && size_of::<T>() != 0 { Some(slice::trace_slices::<T>) } else { None },
             trace_part: if T::NEEDS_TRACE && size_of::<T>() != 0 { Some(slice::trace_part::<T>) } else { None },
             drop: if std::mem::needs_drop::<T>() { Some(slice::drop_elements::<T>) } else { None },
             owned_bytes: if owns_memory::<T>() { Some(slice::owned_by_elements::<T>) } else { None },
@@ -68,7 +71,7 @@ impl TypeInfo {
     /// The constant for objects of another form, which knows how to look at them.
     pub(crate) const fn of_parts(
         layout: Layout,
-        trace: Option<unsafe fn(NonNull<u8>, &mut Tracer<'_>)>,
+        trace: Option<TraceWindow>,
         drop: Option<unsafe fn(NonNull<u8>)>,
         owned_bytes: Option<unsafe fn(NonNull<u8>) -> usize>,
         inspect: unsafe fn(NonNull<u8>, &mut Inspector<'_>),
@@ -130,9 +133,11 @@ static PLAIN: [TypeInfo; size_class::CLASSES] = {
     types
 };
 
-unsafe fn trace_value<T: Trace>(object: NonNull<u8>, tracer: &mut Tracer<'_>) {
-    // SAFETY: the marker calls this for an initialised object of a span of `T`s.
-    unsafe { object.cast::<T>().as_ref() }.trace(tracer);
+unsafe fn trace_values<T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) -> usize {
+    // SAFETY: the marker calls this for initialised objects of a span of `T`s.
+    let trace = |object: NonNull<u8>, tracer: &mut Tracer<'_>| unsafe { object.cast::<T>().as_ref() }.trace(tracer);
+    // SAFETY: the marker calls this with the beginning of its window.
+    unsafe { tracer.each_of_window(start, trace) }
 }
 
 /// Whether what values own outside the heap is counted: from their allocation to their drop.

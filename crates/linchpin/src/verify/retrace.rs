@@ -152,7 +152,7 @@ impl Retrace<'_, '_> {
             if let Some(trace) = info.trace {
                 // SAFETY: the object was reached by a pointer that was published after it was initialised, or lies in a span
                 // that nobody fills; it is of its span's type, and nothing is freed meanwhile.
-                unsafe { trace(object, &mut self.tracer) };
+                unsafe { self.tracer.trace_one(trace, object) };
             }
             let children = self.tracer.take_reported();
             let mut reported: Vec<usize> = children.iter().map(|child| child.addr().get()).collect();

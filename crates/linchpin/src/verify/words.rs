@@ -173,7 +173,7 @@ unsafe fn is_confirmed(
         let reported = info.trace.is_some_and(|trace| {
             tracer.take_passed_by();
             // SAFETY: the caller's promise.
-            unsafe { trace(object, tracer) };
+            unsafe { tracer.trace_one(trace, object) };
             let reported = tracer.take_reported();
             // A mutation may have taken a lock since `Inspector::words` looked.
             (tracer.take_passed_by() && !nothing_moves) || reported.iter().any(|child| child.addr().get() == address)

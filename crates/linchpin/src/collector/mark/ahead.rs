@@ -2,56 +2,60 @@
 //!
 //! An assist is short, and has a batch of objects that lie anywhere, so most of its time it would wait for their memory. An object that lies
 //! near the one traced last is traced at once: it is in the cache, or about to be, and so is what it leads to in most heaps. Any other one has
-//! its memory asked for, and waits while some others are traced. (A marker has more in hand, and [bits](super::pending) for it.)
+//! its memory asked for, and waits while some others are traced. Those that lie side by side on the stack and in one [window](super::window) go together.
+//! (A marker has more in hand, and [bits](super::pending) for it.)
 
 use super::Tracer;
-use crate::collector::queue::Grey;
-use crate::memory::prefetch::prefetch;
+use super::window::Window;
 
-/// How many objects wait for their memory at most; a power of two.
+/// How many windows wait for their memory at most; a power of two.
 const AHEAD: usize = 16;
 
-/// Bytes within which an object is near another one.
+/// Bytes within which a window is near another one.
 const NEAR: usize = 2048;
 
-/// Objects whose memory was asked for, first in, first out.
+/// Windows whose objects' memory was asked for, first in, first out.
 #[derive(Default)]
 pub(super) struct Ahead {
-    objects: [Option<Grey>; AHEAD],
+    windows: [Option<Window>; AHEAD],
     /// How many have gone through.
     taken: usize,
     waiting: usize,
-    /// The address of what was given last.
+    /// The address of the window that was given last.
     last: usize,
 }
 
 impl Ahead {
-    /// The object to trace next, of those that wait and those on the tracer's stack; `None` if there is none.
+    /// What to trace next, of what waits and what is on the tracer's stack; `None` if there is nothing.
     #[inline(always)]
-    pub(super) fn next(&mut self, tracer: &mut Tracer<'_>) -> Option<Grey> {
+    pub(super) fn next(&mut self, tracer: &mut Tracer<'_>) -> Option<Window> {
         while self.waiting < AHEAD
             && let Some(grey) = tracer.pop()
         {
-            let Grey(object) = grey;
-            if object.addr().get().abs_diff(self.last) < NEAR {
-                self.last = object.addr().get();
-                return Some(grey);
+            let mut window = Window::of(grey);
+            while tracer.stack.last().is_some_and(|&beside| window.add(beside)) {
+                tracer.stack.pop();
             }
-            prefetch(object.as_ptr());
-            self.objects[(self.taken + self.waiting) % AHEAD] = Some(grey);
+            if window.address.abs_diff(self.last) < NEAR {
+                self.last = window.address;
+                return Some(window);
+            }
+            window.fetch(tracer.region);
+            self.windows[(self.taken + self.waiting) % AHEAD] = Some(window);
             self.waiting += 1;
         }
-        let grey = self.objects[self.taken % AHEAD].take()?;
+        let window = self.windows[self.taken % AHEAD].take()?;
         self.taken += 1;
         self.waiting -= 1;
-        self.last = grey.0.addr().get();
-        Some(grey)
+        self.last = window.address;
+        Some(window)
     }
 
     /// Puts those that wait on the tracer's stack.
     pub(super) fn give_back(&mut self, tracer: &mut Tracer<'_>) {
         self.waiting = 0;
-        tracer.stack.extend(self.objects.iter_mut().filter_map(Option::take));
+        let region = tracer.region;
+        tracer.stack.extend(self.windows.iter_mut().filter_map(Option::take).flat_map(|window| window.objects(region)));
     }
 }
 
@@ -59,6 +63,7 @@ impl Ahead {
 mod tests {
     use super::*;
     use crate::collector::mark::sharing::trace_some;
+    use crate::collector::queue::Grey;
     use crate::processor::phase::colour_of_cycle;
     use crate::{Gc, Heap, Trace};
 
@@ -80,16 +85,18 @@ mod tests {
             let far: Vec<_> = (0..FAR).map(|_| Grey(mu.alloc(Far(None, [0; NEAR / 8])).start())).collect();
             let near: Vec<_> = (0..3_u64).map(|number| Grey(mu.alloc(number).start())).collect();
             let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
-            // Taken from the end: the first of the near ones is far from nothing that came before.
-            let stack: Vec<_> = addresses(&far).into_iter().chain(addresses(&near)).collect();
+            // Taken from the end: the near ones are far from what came before, and go together, in the order of their addresses.
+            let expected: Vec<_> = addresses(&near).into_iter().chain(addresses(&far).into_iter().rev()).collect();
             tracer.add_grey(far);
             tracer.add_grey(near);
             let mut ahead = Ahead::default();
             let first = ahead.next(&mut tracer).expect("there are many");
             assert_eq!(ahead.waiting, AHEAD - 1, "the memory of so many is on its way");
             let next = std::iter::once(first).chain(std::iter::from_fn(|| ahead.next(&mut tracer)));
-            let given: Vec<_> = next.map(|Grey(object)| object.addr().get()).collect();
-            assert_eq!(given, stack.into_iter().rev().collect::<Vec<_>>(), "none leads to any other");
+            let windows: Vec<_> = next.collect();
+            assert_eq!(windows.len(), 1 + FAR);
+            let given = windows.into_iter().flat_map(|window| window.objects(&core.memory.region)).collect::<Vec<_>>();
+            assert_eq!(addresses(&given), expected, "none leads to any other");
         });
     }
 
@@ -103,9 +110,10 @@ mod tests {
             let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
             let mut ahead = Ahead::default();
             tracer.add_grey(vec![Grey(last), Grey(other), Grey(one)]);
-            assert_eq!(ahead.next(&mut tracer).map(|Grey(object)| object), Some(one));
+            let of_one = Some(Window::of(Grey(one)));
+            assert_eq!(ahead.next(&mut tracer), of_one);
             tracer.add_grey(vec![Grey(one)]);
-            assert_eq!(ahead.next(&mut tracer).map(|Grey(object)| object), Some(one), "itself, say");
+            assert_eq!(ahead.next(&mut tracer), of_one, "itself, say");
             ahead.give_back(&mut tracer);
             assert_eq!(addresses(&tracer.take_grey()), [other, last].map(|object| object.addr().get()));
             assert!(ahead.next(&mut tracer).is_none());

@@ -2,8 +2,8 @@
 //!
 //! Where objects lie at random, what a mark costs is not instructions but memory. So a marker does not trace objects in the order in which it comes
 //! to them: it notes each as a bit of its unit, and units wait in a queue, first in, first out. While one waits, more of its
-//! objects are come to; when it is its turn, all are traced in the order of their addresses, each word of bits being fetched as a whole
-//! before. This is the idea of Go's Green Tea collector (`mgcmark_greenteagc.go`), whose spans are our units; there the bits are part of a span, and
+//! objects are come to; when it is its turn, all are traced in the order of their addresses, [window](super::window) by window: a word of bits, whose objects are
+//! fetched together before. This is the idea of Go's Green Tea collector (`mgcmark_greenteagc.go`), whose spans are our units; there the bits are part of a span, and
 //! all markers share them, here they are the marker's own, and it shares batches of objects ([`sharing`](super::sharing)).
 //!
 //! A single object with nothing else pending is traced at once: the way of a list.
@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 
+use super::window::{WINDOW_BYTES, Window};
 use crate::collector::queue::Grey;
 use crate::memory::prefetch::prefetch;
 use crate::memory::region::Region;
@@ -44,6 +45,17 @@ struct UnitBits {
     words: [u64; WORDS],
 }
 
+impl UnitBits {
+    fn take_window(&mut self, region: &Region, index: usize) -> Window {
+        self.summary &= !(1 << index);
+        Window { address: self.address_of_window(region, index), bits: std::mem::take(&mut self.words[index]) }
+    }
+
+    fn address_of_window(&self, region: &Region, index: usize) -> usize {
+        region.unit_start(self.unit as usize).addr().get() + index * WINDOW_BYTES
+    }
+}
+
 /// The objects that a marker has to trace.
 #[derive(Default)]
 pub(crate) struct Pending {
@@ -59,30 +71,22 @@ pub(crate) struct Pending {
     large: VecDeque<u32>,
     /// The place of the bits of the unit whose turn it is.
     current: Option<u32>,
-    /// What is left of the word that was taken of it last, and the address of the granule of its lowest bit.
-    word: u64,
-    word_address: usize,
 }
 
 const _: () = assert!(WORDS <= WORD_BITS, "a bit of the summary for each word");
 
 impl Pending {
-    /// The next object to trace, after all that lies on the stack was added; `None` if there is none.
+    /// What to trace next, after all that lies on the stack was added; `None` if there is nothing.
     #[inline(always)]
-    pub(super) fn next(&mut self, region: &Region, stack: &mut Vec<Grey>) -> Option<Grey> {
+    pub(super) fn next(&mut self, region: &Region, stack: &mut Vec<Grey>) -> Option<Window> {
         if let Some(grey) = stack.pop() {
-            if self.word == 0 && stack.is_empty() && self.is_empty() {
-                return Some(grey);
+            if stack.is_empty() && self.is_done() {
+                return Some(Window::of(grey));
             }
             self.add(region, grey);
             self.add_all(region, stack);
         }
-        if self.word == 0 && !self.take_word(region) {
-            return None;
-        }
-        let bit = self.word.trailing_zeros() as usize;
-        self.word &= self.word - 1;
-        Some(Grey(region.pointer(self.word_address + bit * GRANULE)))
+        self.take_window(region)
     }
 
     /// Adds all that lies on the stack.
@@ -102,13 +106,8 @@ impl Pending {
     }
 
     /// Whether nothing is pending.
-    pub(crate) fn is_done(&self) -> bool {
-        self.word == 0 && self.is_empty()
-    }
-
-    /// Whether nothing is pending but what is left of a word.
     #[inline(always)]
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.waiting.is_empty()
             && self.large.is_empty()
             && self.current.is_none_or(|place| self.bits[place as usize].summary == 0)
@@ -157,14 +156,12 @@ impl Pending {
         self.unused.push(place);
     }
 
-    /// Takes the next word, of the unit whose turn it is or of the next one, and asks for the memory of its objects; false if there is none.
-    fn take_word(&mut self, region: &Region) -> bool {
+    /// Takes the next window, of the unit whose turn it is or of the next one, and asks for the memory of its objects.
+    fn take_window(&mut self, region: &Region) -> Option<Window> {
         loop {
             let Some(place) = self.current else {
                 self.current = self.large.pop_front().or_else(|| self.waiting.pop_front());
-                if self.current.is_none() {
-                    return false;
-                }
+                self.current?;
                 self.look_ahead(region);
                 continue;
             };
@@ -175,11 +172,9 @@ impl Pending {
                 continue;
             }
             let index = bits.summary.trailing_zeros() as usize;
-            bits.summary &= bits.summary - 1;
-            self.word = std::mem::take(&mut bits.words[index]);
-            self.word_address = word_address(region, bits.unit, index);
-            objects(region, self.word, self.word_address).for_each(|Grey(object)| prefetch(object.as_ptr()));
-            return true;
+            let window = bits.take_window(region, index);
+            window.fetch(region);
+            return Some(window);
         }
     }
 
@@ -190,8 +185,8 @@ impl Pending {
             let bits = &self.bits[place as usize];
             let index = bits.summary.trailing_zeros() as usize;
             if let Some(&word) = bits.words.get(index) {
-                let objects = objects(region, word, word_address(region, bits.unit, index));
-                objects.take(OBJECTS_AHEAD).for_each(|Grey(object)| prefetch(object.as_ptr()));
+                let window = Window { address: bits.address_of_window(region, index), bits: word };
+                window.objects(region).take(OBJECTS_AHEAD).for_each(|Grey(object)| prefetch(object.as_ptr()));
             }
         }
     }
@@ -225,9 +220,6 @@ impl Pending {
 
     /// Puts everything on the stack.
     pub(super) fn give_all(&mut self, region: &Region, stack: &mut Vec<Grey>) {
-        while self.word != 0 {
-            stack.extend(self.next(region, &mut Vec::new()));
-        }
         let waiting = std::mem::take(&mut self.large).into_iter().chain(std::mem::take(&mut self.waiting));
         for place in self.current.take().into_iter().chain(waiting) {
             self.give_unit(region, place, stack);
@@ -244,28 +236,7 @@ impl Pending {
         let bits = &mut self.bits[place as usize];
         for _ in 0..words {
             let Some(index) = bits.summary.checked_ilog2() else { break };
-            bits.summary &= !(1 << index);
-            let word = std::mem::take(&mut bits.words[index as usize]);
-            given.extend(objects(region, word, word_address(region, bits.unit, index as usize)));
+            given.extend(bits.take_window(region, index as usize).objects(region));
         }
     }
-}
-
-/// The address of the granule of a word's lowest bit.
-#[inline(always)]
-fn word_address(region: &Region, unit: u32, index: usize) -> usize {
-    region.unit_start(unit as usize).addr().get() + index * WORD_BITS * GRANULE
-}
-
-/// The objects of a word, in the order of their addresses.
-#[inline(always)]
-fn objects(region: &Region, mut word: u64, address: usize) -> impl Iterator<Item = Grey> {
-    std::iter::from_fn(move || {
-        if word == 0 {
-            return None;
-        }
-        let granule = word.trailing_zeros() as usize;
-        word &= word - 1;
-        Some(Grey(region.pointer(address + granule * GRANULE)))
-    })
 }

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::pending::Pending;
+use super::window::Window;
 use crate::collector::queue::Grey;
 use crate::memory::{GRANULE, SPAN_BYTES};
 use crate::{Gc, Heap};
@@ -21,6 +22,11 @@ fn place(heap: &Heap, Grey(object): Grey) -> (usize, usize) {
     (offset / SPAN_BYTES, offset % SPAN_BYTES / GRANULE)
 }
 
+/// The unit of a window, and the granules of its objects.
+fn places(heap: &Heap, window: Window) -> Vec<(usize, usize)> {
+    window.objects(&heap.core().memory.region).map(|grey| place(heap, grey)).collect()
+}
+
 #[test]
 fn units_come_in_turn_and_objects_by_address() {
     let heap = Heap::builder().processors(1).build().unwrap();
@@ -30,10 +36,10 @@ fn units_come_in_turn_and_objects_by_address() {
     let mut stack = [(7, 3), (2, 64), (7, 4095), (2, 0), (2, 63), (9, 1), (7, 70)]
         .map(|(unit, granule)| at(&heap, unit, granule))
         .to_vec();
-    let mut next = || pending.next(region, &mut stack).map(|grey| place(&heap, grey));
-    let expected = [(7, 3), (7, 70), (7, 4095), (9, 1), (2, 0), (2, 63), (2, 64)];
+    let mut next = || pending.next(region, &mut stack).map(|window| places(&heap, window));
+    let expected = [&[(7, 3)][..], &[(7, 70)], &[(7, 4095)], &[(9, 1)], &[(2, 0), (2, 63)], &[(2, 64)]];
     for expected in expected {
-        assert_eq!(next(), Some(expected));
+        assert_eq!(next().as_deref(), Some(expected));
     }
     assert_eq!((next(), next()), (None, None));
 }
@@ -47,15 +53,14 @@ fn a_unit_has_its_turn_until_nothing_of_it_is_left() {
     let mut stack = vec![at(&heap, 1, 5), at(&heap, 0, 2000), at(&heap, 0, 2001)];
     let mut next = |more: Option<(usize, usize)>| {
         stack.extend(more.map(|(unit, granule)| at(&heap, unit, granule)));
-        pending.next(region, &mut stack).map(|grey| place(&heap, grey))
+        pending.next(region, &mut stack).map(|window| places(&heap, window))
     };
-    assert_eq!(next(None), Some((0, 2000)));
-    assert_eq!(next(Some((0, 10))), Some((0, 2001)), "a word is gone through first");
-    assert_eq!(next(Some((0, 4000))), Some((0, 10)));
-    assert_eq!(next(Some((0, 2000))), Some((0, 2000)), "again, as it was added again");
-    assert_eq!(next(None), Some((0, 4000)));
-    assert_eq!(next(None), Some((1, 5)));
-    assert_eq!(next(Some((3, 3))), Some((3, 3)));
+    assert_eq!(next(None), Some(vec![(0, 2000), (0, 2001)]));
+    assert_eq!(next(Some((0, 4000))), Some(vec![(0, 4000)]));
+    assert_eq!(next(Some((0, 10))), Some(vec![(0, 10)]));
+    assert_eq!(next(Some((0, 2000))), Some(vec![(0, 2000)]), "again, as it was added again");
+    assert_eq!(next(None), Some(vec![(1, 5)]));
+    assert_eq!(next(Some((3, 3))), Some(vec![(3, 3)]));
     assert_eq!(next(None), None);
 }
 
@@ -73,16 +78,16 @@ fn large_objects_come_first() {
             .map(|(unit, granule)| at(&heap, unit, granule))
             .to_vec();
         let mut pending = Pending::default();
-        let mut next = |pending: &mut Pending| pending.next(region, &mut stack).map(|grey| place(&heap, grey));
-        assert_eq!(next(&mut pending), Some((first, 0)), "as it was come to before its parts");
+        let mut next = |pending: &mut Pending| pending.next(region, &mut stack).map(|window| places(&heap, window));
+        assert_eq!(next(&mut pending), Some(vec![(first, 0)]), "as it was come to before its parts");
         let given = |pending: &mut Pending| {
             pending.give_half(region, Vec::new()).into_iter().map(|grey| place(&heap, grey)).collect::<Vec<_>>()
         };
         assert_eq!(given(&mut pending), [(first + 1, 0)]);
         assert!(!pending.is_done());
-        assert_eq!(next(&mut pending), Some((first + 2, 0)));
+        assert_eq!(next(&mut pending), Some(vec![(first + 2, 0)]));
         assert_eq!(given(&mut pending), [(other + 1, 7)], "as always, where none waits");
-        assert_eq!(next(&mut pending), Some((other, 7)));
+        assert_eq!(next(&mut pending), Some(vec![(other, 7)]));
         assert_eq!(next(&mut pending), None);
         assert!(pending.is_done());
         // Neither is lost where all is given away.
@@ -123,13 +128,13 @@ fn half_of_the_units_that_wait_are_given_away_or_a_batch() {
         given.dedup();
         given
     };
-    assert_eq!(given(0..1, 127), [0; 0], "one word that is gone through, and one more");
+    assert_eq!(given(0..1, 127), [0; 0], "one window that is gone through, and one more");
     assert_eq!(given(0..1, 129), [0]);
     assert_eq!(given(0..2, 9), [1]);
     assert_eq!(given(0..5, 9), [1, 2]);
     assert_eq!(given(0..6, 9), [1, 2, 3]);
     assert_eq!(given(0..6, 1000), [1], "enough for a batch");
-    // The last words of the unit whose turn it is, if no other one waits.
+    // The last windows of the unit whose turn it is, if no other one waits.
     let region = &heap.core().memory.region;
     let mut pending = Pending::default();
     let mut stack: Vec<Grey> = (0..64 * 5).map(|granule| at(&heap, 3, granule)).collect();
@@ -140,7 +145,7 @@ fn half_of_the_units_that_wait_are_given_away_or_a_batch() {
 }
 
 proptest! {
-    /// What was added comes after that, and no more often than it was added. (That of a word which is gone through already comes
+    /// What was added comes after that, and no more often than it was added. (That of a window which is gone through already comes
     /// again.)
     #[test]
     fn whatever_is_pending_comes(steps in vec((0..12_u8, 0..6_usize, 0..4096_usize), 1..300)) {
@@ -163,7 +168,7 @@ proptest! {
                 6..10 => {
                     let next = pending.next(region, &mut stack);
                     prop_assert!(next.is_some() || owed.is_empty());
-                    next.into_iter().collect()
+                    next.into_iter().flat_map(|window| window.objects(region)).collect()
                 }
                 10 => pending.give_half(region, Vec::new()),
                 _ => {

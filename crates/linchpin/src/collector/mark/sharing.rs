@@ -17,7 +17,7 @@ pub(crate) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
 
 /// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
 /// for who is no marker; or until a part of a large slice is, which may lead to two thousand mark bytes in no cache. What is left goes to the queue.
-/// Gives how many bytes it has traced, which may be more than the budget by one object.
+/// Gives how many bytes it has traced, which may be more than the budget by one window.
 ///
 /// A mutation that does this must have come back from it before it answers a handshake: a closing round finds what goes to the queue,
 /// and nothing else.
@@ -29,9 +29,9 @@ pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_byte
     let mut ahead = Ahead::default();
     while tracer.scanned_bytes - before < budget_bytes
         && !tracer.has_traced_part()
-        && let Some(grey) = ahead.next(tracer)
+        && let Some(window) = ahead.next(tracer)
     {
-        tracer.scan(grey);
+        tracer.scan_window(window);
     }
     ahead.give_back(tracer);
     // In batches as large as any, so that room for them is there; the tracer's own is used again.
@@ -168,8 +168,8 @@ fn trace_at_hand(
     pace: &Pace,
     tracer: &mut Tracer<'_>,
 ) {
-    while let Some(grey) = pending.next(tracer.region, &mut tracer.stack) {
-        tracer.scan(grey);
+    while let Some(window) = pending.next(tracer.region, &mut tracer.stack) {
+        tracer.scan_window(window);
         if tracer.scanned_bytes - *told >= LOOK_AFTER {
             pace.earn(tracer.scanned_bytes - *told);
             *told = tracer.scanned_bytes;
@@ -190,8 +190,8 @@ pub(crate) fn trace_piece(queue: &GreyQueue, pending: &mut Pending, tracer: &mut
     let before = tracer.scanned_bytes;
     let mut at_hand = std::mem::take(pending);
     while tracer.scanned_bytes - before < budget_bytes {
-        if let Some(grey) = at_hand.next(tracer.region, &mut tracer.stack) {
-            tracer.scan(grey);
+        if let Some(window) = at_hand.next(tracer.region, &mut tracer.stack) {
+            tracer.scan_window(window);
         } else if let Some(batch) = queue.take() {
             add(queue, tracer, batch);
         } else {

@@ -5,6 +5,7 @@ use std::thread;
 
 use super::pending::Pending;
 use super::sharing::{LOOK_AFTER, Marking, trace_some};
+use super::window::WINDOW_BYTES;
 use super::{PART_BYTES, Tracer};
 use crate::collector::queue::{Grey, ROOM};
 use crate::heap::Core;
@@ -67,7 +68,8 @@ fn a_mutation_that_assists_takes_a_batch_and_gives_back_what_is_left() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
     assert_eq!(core.queue.assist(|_| unreachable!("there is no batch")), None);
-    core.queue.push(grey_objects(&heap, 5));
+    // One of each window.
+    core.queue.push(grey_objects(&heap, 5 * 64).into_iter().step_by(64).collect());
     let traced = core.queue.assist(|batch| {
         assert!(core.queue.is_assisted());
         let mut tracer = tracer_with(core, batch);
@@ -137,12 +139,15 @@ struct Node<'gc>(Option<Gc<'gc, Node<'gc>>>, u64);
 /// What an assist does not come to is in the queue, and what it has traced is counted.
 #[test]
 fn an_assist_ends_with_its_budget() {
-    const BYTES: u64 = 16;
+    /// As large as a window.
+    #[derive(Trace)]
+    struct Large<'gc>(Option<Gc<'gc, Large<'gc>>>, [u64; 127]);
+    const BYTES: u64 = WINDOW_BYTES as u64;
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
     let list = heap.mutate(|mu| {
-        let end = mu.alloc(Node(None, 0));
-        let head = (1..10).fold(end, |next, number| mu.alloc(Node(Some(next), number)));
+        let end = mu.alloc(Large(None, [0; 127]));
+        let head = (1..10).fold(end, |next, number| mu.alloc(Large(Some(next), [number; 127])));
         Grey(head.start())
     });
     // In the colour of the first cycle: the list is white.
