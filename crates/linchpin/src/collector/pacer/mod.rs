@@ -6,7 +6,8 @@
 //! let the heap grow on the strength of that. A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
 //!
 //! **The start.** A mark takes a while, in which mutations allocate: the *runway*. So a cycle starts that much before the goal, but not
-//! before half the way to it is behind: what is left is a matter of assists. In a small region a cycle starts when half of what was
+//! before half the way to it is behind: what is left is a matter of assists. Where mutations themselves have traced most of the last mark, how long it took is what this pacer has
+//! had them take; for them it is enough to start as many bytes before the goal as were allocated until the snapshot, and as there are to be traced. In a small region a cycle starts when half of what was
 //! free has been allocated, if that is earlier.
 //!
 //! **Assists.** While the mark runs, each byte allocated is worth so many bytes traced that the mark, as long as the last one was, is
@@ -96,8 +97,13 @@ struct LastMark {
     span_bytes: u64,
     /// The value of `allocated` and `outside` together when it began.
     began: u64,
+    /// Of what was allocated in it, what was until its snapshot; and what assists had traced before it began, ever.
+    snapshot: u64,
+    assists: u64,
     /// Bytes that are expected to be allocated during a mark.
     runway: u64,
+    /// Bytes before the goal at which a mark is to begin.
+    lead: u64,
 }
 
 impl Pace {
@@ -159,7 +165,7 @@ impl Pace {
         let growth = self.growth(last);
         let goal = last.ended_with_outside.saturating_add(growth);
         self.goal.store(goal, Ordering::Relaxed);
-        self.trigger.store(goal - last.runway.min(growth / 2), Ordering::Relaxed);
+        self.trigger.store(goal - last.lead.min(growth / 2), Ordering::Relaxed);
         self.room_trigger.store(last.ended + self.room(last.old), Ordering::Relaxed);
     }
 
@@ -203,6 +209,7 @@ impl Pace {
         self.trigger.store(u64::MAX, Ordering::Relaxed);
         self.room_trigger.store(u64::MAX, Ordering::Relaxed);
         last.began = self.all();
+        last.assists = self.assists.load(Ordering::Relaxed);
         // As much as the last time; the first time, whatever there is.
         let expected = match self.traced.swap(0, Ordering::Relaxed) {
             0 => self.allocated.load(Ordering::Relaxed),
@@ -217,6 +224,8 @@ impl Pace {
     pub(crate) fn note_births(&self) {
         self.mark_began.store(self.allocated.load(Ordering::Relaxed), Ordering::Relaxed);
         self.owned_when_it_began.store(self.owned.load(Ordering::Relaxed), Ordering::Relaxed);
+        let mut last = self.last.lock();
+        last.snapshot = self.all().saturating_sub(last.began);
     }
 
     /// A marker has traced so many bytes.
@@ -254,6 +263,9 @@ impl Pace {
         let during = last.ended_with_outside.saturating_sub(last.began);
         // At once where it is longer, by and by where it is shorter: to start late costs memory, to start early only time.
         last.runway = during.max(last.runway - last.runway.saturating_sub(during) / 4);
+        let traced = self.traced.load(Ordering::Relaxed);
+        let by_assists = self.assists.load(Ordering::Relaxed) - last.assists;
+        last.lead = if by_assists > traced / 2 { last.runway.min(last.snapshot + traced) } else { last.runway };
     }
 
     /// A sweep has ended, which found `live` bytes marked, and left `span_bytes` in use. What was dropped since the heap was made had

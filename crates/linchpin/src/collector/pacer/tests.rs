@@ -109,6 +109,29 @@ fn a_cycle_starts_early_enough_to_end_at_the_goal() {
     assert_eq!(cycle(400 << 20), 20, "not before half the way");
 }
 
+/// How long assists take for a mark says nothing of how long they need.
+#[test]
+fn a_cycle_starts_later_where_mutations_trace() {
+    let pace = Pace::new(100, None, 1 << 40);
+    let cycle = |by_markers: u64, by_assists: u64| {
+        pace.begin_mark();
+        pace.allocated(1 << 20);
+        pace.note_births();
+        pace.earn(by_markers << 20);
+        pace.assisted(by_assists << 20);
+        pace.allocated(10 << 20);
+        pace.end_mark();
+        pace.end_sweep((40 + 10) << 20, 0, 0);
+        let start = (0..).find(|_| pace.allocated(1 << 20)).unwrap();
+        39 - start
+    };
+    assert_eq!(cycle(3, 2), 11, "as long as the last one");
+    assert_eq!(cycle(2, 3), 6, "the snapshot, and as many bytes as are traced");
+    assert_eq!(cycle(0, 3), 4);
+    assert_eq!(cycle(0, 30), 11, "no earlier than that");
+    assert_eq!(cycle(0, 0), 11);
+}
+
 #[test]
 fn a_limit_brings_the_goal_nearer_but_not_without_end() {
     let pace = Pace::new(100, Some(100 << 20), 1 << 40);
