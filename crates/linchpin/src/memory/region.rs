@@ -175,6 +175,18 @@ impl Region {
         self.marks.get(self.granule_number(address))
     }
 
+    /// How many granules from `address` on are free, of those up to `end`; both lie in the region, or at its end.
+    #[inline(always)]
+    pub(crate) fn free_granules(&self, address: usize, end: usize) -> usize {
+        self.marks.zeros(address / GRANULE..end / GRANULE)
+    }
+
+    /// How many granules come before the first slot that is free, of those from `address` up to `end`, which are so many bytes apart.
+    #[inline(always)]
+    pub(crate) fn granules_until_free(&self, address: usize, end: usize, slot_bytes: usize) -> usize {
+        self.marks.until_zero(address / GRANULE..end / GRANULE, slot_bytes / GRANULE)
+    }
+
     /// The table of the mark bytes, for who keeps it at hand.
     #[inline(always)]
     pub(crate) fn marks(&self) -> View<AtomicU8> {

@@ -3,6 +3,11 @@
 //! An entry is an atomic, or made of atomics, for which zeroed memory is the first state. So a table is just a range of the
 //! mapping, and only pages somebody has touched exist. Loom's atomics are not memory that can be mapped: under
 //! `--cfg loom` a table has entries of its own, for every granule at which the models' objects start.
+//!
+//! Where bytes are looked through, eight are loaded at a time. Rust has no such load beside stores to single ones: to mix sizes is not
+//! defined. The machine has it, and so it is an instruction that the compiler knows nothing of, but that it does what eight relaxed loads
+//! would: each byte of it is one that was stored, and their order says nothing. Where there is no such instruction, or a tool is to see
+//! the loads, they are eight.
 
 #[cfg(loom)]
 pub(crate) use checked::{SideTable, View};
@@ -15,7 +20,7 @@ mod mapped {
     use std::ptr::NonNull;
 
     use crate::memory::region::discard;
-    use crate::sync::AtomicU8;
+    use crate::sync::{AtomicU8, Ordering};
 
     /// See the module head.
     pub(crate) struct SideTable<T> {
@@ -74,6 +79,21 @@ mod mapped {
         }
     }
 
+    /// All bits of the bytes that lie between those which are so far apart, of eight whose first is one of these; `None` if that is not the same for each eight.
+    const fn between(apart: usize) -> Option<u64> {
+        match apart {
+            1 => Some(0),
+            2 => Some(0xff00_ff00_ff00_ff00),
+            4 => Some(0xffff_ff00_ffff_ff00),
+            _ => None,
+        }
+    }
+
+    /// A bit of the lowest byte that is 0, and perhaps of bytes above it; 0 if none is.
+    const fn zero_byte(bytes: u64) -> u64 {
+        bytes.wrapping_sub(0x0101_0101_0101_0101) & !bytes & 0x8080_8080_8080_8080
+    }
+
     /// What finds an entry without a look at the table: for who keeps it at hand.
     pub(crate) struct View<T>(*const T);
 
@@ -94,6 +114,72 @@ mod mapped {
     }
 
     impl SideTable<AtomicU8> {
+        /// How many bytes of these numbers are 0 before the first that is not; they are loaded relaxed.
+        #[inline(always)]
+        pub(crate) fn zeros(&self, numbers: Range<usize>) -> usize {
+            debug_assert!(numbers.start >= self.first && numbers.end - self.first <= self.length);
+            let mut number = numbers.start;
+            while numbers.end - number >= 8 {
+                let bytes = self.load_eight(number);
+                if bytes != 0 {
+                    // Little-endian: the first byte is the lowest.
+                    return number + bytes.trailing_zeros() as usize / 8 - numbers.start;
+                }
+                number += 8;
+            }
+            // Relaxed: the caller says what orders it.
+            while number != numbers.end && self.get(number).load(Ordering::Relaxed) == 0 {
+                number += 1;
+            }
+            number - numbers.start
+        }
+
+        /// How many numbers come before the first one, of those so far apart, whose byte is 0; all, if none is. They are loaded relaxed.
+        #[inline(always)]
+        pub(crate) fn until_zero(&self, numbers: Range<usize>, apart: usize) -> usize {
+            let mut number = numbers.start;
+            if let Some(between) = between(apart) {
+                while numbers.end - number >= 8 {
+                    // A byte that is between two of them is taken to be none that is 0.
+                    let zero = zero_byte(self.load_eight(number) | between);
+                    if zero != 0 {
+                        return number + zero.trailing_zeros() as usize / 8 - numbers.start;
+                    }
+                    number += 8;
+                }
+            }
+            while number < numbers.end && self.get(number).load(Ordering::Relaxed) != 0 {
+                number += apart;
+            }
+            number.min(numbers.end) - numbers.start
+        }
+
+        /// The bytes of eight numbers that the table has, the first one lowest; see the module head.
+        #[inline(always)]
+        fn load_eight(&self, number: usize) -> u64 {
+            #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, linchpin_tsan))))]
+            {
+                let bytes: u64;
+                let start = self.origin.wrapping_add(number);
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the table has these bytes; the instruction reads them, as eight relaxed loads would, and changes nothing else.
+                unsafe {
+                    std::arch::asm!("mov {}, [{}]", out(reg) bytes, in(reg) start, options(nostack, readonly, preserves_flags));
+                }
+                #[cfg(target_arch = "aarch64")]
+                // SAFETY: as above.
+                unsafe {
+                    std::arch::asm!("ldr {}, [{}]", out(reg) bytes, in(reg) start, options(nostack, readonly, preserves_flags));
+                }
+                u64::from_le(bytes)
+            }
+            #[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, linchpin_tsan)))))]
+            {
+                // Relaxed: as in `zeros`.
+                u64::from_le_bytes(std::array::from_fn(|index| self.get(number + index).load(Ordering::Relaxed)))
+            }
+        }
+
         /// Runs `f` on the bytes of these numbers, as plain memory that it changes.
         ///
         /// # Safety
@@ -121,7 +207,7 @@ mod checked {
     use std::ptr::NonNull;
 
     use crate::memory::{MODEL_SLOTS, SPAN_GRANULES};
-    use crate::sync::AtomicU8;
+    use crate::sync::{AtomicU8, Ordering};
 
     /// See the module head.
     pub(crate) struct SideTable<T> {
@@ -188,6 +274,19 @@ mod checked {
     }
 
     impl SideTable<AtomicU8> {
+        /// How many bytes of these numbers are 0 before the first that is not. (Numbers without an entry are 0.)
+        pub(crate) fn zeros(&self, numbers: Range<usize>) -> usize {
+            let is_coloured = |&number: &usize| self.get(number).load(Ordering::Relaxed) != 0;
+            let first = numbers.clone().step_by(self.stride).find(is_coloured);
+            first.unwrap_or(numbers.end) - numbers.start
+        }
+
+        /// How many numbers come before the first one, of those so far apart, whose byte is 0; all, if none is.
+        pub(crate) fn until_zero(&self, numbers: Range<usize>, apart: usize) -> usize {
+            let first = numbers.clone().step_by(apart).find(|&number| self.get(number).load(Ordering::Relaxed) == 0);
+            first.unwrap_or(numbers.end) - numbers.start
+        }
+
         /// Runs `f` on the bytes of these numbers, as plain memory that it changes: loom fails if that races with any
         /// atomic access.
         ///
@@ -210,6 +309,47 @@ mod checked {
             // exclusive reference to the handle, which nobody has.)
             let mut handle = ManuallyDrop::new(unsafe { std::ptr::read(self.get(number)) });
             handle.with_mut(f);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::ptr::NonNull;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::SideTable;
+    use crate::sync::AtomicU8;
+
+    const FIRST: usize = 1003;
+
+    proptest! {
+        /// Against what looks at one byte after the other, from and up to wherever.
+        #[test]
+        fn bytes_are_looked_through_as_one_by_one(
+            mut bytes in vec(prop_oneof![4 => Just(0_u8), 1 => 1..=2_u8, 1 => any::<u8>()], 1..200),
+            flip in any::<bool>(),
+            from in 0..200_usize,
+            to in 0..200_usize,
+            apart in prop_oneof![1..10_usize, Just(63_usize)],
+        ) {
+            if flip {
+                // Mostly such that are not 0.
+                bytes.iter_mut().for_each(|byte| *byte = if *byte == 0 { 1 } else if *byte < 3 { 0 } else { *byte });
+            }
+            let (from, to) = (from.min(bytes.len()), to.min(bytes.len()));
+            let (from, to) = (from.min(to), from.max(to));
+            let range = &bytes[from..to];
+            let zeros = range.iter().position(|&byte| byte != 0).unwrap_or(range.len());
+            let until_zero = range.iter().step_by(apart).position(|&byte| byte == 0);
+            let until_zero = until_zero.map_or(range.len(), |steps| steps * apart);
+            let memory = NonNull::from(&mut bytes[..]).cast();
+            // SAFETY: there are so many bytes, and nobody else has them as long as the table; an atomic byte may be any.
+            let table: SideTable<AtomicU8> = unsafe { SideTable::of_granules(memory, FIRST, bytes.len()) };
+            prop_assert_eq!(table.zeros(FIRST + from..FIRST + to), zeros);
+            prop_assert_eq!(table.until_zero(FIRST + from..FIRST + to, apart), until_zero);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::memory::class::Class;
 use crate::memory::prefetch::prefetch;
 use crate::memory::sweep::{Memory, Taken};
 use crate::memory::{GRANULE, SPAN_BYTES};
-use crate::sync::{Ordering, RefCell};
+use crate::sync::RefCell;
 use crate::trace::TypeInfo;
 
 const TABLE: usize = 256;
@@ -314,7 +314,7 @@ fn held_span(run: &Run) -> Option<HeldSpan> {
 
 /// Looks for the next free slots in the span, from the end of the last run on.
 ///
-/// A slot that looks free must be, and what its last value's drop did must be over. Whoever wrote its mark byte, or dropped
+/// A slot that looks free must be, and what its last value's drop did must be over, though mark bytes are loaded relaxed. Whoever wrote its mark byte, or dropped
 /// that value, comes before:
 ///
 /// * another processor that allocated here, or the collector's thread that swept it: it gave the span back, and this one took
@@ -327,16 +327,12 @@ fn held_span(run: &Run) -> Option<HeldSpan> {
 /// objects only, from one colour to the other.
 fn find_run(memory: &Memory, run: &mut Run) -> bool {
     debug_assert!(run.slot_bytes.is_multiple_of(GRANULE));
-    // Relaxed: ordered by what is said above.
-    let free = |slot: *mut u8| memory.region.mark(slot.addr()).load(Ordering::Relaxed) == 0;
-    let mut cursor = run.end;
-    while cursor != run.limit && !free(cursor) {
-        cursor = cursor.wrapping_add(run.slot_bytes);
-    }
-    let mut end = cursor;
-    while end != run.limit && free(end) {
-        end = end.wrapping_add(run.slot_bytes);
-    }
+    let (region, limit) = (&memory.region, run.limit.addr());
+    let taken = region.granules_until_free(run.end.addr(), limit, run.slot_bytes);
+    let cursor = run.end.wrapping_add(taken * GRANULE);
+    // Only where an object starts is a mark byte set, so that the first one tells where the run ends.
+    let end = cursor.wrapping_add(region.free_granules(cursor.addr(), limit) * GRANULE);
+    debug_assert!((end.addr() - cursor.addr()).is_multiple_of(run.slot_bytes));
     run.begin = cursor;
     run.cursor = cursor;
     run.end = end;
