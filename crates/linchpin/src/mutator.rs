@@ -262,6 +262,14 @@ impl<'gc> Mutator<'gc> {
     #[cold]
     #[inline(never)]
     fn reserve_slow(&self, info: &'static TypeInfo, own: &'static TypeInfo, slot_bytes: usize) -> Option<NonNull<u8>> {
+        let core = self.core();
+        if !core.config.debug.slow_allocations
+            && let Some(start) = self.local().runs.next_displaced(info, slot_bytes)
+        {
+            // Relaxed: as in `reserve`.
+            core.memory.region.mark(start.addr().get()).store(self.local().birth_colour(), Ordering::Relaxed);
+            return Some(start);
+        }
         // First, since what it may give back is what the slot is looked for in.
         self.safepoint();
         self.assist();

@@ -266,6 +266,7 @@ mod tests {
         let start = local
             .runs
             .next(info, slot_bytes, true)
+            .and_then(|end| NonNull::new(end.as_ptr().wrapping_sub(slot_bytes)))
             .or_else(|| local.runs.next_slow(memory, info, slot_bytes, true, local.mode()))
             .expect("there is room");
         memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
