@@ -173,6 +173,8 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(PENDING, "a window has one object", "bits: std::mem::take(&mut self.words[index]) }", "bits: std::mem::take(&mut self.words[index]) & 1 }"),
     mutant(PENDING, "the last window of a unit is lost", "if bits.summary == 0 {", "if bits.summary & bits.summary.wrapping_sub(1) == 0 {"),
     mutant(WINDOW, "what is come to in a window is lost", "        let mut traced = 0;\n        while let Some(granule) = take_lowest(&mut self.window_bits) {", "        let mut traced = 0;\n        let mut bits = std::mem::take(&mut self.window_bits);\n        while let Some(granule) = take_lowest(&mut bits) {"),
+    mutant("collector/mark/ahead.rs", "of what waits together one is given back", ".flat_map(|window| window.objects(region))", ".flat_map(|window| window.objects(region).take(1))"),
+    mutant(MARK, "a window has a part below it", "let offset = object.addr().get().wrapping_sub(self.window);", "let offset = object.addr().get().abs_diff(self.window);"),
     mutant(WINDOW, "a window stays one when it is left", "                self.window = NO_WINDOW;\n", ""),
     mutant(WINDOW, "objects of any window go together", "let is_same = other.address == self.address;", "let is_same = true;"),
     mutant(MARK, "a window has no end", "if offset < WINDOW_BYTES {", "if self.window != NO_WINDOW {"),

@@ -225,6 +225,7 @@ impl<'a> Tracer<'a> {
     /// Marks an object; one that was white is to be traced, if its type has pointers.
     #[inline(always)]
     pub(crate) fn visit_start(&mut self, object: NonNull<u8>, needs_trace: bool) {
+        debug_assert!(self.region.contains(object.addr().get()), "a pointer into this heap");
         // SAFETY: the object lies in the region, of which these are the mark bytes, and which outlives the tracer.
         let mark = unsafe { self.marks.get(object.addr().get() / GRANULE) };
         // Relaxed: a mark byte orders nothing. Two markers may both find it white and both trace the object.
@@ -269,15 +270,15 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Has a trace function report the pointers of one object.
+    /// Has a trace function report the pointers of one object; what it leads to goes onto the stack.
     ///
     /// # Safety
     /// The object is initialised, of the function's type, and not freed meanwhile.
     #[inline(always)]
     pub(crate) unsafe fn trace_one(&mut self, trace: TraceWindow, object: NonNull<u8>) {
         debug_assert_eq!((self.window, self.window_bits), (NO_WINDOW, 0), "one at a time");
-        self.window_bits = 1;
-        // SAFETY: the caller's promise; the object is what the one bit stands for.
+        (self.window, self.window_bits) = (NO_WINDOW, 1);
+        // SAFETY: the one bit stands for the object, by the caller's promise; and while there is no window, none is added.
         unsafe { trace(object, self) };
     }
 

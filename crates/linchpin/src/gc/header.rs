@@ -110,16 +110,17 @@ impl TypeInfo {
     }
 }
 
+/// As a [`TraceWindow`](crate::trace::TraceWindow).
 unsafe fn trace<H: Trace, T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) -> usize {
     let trace = |object: NonNull<u8>, tracer: &mut Tracer<'_>| {
-        // SAFETY: the marker calls this for initialised objects of this type.
+        // SAFETY: the caller's promise as to each object: it is of this type.
         let value = unsafe { value_at::<H, T>(object).as_ref() };
         value.header.trace(tracer);
         if const { has_size::<T>() } {
             value.slice.iter().for_each(|element| element.trace(tracer));
         }
     };
-    // SAFETY: the marker calls this with the beginning of its window.
+    // SAFETY: the caller's promise.
     unsafe { tracer.each_of_window(start, trace) }
 }
 

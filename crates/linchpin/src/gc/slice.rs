@@ -108,13 +108,13 @@ unsafe impl Object for str {
     }
 }
 
-/// Reports the pointers of the elements of slice objects.
+/// Reports the pointers of the elements of slice objects, as a [`TraceWindow`](crate::trace::TraceWindow).
 pub(crate) unsafe fn trace_slices<T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) -> usize {
     let trace = |object: NonNull<u8>, tracer: &mut Tracer<'_>| {
-        // SAFETY: the marker calls this for initialised slice objects of `T`s.
+        // SAFETY: the caller's promise as to each object: it is a slice object of `T`s.
         unsafe { slice_at::<T>(object).as_ref() }.iter().for_each(|element| element.trace(tracer));
     };
-    // SAFETY: the marker calls this with the beginning of its window.
+    // SAFETY: the caller's promise.
     unsafe { tracer.each_of_window(start, trace) }
 }
 

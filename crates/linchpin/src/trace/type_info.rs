@@ -9,7 +9,13 @@ use crate::gc::slice;
 use crate::memory::{GRANULE, size_class};
 use crate::verify::words::{self, Inspector};
 
-/// Reports the pointers of objects: of each that [`Tracer::each_of_window`] gives from an address on, as many as it returns.
+/// Reports the pointers of objects: of each that the tracer's bits stand for, a granule a bit, counted from an address; those included that are noted
+/// meanwhile. Gives how many they were.
+///
+/// # Safety
+/// Each bit, and each that is noted meanwhile, stands for an object of the function's type, initialised and not freed as long as it runs. The tracer
+/// notes what lies in its window, and there: so at the address is what the window begins with, all of which lies in one span; or there is no window, and the
+/// one bit is that of the object at the address.
 pub(crate) type TraceWindow = unsafe fn(NonNull<u8>, &mut Tracer<'_>) -> usize;
 
 /// Reports the pointers in a range of an object's bytes.
@@ -134,9 +140,9 @@ static PLAIN: [TypeInfo; size_class::CLASSES] = {
 };
 
 unsafe fn trace_values<T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) -> usize {
-    // SAFETY: the marker calls this for initialised objects of a span of `T`s.
+    // SAFETY: the caller's promise as to each object: it is a `T`.
     let trace = |object: NonNull<u8>, tracer: &mut Tracer<'_>| unsafe { object.cast::<T>().as_ref() }.trace(tracer);
-    // SAFETY: the marker calls this with the beginning of its window.
+    // SAFETY: the caller's promise.
     unsafe { tracer.each_of_window(start, trace) }
 }
 

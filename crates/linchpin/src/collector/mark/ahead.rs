@@ -71,6 +71,9 @@ mod tests {
     #[derive(Trace)]
     struct Far<'gc>(Option<Gc<'gc, Far<'gc>>>, [u64; NEAR / 8]);
 
+    #[derive(Trace)]
+    struct Node<'gc>(Option<Gc<'gc, Node<'gc>>>, [usize; 2]);
+
     const FAR: usize = 48;
 
     fn addresses(grey: &[Grey]) -> Vec<usize> {
@@ -117,6 +120,35 @@ mod tests {
             ahead.give_back(&mut tracer);
             assert_eq!(addresses(&tracer.take_grey()), [other, last].map(|object| object.addr().get()));
             assert!(ahead.next(&mut tracer).is_none());
+        });
+    }
+
+    /// Nor does one of those that wait together.
+    #[test]
+    fn what_waits_in_one_window_is_in_the_queue() {
+        const NODES: usize = 64;
+        const TOGETHER: usize = 4;
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let core = heap.core();
+        heap.mutate(|mu| {
+            // Two granules each; of every third window some.
+            let nodes: Vec<_> =
+                (0..NODES * TOGETHER * 24).map(|number| mu.alloc(Node(None, [number; 2])).start()).collect();
+            let grey: Vec<_> = nodes.chunks(3 * 32).flat_map(|window| &window[..TOGETHER]).copied().map(Grey).collect();
+            let mut all = addresses(&grey);
+            let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
+            tracer.add_grey(grey);
+            let traced = trace_some(&core.queue, &mut tracer, 1);
+            assert_eq!(traced, (TOGETHER * 32) as u64, "one window");
+            let left = addresses(&core.queue.take().expect("the rest"));
+            assert!(core.queue.is_empty());
+            assert_eq!(left.len(), all.len() - TOGETHER);
+            all.retain(|address| !left.contains(address));
+            assert_eq!(
+                all,
+                addresses(&nodes[nodes.len() - 3 * 32..][..TOGETHER].iter().copied().map(Grey).collect::<Vec<_>>()),
+                "the last window"
+            );
         });
     }
 

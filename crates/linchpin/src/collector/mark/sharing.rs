@@ -17,7 +17,7 @@ pub(crate) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
 
 /// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
 /// for who is no marker; or until a part of a large slice is, which may lead to two thousand mark bytes in no cache. What is left goes to the queue.
-/// Gives how many bytes it has traced, which may be more than the budget by one window.
+/// Gives how many bytes it has traced, which may be more than the budget by what begins in one window: less than a window's bytes and one object.
 ///
 /// A mutation that does this must have come back from it before it answers a handshake: a closing round finds what goes to the queue,
 /// and nothing else.

@@ -81,7 +81,8 @@ fn take_lowest(bits: &mut u64) -> Option<usize> {
 }
 
 impl Tracer<'_> {
-    /// Traces the objects of a window, and those that it comes to there.
+    /// Traces the objects of a window, and those that it comes to there; these are not given by [`pop`](Self::pop), so that a tracer which keeps all
+    /// goes by [`scan`](Self::scan). For who does not unwind: what is left of a window would be lost.
     #[inline(always)]
     pub(super) fn scan_window(&mut self, window: Window) {
         let start = self.region.pointer(window.address);
@@ -90,7 +91,8 @@ impl Tracer<'_> {
         match span.info() {
             Some(info) if bytes <= SPLIT_ABOVE => {
                 let Some(trace) = info.trace else { return };
-                debug_assert_eq!(self.window_bits, 0, "one window at a time");
+                debug_assert_eq!((self.window, self.window_bits), (NO_WINDOW, 0), "one window at a time");
+                debug_assert!(!self.keeps_all, "some would be overlooked");
                 (self.window, self.window_bits) = (window.address, window.bits);
                 if self.was_dense {
                     fetch_all(start.as_ptr());
@@ -110,10 +112,11 @@ impl Tracer<'_> {
         }
     }
 
-    /// Calls `trace` with each object of the window whose first byte is at `start`, those included that are noted meanwhile; gives how many they were. For trace functions.
+    /// Calls `trace` with each object that the tracer's bits stand for, counted from `start`, those included that are noted meanwhile; gives how many they were. For
+    /// trace functions.
     ///
     /// # Safety
-    /// At `start` is what the tracer's window begins with.
+    /// As for a [`TraceWindow`](crate::trace::TraceWindow).
     #[inline(always)]
     pub(crate) unsafe fn each_of_window(
         &mut self,
@@ -122,7 +125,7 @@ impl Tracer<'_> {
     ) -> usize {
         let mut traced = 0;
         while let Some(granule) = take_lowest(&mut self.window_bits) {
-            // SAFETY: the window lies in the region, and `start` at its beginning: the caller's promise.
+            // SAFETY: an object begins there, which lies in the region: the caller's promise.
             trace(unsafe { start.add(granule * GRANULE) }, self);
             traced += 1;
         }

@@ -62,23 +62,24 @@ fn with_nodes(count: usize, f: impl for<'gc> FnOnce(&Heap, &Mutator<'gc>, &[Gc<'
     heap.verify().unwrap();
 }
 
-/// A list that goes up through one window, through the one behind it, and back into the first.
+/// A list that goes up through one window, from whose end pointers lead to the nearest objects of its neighbours on both sides.
 #[test]
 fn what_lies_in_the_window_is_traced_and_what_does_not_goes_onto_the_stack() {
+    const MIDDLE: usize = NODES_A_WINDOW;
+    const ABOVE: usize = 2 * NODES_A_WINDOW;
     with_nodes(3, |heap, mu, nodes| {
-        for pair in nodes[..NODES_A_WINDOW].windows(2) {
+        for pair in nodes[MIDDLE..ABOVE].windows(2) {
             pair[0].next.store(mu, pair[1]);
         }
-        let [last, behind] = [NODES_A_WINDOW - 1, NODES_A_WINDOW].map(|index| nodes[index]);
-        last.next.store(mu, behind);
-        // The first and the last granules of the windows on both sides.
-        last.other.store(mu, nodes[2 * NODES_A_WINDOW - 1]);
+        let outside = [nodes[MIDDLE - 1], nodes[ABOVE]];
+        nodes[ABOVE - 1].next.store(mu, outside[0]);
+        nodes[ABOVE - 1].other.store(mu, outside[1]);
         let mut tracer = Tracer::new(&heap.core().memory.region, BLACK);
-        tracer.scan_window(window_of(nodes[0]));
+        tracer.scan_window(window_of(nodes[MIDDLE]));
         assert_eq!(tracer.scanned_bytes(), WINDOW_BYTES as u64);
-        let outside = [behind, nodes[2 * NODES_A_WINDOW - 1]];
         assert_eq!(on_the_stack(&mut tracer), outside.map(address));
-        let is_inside = |index| (1..NODES_A_WINDOW).contains(&index);
+        // The first is grey without being marked, as this test has it.
+        let is_inside = |index| (MIDDLE + 1..ABOVE).contains(&index);
         for (index, &node) in nodes.iter().enumerate() {
             let is_outside = outside.iter().any(|&other| Gc::ptr_eq(other, node));
             assert_eq!(is_marked(heap, node), is_inside(index) || is_outside, "{index}");
