@@ -58,6 +58,7 @@ const ACCEPTED: &[(&str, &str)] = &[
          retired in the next handshake",
     ),
     ("collector/mark/ahead.rs: replace < with <= in Ahead::next (2)", "one byte further is as near: speed"),
+    ("collector/mark/pending.rs: replace Pending::look_ahead with ()", HINT),
     ("collector/mark/window.rs: replace / with %", HINT),
     ("collector/mark/window.rs: replace / with *", HINT),
     ("collector/mark/window.rs: replace * with + (2)", HINT),

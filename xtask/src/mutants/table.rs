@@ -186,6 +186,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(SHARING, "an assist traces part after part", "        && !tracer.has_traced_part()\n", ""),
     mutant(PENDING, "large objects wait for their turn", "if span.back() != 0 || span.units() > 1 {", "if span.back() == usize::MAX {"),
     mutant(PENDING, "what large objects wait is lost where all is given away", "std::mem::take(&mut self.large).into_iter()", "VecDeque::new().into_iter()"),
+    mutant(PENDING, "what is left of the unit whose turn it is does not count as pending", "is_none_or(|place| self.bits[place as usize].summary == 0)", "is_none_or(|place| self.bits[place as usize].summary != 0)"),
     mutant(PENDING, "nothing is pending though large objects wait", "            && self.large.is_empty()\n", ""),
     mutant(SHARING, "what waits when an assist ends is lost", "    ahead.give_back(tracer);\n", ""),
     mutant(SHARING, "what an assist leaves beyond a batch is lost", "while !tracer.stack.is_empty() {\n        let mut batch", "if !tracer.stack.is_empty() {\n        let mut batch"),

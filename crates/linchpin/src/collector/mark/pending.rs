@@ -101,8 +101,12 @@ impl Pending {
     /// faults, and to give it back holds a lock of the system's allocator for a millisecond, for which mutations would wait.)
     pub(crate) fn kept(self) -> Self {
         debug_assert!(self.is_done(), "what is pending would be lost");
-        let bytes = self.bits.capacity() * size_of::<UnitBits>() + self.places.capacity() * size_of::<u32>();
-        if bytes <= MOST_KEPT { self } else { Self::default() }
+        if self.room() <= MOST_KEPT { self } else { Self::default() }
+    }
+
+    /// The bytes that it takes up, whatever is pending.
+    pub(super) fn room(&self) -> usize {
+        self.bits.capacity() * size_of::<UnitBits>() + self.places.capacity() * size_of::<u32>()
     }
 
     /// Whether nothing is pending.

@@ -36,12 +36,16 @@ fn units_come_in_turn_and_objects_by_address() {
     let mut stack = [(7, 3), (2, 64), (7, 4095), (2, 0), (2, 63), (9, 1), (7, 70)]
         .map(|(unit, granule)| at(&heap, unit, granule))
         .to_vec();
-    let mut next = || pending.next(region, &mut stack).map(|window| places(&heap, window));
+    let mut next = || {
+        let window = pending.next(region, &mut stack);
+        (window.map(|window| places(&heap, window)), pending.is_done())
+    };
     let expected = [&[(7, 3)][..], &[(7, 70)], &[(7, 4095)], &[(9, 1)], &[(2, 0), (2, 63)], &[(2, 64)]];
-    for expected in expected {
-        assert_eq!(next().as_deref(), Some(expected));
+    for (index, expected_places) in expected.into_iter().enumerate() {
+        let is_last = index == expected.len() - 1;
+        assert_eq!(next(), (Some(expected_places.to_vec()), is_last));
     }
-    assert_eq!((next(), next()), (None, None));
+    assert_eq!((next(), next()), ((None, true), (None, true)));
 }
 
 /// What is come to in the unit whose turn it is comes before other units, wherever it lies.
@@ -112,6 +116,26 @@ fn large_objects_come_first() {
             assert!(given.eq((units - few..units).rev()), "{units}");
         });
     }
+}
+
+/// The room that many units have taken is not kept for the next cycle.
+#[test]
+fn little_room_is_kept_and_much_is_not() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let region = &heap.core().memory.region;
+    let pending_of = |units: usize| {
+        let mut pending = Pending::default();
+        pending.add_all(region, &mut (0..units).map(|unit| at(&heap, unit, 0)).collect());
+        pending.give_all(region, &mut Vec::new());
+        let room = pending.room();
+        (room, pending.kept().room())
+    };
+    let (few, kept) = pending_of(3000);
+    assert!((3000 * 512..4 << 20).contains(&few), "half a kilobyte each, and not twice that: {few}");
+    assert_eq!(kept, few);
+    let (many, kept) = pending_of(10_000);
+    assert!(many > 10_000 * 512);
+    assert_eq!(kept, 0);
 }
 
 #[test]
