@@ -262,34 +262,26 @@ impl<'gc> Mutator<'gc> {
     #[cold]
     #[inline(never)]
     fn reserve_slow(&self, info: &'static TypeInfo, own: &'static TypeInfo, slot_bytes: usize) -> Option<NonNull<u8>> {
-        let core = self.core();
-        if !core.config.debug.slow_allocations
-            && let Some(start) = self.local().runs.next_displaced(info, slot_bytes)
-        {
-            // Relaxed: as in `reserve`.
-            core.memory.region.mark(start.addr().get()).store(self.local().birth_colour(), Ordering::Relaxed);
+        let (core, local) = (self.core(), self.local());
+        // What is not installed in the table comes back here each time.
+        let every_time = core.config.debug.slow_allocations;
+        if !every_time && let Some(start) = local.runs.next_displaced(info, slot_bytes) {
+            self.give_birth_colour(start);
             return Some(start);
         }
         // First, since what it may give back is what the slot is looked for in.
         self.safepoint();
         self.assist();
-        let local = self.local();
         let _busy = local.busy();
         // A span that types share has no name for its objects, and nothing to look through them with. The verifier needs both:
         // then no run is ever found by the name of such a span, and each type with it comes here each time.
-        let is_verified = self.core().config.debug.verify != Verify::Off;
+        let is_verified = core.config.debug.verify != Verify::Off;
         let info = if is_verified { own } else { info };
-        let memory = &self.core().memory;
-        // What is not installed in the table comes back here each time.
-        let every_time = self.core().config.debug.slow_allocations;
+        let memory = &core.memory;
         let start = local.runs.next_slow(memory, info, slot_bytes, !every_time, local.mode());
         // Before the object is noted or coloured, since it may unwind.
         let reported = self.report_allocated(start.is_none()).and_then(|()| {
-            if self.core().config.debug.slow_allocations {
-                self.debug_allocation(start.map(|start| (start, slot_bytes)))
-            } else {
-                Ok(())
-            }
+            if every_time { self.debug_allocation(start.map(|start| (start, slot_bytes))) } else { Ok(()) }
         });
         if let Err(refused) = reported {
             // The slot stays free, as its mark byte says; the run has counted it as allocated.
@@ -297,9 +289,15 @@ impl<'gc> Mutator<'gc> {
             refused.panic();
         }
         let start = start?;
-        // Relaxed: as in `reserve`.
-        memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
+        self.give_birth_colour(start);
         Some(start)
+    }
+
+    /// Gives a fresh slot the colour of new objects, where it is not found from what `reserve` has at hand.
+    #[inline(always)]
+    fn give_birth_colour(&self, start: NonNull<u8>) {
+        // Relaxed: as in `reserve`.
+        self.core().memory.region.mark(start.addr().get()).store(self.local().birth_colour(), Ordering::Relaxed);
     }
 
     #[cold]
@@ -323,8 +321,7 @@ impl<'gc> Mutator<'gc> {
             return None;
         };
         let start = memory.region.unit_start(unit);
-        // Relaxed: as in `reserve`.
-        memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
+        self.give_birth_colour(start);
         class.give_back(unit, false);
         local.runs.count_large(units * SPAN_BYTES);
         Some(start)

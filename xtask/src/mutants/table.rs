@@ -165,9 +165,9 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(SWEEP, "a processor sweeps all that lives", "                    in_vain += 1;\n", "                    in_vain += 0;\n"),
     mutant(SWEEP, "a processor that has swept in vain finds the region full", "while let Some(supply) = class.take(&self.region, &self.classes, cycle, sweeping, stale, false) {", "while let Some(supply) = class.take(&self.region, &self.classes, cycle, sweeping && in_vain < MOST_IN_VAIN, stale, false) {"),
     mutant(SWEEP, "mutations end a sweep that has values to drop", "        if has_drops {\n", "        if has_drops && false {\n"),
-    mutant("processor/runs.rs", "a displaced run gives a slot twice", "        run.cursor = slot.wrapping_add(slot_bytes);\n", ""),
-    mutant("processor/runs.rs", "a displaced run has no end", "        if run.cursor == run.end {\n            return None;\n        }\n        let slot = run.cursor;\n        run.cursor = slot.wrapping_add(slot_bytes);", "        let slot = run.cursor;\n        run.cursor = slot.wrapping_add(slot_bytes);"),
-    mutant("mutator.rs", "what a displaced run gives has no colour", "            core.memory.region.mark(start.addr().get()).store(self.local().birth_colour(), Ordering::Relaxed);\n            return Some(start);", "            return Some(start);"),
+    mutant("processor/runs.rs", "a displaced run gives a slot twice", "        self.cursor = slot.wrapping_add(self.slot_bytes);\n", ""),
+    mutant("processor/runs.rs", "a displaced run has no end", "        if run.cursor == run.end {\n            return None;\n        }\n        run.take()", "        run.take()"),
+    mutant("mutator.rs", "what a displaced run gives has no colour", "            self.give_birth_colour(start);\n            return Some(start);", "            return Some(start);"),
     // Marking.
     mutant(SHARING, "what a marker gives away is lost", "queue.push(pending.give_half(region, queue.empty_batch()));", "drop(pending.give_half(region, queue.empty_batch()));"),
     mutant(PENDING, "a window has one object", "bits: std::mem::take(&mut self.words[index]) }", "bits: std::mem::take(&mut self.words[index]) & 1 }"),

@@ -25,6 +25,7 @@
 
 pub(crate) mod class;
 pub(crate) mod free_spans;
+pub(crate) mod opaque_load;
 pub(crate) mod prefetch;
 pub(crate) mod region;
 pub(crate) mod returning;

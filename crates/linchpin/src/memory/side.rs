@@ -19,6 +19,8 @@ mod mapped {
     use std::ops::Range;
     use std::ptr::NonNull;
 
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, linchpin_tsan))))]
+    use crate::memory::opaque_load::load_opaque;
     use crate::memory::region::discard;
     use crate::sync::{AtomicU8, Ordering};
 
@@ -159,19 +161,9 @@ mod mapped {
         fn load_eight(&self, number: usize) -> u64 {
             #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, linchpin_tsan))))]
             {
-                let bytes: u64;
-                let start = self.origin.wrapping_add(number);
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: the table has these bytes; the instruction reads them, as eight relaxed loads would, and changes nothing else.
-                unsafe {
-                    std::arch::asm!("mov {}, [{}]", out(reg) bytes, in(reg) start, options(nostack, readonly, preserves_flags));
-                }
-                #[cfg(target_arch = "aarch64")]
-                // SAFETY: as above.
-                unsafe {
-                    std::arch::asm!("ldr {}, [{}]", out(reg) bytes, in(reg) start, options(nostack, readonly, preserves_flags));
-                }
-                u64::from_le(bytes)
+                // SAFETY: the table has these bytes.
+                let bytes = unsafe { load_opaque(self.origin.wrapping_add(number).cast()) };
+                u64::from_le(bytes as u64)
             }
             #[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, linchpin_tsan)))))]
             {

@@ -60,6 +60,14 @@ impl Run {
         unit: 0,
     };
 
+    /// The next slot, of a run that is not used up.
+    #[inline(always)]
+    fn take(&mut self) -> Option<NonNull<u8>> {
+        let slot = self.cursor;
+        self.cursor = slot.wrapping_add(self.slot_bytes);
+        NonNull::new(slot)
+    }
+
     fn allocated(&self) -> Allocated {
         let bytes = self.cursor.addr() - self.begin.addr();
         let objects = bytes.checked_div(self.slot_bytes).unwrap_or(0);
@@ -167,9 +175,7 @@ impl Runs {
         if run.cursor == run.end {
             return None;
         }
-        let slot = run.cursor;
-        run.cursor = slot.wrapping_add(slot_bytes);
-        NonNull::new(slot)
+        run.take()
     }
 
     /// The slow path: finds the next run, in the span at hand or another one. With `install` the run goes into
@@ -227,9 +233,7 @@ impl Runs {
                 self.next_span(memory, run, mode)?;
             }
         }
-        let slot = run.cursor;
-        run.cursor = slot.wrapping_add(run.slot_bytes);
-        NonNull::new(slot)
+        run.take()
     }
 
     /// Counts what was allocated in the run so far.

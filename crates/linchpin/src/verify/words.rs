@@ -25,6 +25,7 @@ use super::findings::FindingKind;
 use crate::collector::mark::Tracer;
 use crate::gc::slice;
 use crate::memory::GRANULE;
+use crate::memory::opaque_load::load_opaque;
 use crate::memory::region::Region;
 use crate::sync::Ordering;
 use crate::trace::{Trace, TypeInfo};
@@ -66,7 +67,7 @@ impl Inspector<'_> {
             // SAFETY: the word lies inside the value.
             let word = unsafe { start.add(offset) }.cast::<usize>();
             // SAFETY: as above, and aligned.
-            let address = unsafe { load_opaque(word) };
+            let address = unsafe { load_opaque(word.as_ptr()) };
             if self.reported.binary_search(&address).is_err() && self.check.is_object(address) {
                 self.suspects.push((word, address));
             }
@@ -84,32 +85,6 @@ fn passes_by_a_lock<T: Trace>(region: &Region, value: &T) -> bool {
     let mut tracer = Tracer::inspecting(region);
     value.trace(&mut tracer);
     tracer.take_passed_by()
-}
-
-/// Whatever the word holds, by a load that the compiler knows nothing of.
-///
-/// # Safety
-/// The word is mapped and aligned.
-#[inline(always)]
-unsafe fn load_opaque(word: NonNull<usize>) -> usize {
-    let value: usize;
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: the caller's promise; the instruction reads the word and changes nothing else.
-    unsafe {
-        std::arch::asm!("mov {}, [{}]", out(reg) value, in(reg) word.as_ptr(), options(nostack, readonly, preserves_flags));
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above.
-    unsafe {
-        std::arch::asm!("ldr {}, [{}]", out(reg) value, in(reg) word.as_ptr(), options(nostack, readonly, preserves_flags));
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    {
-        // The next best thing: one load, which the compiler leaves alone.
-        // SAFETY: the caller's promise.
-        value = unsafe { word.as_ptr().read_volatile() };
-    }
-    value
 }
 
 impl Check<'_> {
@@ -179,7 +154,7 @@ unsafe fn is_confirmed(
             (tracer.take_passed_by() && !nothing_moves) || reported.iter().any(|child| child.addr().get() == address)
         });
         // SAFETY: the caller's promise; it is aligned.
-        !reported && unsafe { load_opaque(word) } == address
+        !reported && unsafe { load_opaque(word.as_ptr()) } == address
     })
 }
 
@@ -236,6 +211,6 @@ pub(super) fn object_size(region: &Region, address: usize) -> Option<usize> {
 pub(super) fn find_word(start: NonNull<u8>, size: usize, wanted: usize) -> Option<usize> {
     (0..size / WORD).map(|index| index * WORD).find(|&offset| {
         // SAFETY: the word lies inside the object's slot, which is mapped; slots are aligned to a granule.
-        unsafe { load_opaque(start.add(offset).cast()) == wanted }
+        unsafe { load_opaque(start.add(offset).cast().as_ptr()) == wanted }
     })
 }
