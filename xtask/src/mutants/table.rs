@@ -158,6 +158,8 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(RELAY, "nobody is told that values are left to be dropped", "Left::Drops => break true,", "Left::Drops => break false,"),
     mutant(RELAY, "a mutation walks over all slots of roots", "core.roots.slots() <= MOST_ROOT_SLOTS && ", ""),
     mutant(RELAY, "mutations take what is large", "core.pace.most_to_trace() <= MOST_TRACED && ", ""),
+    mutant(RELAY, "mutations look through what is large", "core.memory.frontier() > MOST_UNITS_OF_ANY || ", ""),
+    mutant(RELAY, "the end of a cycle that is not small waits for the collector", "let is_small = is_small(core);\n", "let is_small = is_small(core);\n    if !is_small {\n        return false;\n    }\n"),
     mutant(RELAY, "mutations take what is the collector's, a core being free", "count() >= cores", "count() > 0"),
     mutant(RELAY, "nobody is told that mutations have ended a cycle", "break core.control.end_cycle();", "break false;"),
     mutant(CONTROL, "a cycle that is asked for already is left to who has asked", "            relay::begin(core);\n            return Ok(());", "            return Ok(());"),

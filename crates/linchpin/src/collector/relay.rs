@@ -5,8 +5,11 @@
 //! midst of a mark. A heap of some megabytes allocates many times its size in that time. So there who answers looks whether all have
 //! answered, and if so takes the next steps on the spot: asks for the next handshake, marks the roots, decides, sweeps; and who
 //! assists traces what the cycle has pending. Who allocates beyond the trigger begins the cycle. The collector's thread just looks
-//! now and then whether it goes on, and does what is not short: a large mark, weak pointers and cleanups, values to be dropped, and
+//! now and then whether it goes on, and does what is not short: weak pointers and cleanups, values to be dropped, and
 //! all of it as soon as a core is free.
+//!
+//! Of a cycle that is not small the collector's thread does the mark; mutations begin none, and trace only what they find in the queue. But
+//! the other steps they take, so that a mark ends when it has come to its end, and not when the system next has a core for who looks.
 //!
 //! Nobody waits for that. The cycle lies under a lock that mutations only try; the collector's thread has it but while it waits. So
 //! each step happens after the one before, whoever took it. A mutation takes steps where it has just answered or could answer: at its
@@ -35,6 +38,10 @@ pub(super) const MOST_TRACED: u64 = 12 << 20;
 const MOST_UNITS: usize = 1 << 11;
 const MOST_ROOT_SLOTS: usize = 4096;
 const MOST_PINNED_SPANS: usize = 4;
+
+/// Mutations take steps of no cycle with more units in use than this (512 MiB): to gather what is to be swept, and to count what may hold pins, is a look at
+/// each, and so some dozen microseconds.
+pub(super) const MOST_UNITS_OF_ANY: usize = 1 << 13;
 
 /// A mutation sweeps no more spans than this at a time.
 const MOST_SPANS: usize = 16;
@@ -215,9 +222,10 @@ pub(crate) fn begin(core: &Core) -> bool {
 pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
     let Some(mut slot) = core.relay.slot.try_lock() else { return false };
     let Some(steps) = &mut slot.steps else { return false };
-    if !is_small(core) || !all_cores_are_in_use(core) {
+    if core.memory.frontier() > MOST_UNITS_OF_ANY || !all_cores_are_in_use(core) {
         return false;
     }
+    let is_small = is_small(core);
     let since = Instant::now();
     let abort = AbortOnUnwind;
     let (mut has_traced, mut has_ended) = (false, false);
@@ -233,6 +241,7 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
                 true => break false,
                 false => steps.begin_round(core),
             },
+            Due::Trace if !is_small => break true,
             Due::Trace => match core.pace.assist_for(std::mem::take(&mut allocated)) {
                 0 => break false,
                 budget => {
@@ -255,7 +264,8 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
         }
     };
     abort.disarm();
-    let is_to_be_told = is_left_to_the_collector && !std::mem::replace(&mut slot.is_told, true);
+    // Where the cycle is not small it does not wait to be told, and would only take the core away.
+    let is_to_be_told = is_left_to_the_collector && is_small && !std::mem::replace(&mut slot.is_told, true);
     // Who is told may take the core from who tells: not while it has the cycle.
     drop(slot);
     if has_ended {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::cycle;
-use super::relay::{self, MOST_TRACED};
+use super::relay::{self, MOST_TRACED, MOST_UNITS_OF_ANY};
 use super::report::CycleCause;
 use super::workers::Workers;
 use crate::heap::Core;
@@ -129,15 +129,16 @@ fn what_is_moved_meanwhile_is_kept() {
 
 #[test]
 fn who_allocates_beyond_the_trigger_begins_the_cycle() {
-    for (cores, begins) in [(1, true), (2, false)] {
+    for (cores, traced, begins) in [(1, 0, true), (2, 0, false), (1, MOST_TRACED + 1, false)] {
         let heap = heap(1, cores);
         let core = heap.core();
+        core.pace.earn(traced);
         heap.mutate(|mu| {
             relay::begin(core);
             assert_eq!(core.processors.phase().mode(), Mode::Off, "none is wanted");
             core.control.want_without_a_thread();
             relay::begin(core);
-            assert_eq!(core.processors.phase().mode() == Mode::Arm, begins, "{cores} cores");
+            assert_eq!(core.processors.phase().mode() == Mode::Arm, begins, "{cores} cores, {traced} bytes");
             assert_eq!(mu.mode(), Mode::Off, "it has not answered yet");
         });
         if begins {
@@ -182,18 +183,65 @@ fn a_cycle_is_asked_for_while_mutations_run_one() {
     heap.verify().unwrap();
 }
 
-/// With a core free, or as soon as there is much to trace, mutations answer, and take no step.
+/// With a core free mutations answer, and take no step.
 #[test]
-fn what_is_not_for_mutations_is_left_alone() {
-    for (cores, traced) in [(2, 0), (1, MOST_TRACED + 1)] {
-        let heap = heap(2, cores);
-        let core = heap.core();
-        begin(&heap);
-        core.pace.earn(traced);
-        assert!(!allocate_until(&heap, || core.processors.phase().mode() != Mode::Arm), "{cores} cores");
-        run_the_rest(core);
-        assert_eq!(cycles(core), 1);
-    }
+fn a_cycle_is_left_alone_where_a_core_is_free() {
+    let heap = heap(2, 2);
+    let core = heap.core();
+    begin(&heap);
+    assert!(!allocate_until(&heap, || core.processors.phase().mode() != Mode::Arm));
+    run_the_rest(core);
+    assert_eq!(cycles(core), 1);
+}
+
+/// Its mark is not for mutations, but they trace what they find in the queue, and take all steps around that.
+#[test]
+fn mutations_end_a_cycle_that_is_not_small() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| {
+        list(mu);
+        mu.root(list(mu))
+    });
+    begin(&heap);
+    core.pace.assisted(MOST_TRACED + 1);
+    assert!(allocate_until(&heap, || cycles(core) == 1), "nobody ended the cycle");
+    let report = heap.stats().last_cycle.unwrap();
+    assert_eq!((report.cycle, report.markers), (1, 0), "no thread but the mutation's has marked");
+    assert!(heap.stats().freed_objects >= NODES);
+    heap.mutate(|mu| assert_whole(mu, &root));
+    heap.verify().unwrap();
+}
+
+/// Where mutations owe nothing, they take it to the mark, and no further.
+#[test]
+fn the_mark_of_a_cycle_that_is_not_small_is_the_collectors() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    heap.mutate(|_| core.relay.begin(core, || Some(CycleCause::Growth)).unwrap().steps().advance(core));
+    core.pace.earn(MOST_TRACED + 1);
+    assert!(!allocate_until(&heap, || core.processors.phase().mode() == Mode::Close));
+    assert_eq!((core.processors.phase().mode(), core.pace.traced()), (Mode::Mark, MOST_TRACED + 1));
+    assert!(!core.queue.is_empty(), "the roots are there");
+    run_the_rest(core);
+    assert_eq!(cycles(core), 1);
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// Nor is more looked through than takes a moment.
+#[test]
+fn a_cycle_of_a_large_heap_is_left_alone() {
+    let heap = heap(2, 1);
+    let core = heap.core();
+    // As if a large object had them; nobody touches them.
+    let units = MOST_UNITS_OF_ANY + 1;
+    let start = core.memory.with_free_spans_mut(|free| free.take(units)).unwrap();
+    begin(&heap);
+    assert!(!allocate_until(&heap, || core.processors.phase().mode() != Mode::Arm));
+    core.memory.with_free_spans_mut(|free| free.give_back(start, units));
+    run_the_rest(core);
+    assert_eq!(cycles(core), 1);
 }
 
 /// A weak pointer to what is dead is cleared by the collector's thread; until then the mark has not ended.
