@@ -353,6 +353,7 @@ impl<'gc> Mutator<'gc> {
         if (core.pace.allocated(bytes) && self.mode() == Mode::Off) || region_is_full {
             return core.control.ask_for_growth(core);
         }
+        core.control.start_early(core);
         Ok(())
     }
 

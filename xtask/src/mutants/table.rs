@@ -158,6 +158,8 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(RELAY, "nobody is told that values are left to be dropped", "Left::Drops => break true,", "Left::Drops => break false,"),
     mutant(RELAY, "a mutation walks over all slots of roots", "core.roots.slots() <= MOST_ROOT_SLOTS && ", ""),
     mutant(RELAY, "mutations take what is large", "core.pace.most_to_trace() <= MOST_TRACED && ", ""),
+    mutant(RELAY, "a thread that is late is waited for", "core.pace.is_overdue() || ", ""),
+    mutant("mutator.rs", "the collector's thread is started when it is wanted", "        core.control.start_early(core);\n", ""),
     mutant(RELAY, "mutations look through what is large", "core.memory.frontier() > MOST_UNITS_OF_ANY || ", ""),
     mutant(RELAY, "the end of a cycle that is not small waits for the collector", "let is_small = is_small(core);\n", "let is_small = is_small(core);\n    if !is_small {\n        return false;\n    }\n"),
     mutant(RELAY, "mutations take what is the collector's, a core being free", "count() >= cores", "count() > 0"),

@@ -39,6 +39,7 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
     let mut patience = Patience::new(core);
     // How much had been traced when the mark was last left to mutations.
     let mut left_at = None;
+    let mut has_left_the_sweep = false;
     loop {
         let is_for_mutations = in_progress.is_for_mutations(core);
         // If somebody waits for it, it is not left to who traces no faster than the goal asks for.
@@ -70,6 +71,11 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
                 true => steps.begin_round(core),
                 false => _ = steps.decide(core),
             },
+            // Where the system takes the core away in the midst of it, the next cycle would begin late: so if they sweep, it is theirs.
+            Due::Sweep if is_mark_for_mutations && !has_left_the_sweep => {
+                has_left_the_sweep = true;
+                is_ended = !in_progress.leave();
+            }
             Due::Sweep => break,
         }
         if is_ended {

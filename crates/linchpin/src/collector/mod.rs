@@ -90,6 +90,8 @@ pub(crate) struct Control {
     ended: Condvar,
     /// Set while a cycle asked for by growth has not started, so that asking again costs one load.
     growth_asked: AtomicBool,
+    /// Somebody has started the collector's thread, or tried to, before a cycle was asked for.
+    is_started_early: AtomicBool,
     /// Threads that mark: the collector's and its helpers; 0 before they are started.
     markers: AtomicUsize,
 }
@@ -141,6 +143,23 @@ impl Control {
             core.wake_the_collector();
         }
         Ok(())
+    }
+
+    /// Starts the collector's thread if the first cycle is near, and nobody has tried: a new thread takes the system a while, and many bytes are allocated in that.
+    #[inline]
+    pub(crate) fn start_early(&self, core: &Core) {
+        // Relaxed, wherever it is touched: a hint, by which nothing is passed on.
+        if !self.is_started_early.load(Ordering::Relaxed) && core.pace.is_first_cycle_near() {
+            self.start_first(core);
+        }
+    }
+
+    #[cold]
+    fn start_first(&self, core: &Core) {
+        if !self.is_started_early.swap(true, Ordering::Relaxed) {
+            // If it cannot be started, who asks for a cycle tries again, and tells.
+            let _ = self.ensure_thread(core, &mut self.state.lock());
+        }
     }
 
     /// Counts a cycle as started, if one is wanted and none is on; gives why it is to run.

@@ -11,6 +11,9 @@
 //! Of a cycle that is not small the collector's thread does the mark; mutations begin none, and trace only what they find in the queue. But
 //! the other steps they take, so that a mark ends when it has come to its end, and not when the system next has a core for who looks.
 //!
+//! And where a core seems to be free, but a quarter more has been allocated than there should have been by the end of the mark, they take steps as
+//! if none were: the system has not woken the collector's thread, or runs something else there.
+//!
 //! Nobody waits for that. The cycle lies under a lock that mutations only try; the collector's thread has it but while it waits. So
 //! each step happens after the one before, whoever took it. A mutation takes steps where it has just answered or could answer: at its
 //! beginning, at a [`safepoint`](crate::processor::safepoint), and after it where it [`assist`](super::assist)s. To the protocol that
@@ -198,7 +201,7 @@ impl InProgress<'_> {
 /// Begins the cycle that is wanted, if it is one for mutations, and nobody else is at it; whether it has.
 #[cold]
 pub(crate) fn begin(core: &Core) -> bool {
-    if !all_cores_are_in_use(core) || !is_small(core) {
+    if !is_turn_of_mutations(core) || !is_small(core) {
         return false;
     }
     let Some(mut slot) = core.relay.slot.try_lock() else { return false };
@@ -222,7 +225,7 @@ pub(crate) fn begin(core: &Core) -> bool {
 pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
     let Some(mut slot) = core.relay.slot.try_lock() else { return false };
     let Some(steps) = &mut slot.steps else { return false };
-    if core.memory.frontier() > MOST_UNITS_OF_ANY || !all_cores_are_in_use(core) {
+    if core.memory.frontier() > MOST_UNITS_OF_ANY || !is_turn_of_mutations(core) {
         return false;
     }
     let is_small = is_small(core);
@@ -276,6 +279,11 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
     }
     core.memory.longest_wait.note(since);
     has_traced
+}
+
+/// Whether there is no core for the collector's thread: because mutations run on all, or since it should have come further by now.
+fn is_turn_of_mutations(core: &Core) -> bool {
+    core.pace.is_overdue() || all_cores_are_in_use(core)
 }
 
 /// Whether mutations run on all cores.

@@ -44,8 +44,14 @@ fn heap(processors: usize, cores: usize) -> Heap {
 fn begin(heap: &Heap) {
     let core = heap.core();
     core.pace.set_growth_percent(1);
-    heap.mutate(|_| core.relay.begin(core, || Some(CycleCause::Growth)).unwrap().steps().advance(core));
+    begin_far(heap);
     core.pace.set_growth_percent(100_000);
+}
+
+/// The same, with a goal that is far.
+fn begin_far(heap: &Heap) {
+    let core = heap.core();
+    heap.mutate(|_| core.relay.begin(core, || Some(CycleCause::Growth)).unwrap().steps().advance(core));
     assert_eq!(core.processors.phase().mode(), Mode::Arm);
 }
 
@@ -188,10 +194,43 @@ fn a_cycle_is_asked_for_while_mutations_run_one() {
 fn a_cycle_is_left_alone_where_a_core_is_free() {
     let heap = heap(2, 2);
     let core = heap.core();
-    begin(&heap);
+    begin_far(&heap);
     assert!(!allocate_until(&heap, || core.processors.phase().mode() != Mode::Arm));
     run_the_rest(core);
     assert_eq!(cycles(core), 1);
+}
+
+/// But if the collector's thread has not got there by the goal, or soon after, they go on themselves.
+#[test]
+fn a_cycle_that_is_overdue_is_not_left_alone() {
+    let heap = heap(2, 2);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    begin(&heap);
+    assert!(allocate_until(&heap, || cycles(core) == 1), "nobody ended the cycle");
+    assert_eq!(heap.stats().last_cycle.unwrap().markers, 0, "no thread but the mutation's has marked");
+    core.control.want_without_a_thread();
+    heap.mutate(|_| {
+        assert!(!relay::begin(core), "the next goal is far");
+        core.pace.set_growth_percent(0);
+        assert!(relay::begin(core));
+    });
+    run_the_rest(core);
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// A thread takes a while to start.
+#[test]
+fn the_collectors_thread_is_there_before_it_is_wanted() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    let allocate = |bytes: usize| {
+        heap.mutate(|mu| (0..bytes / 16).for_each(|_| _ = mu.alloc([0_u64; 2])));
+        core.control.state.lock().thread.is_some()
+    };
+    assert!(!allocate(900 << 10), "a quarter of what may be allocated before the first cycle is 1 MiB");
+    assert!(allocate(300 << 10));
+    assert_eq!(core.memory.marked_cycle(), 0);
 }
 
 /// Its mark is not for mutations, but they trace what they find in the queue, and take all steps around that.
@@ -219,7 +258,7 @@ fn the_mark_of_a_cycle_that_is_not_small_is_the_collectors() {
     let heap = heap(1, 1);
     let core = heap.core();
     let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
-    heap.mutate(|_| core.relay.begin(core, || Some(CycleCause::Growth)).unwrap().steps().advance(core));
+    begin_far(&heap);
     core.pace.earn(MOST_TRACED + 1);
     assert!(!allocate_until(&heap, || core.processors.phase().mode() == Mode::Close));
     assert_eq!((core.processors.phase().mode(), core.pace.traced()), (Mode::Mark, MOST_TRACED + 1));

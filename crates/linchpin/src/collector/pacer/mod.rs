@@ -67,6 +67,8 @@ pub(crate) struct Pace {
     room_trigger: AtomicU64,
     /// The value of `allocated` and `outside` together by which its mark is to have ended.
     goal: AtomicU64,
+    /// Bytes beyond that by which the collector's thread is late.
+    overdue: AtomicU64,
     /// Bytes found live by the last sweep.
     live: AtomicU64,
     /// Bytes that objects owned outside the heap which were there at the last snapshot, and which that mark found live.
@@ -118,6 +120,7 @@ impl Pace {
             trigger: AtomicU64::new(0),
             room_trigger: AtomicU64::new(0),
             goal: AtomicU64::new(0),
+            overdue: AtomicU64::new(0),
             live: AtomicU64::new(0),
             live_outside: AtomicU64::new(0),
             mark_began: AtomicU64::new(0),
@@ -165,6 +168,7 @@ impl Pace {
         let growth = self.growth(last);
         let goal = last.ended_with_outside.saturating_add(growth);
         self.goal.store(goal, Ordering::Relaxed);
+        self.overdue.store(goal.saturating_add(growth / 4), Ordering::Relaxed);
         self.trigger.store(goal - last.lead.min(growth / 2), Ordering::Relaxed);
         self.room_trigger.store(last.ended + self.room(last.old), Ordering::Relaxed);
     }
@@ -188,6 +192,17 @@ impl Pace {
         let allocated = self.allocated.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let all = allocated.saturating_add(self.outside.load(Ordering::Relaxed));
         all >= self.trigger.load(Ordering::Relaxed) || allocated >= self.room_trigger.load(Ordering::Relaxed)
+    }
+
+    /// Whether a quarter of what may be allocated before the first cycle has been.
+    #[inline]
+    pub(crate) fn is_first_cycle_near(&self) -> bool {
+        self.all() >= self.trigger.load(Ordering::Relaxed) / 4
+    }
+
+    /// Whether a quarter more has been allocated than there should have been by the end of the mark.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.all() >= self.overdue.load(Ordering::Relaxed)
     }
 
     /// Counts bytes outside the heap: what new objects own, and what was reported besides.
