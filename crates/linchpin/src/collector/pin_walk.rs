@@ -55,7 +55,7 @@ pub(crate) fn visit_pins(core: &Core, taken: Vec<usize>, tracer: &mut Tracer<'_>
     units.sort_unstable();
     units.dedup();
     for unit in units {
-        for address in region.slots(unit) {
+        for address in region.slots_of_unit(unit) {
             // A pin that this walk needs is seen by way of the handshakes, like its flag.
             if region.is_pinned(address) {
                 // Relaxed: as where it is lowered; whoever begins the next cycle has seen this one end, by the lock of the slot.

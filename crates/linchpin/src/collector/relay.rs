@@ -8,7 +8,7 @@
 //! now and then whether it goes on, and does what is not short: weak pointers and cleanups, values to be dropped, and
 //! all of it as soon as a core is free.
 //!
-//! Of a cycle that is not small the collector's thread does the mark; mutations begin none, and trace only what they find in the queue. But
+//! Of a cycle that is not small the collector's thread does the mark; mutations begin none, and trace only what they find in the queue, and what closing rounds bring. But
 //! the other steps they take, so that a mark ends when it has come to its end, and not when the system next has a core for who looks.
 //!
 //! And where a core seems to be free, but a quarter more has been allocated than there should have been by the end of the mark, they take steps as
@@ -244,7 +244,7 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
                 true => break false,
                 false => steps.begin_round(core),
             },
-            Due::Trace if !is_small => break true,
+            Due::Trace if !is_small && !steps.is_closing() => break true,
             Due::Trace => match core.pace.assist_for(std::mem::take(&mut allocated)) {
                 0 => break false,
                 budget => {

@@ -127,6 +127,11 @@ impl Steps {
         self.stopwatch.report.cause != CycleCause::Growth
     }
 
+    /// Whether a closing round has begun.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.pushed.is_some()
+    }
+
     /// Whether the mark has ended, by decision.
     pub(crate) fn is_decided(&self) -> bool {
         matches!(self.stage, Stage::Decided | Stage::Off | Stage::Sweep)

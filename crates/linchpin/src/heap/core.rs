@@ -146,8 +146,9 @@ impl Core {
             // A span of several units holds one object.
             return Some(region.unit_start(unit - back).addr().get());
         }
-        let start = region.unit_start(unit).addr().get();
-        Some(start + region.span(unit).slot_offset(address - start))
+        let span = region.span_at(address);
+        let start = region.span_start(span).addr().get();
+        Some(start + region.span(span).slot_offset(address - start))
     }
 
     /// Ends the collector's thread, and then the heap; if this is that thread, it ends the heap itself when it ends. The thread of

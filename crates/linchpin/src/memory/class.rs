@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
+use super::quarters::{LEAST_UNITS, MOST_QUARTERS, MOST_SLOT_BYTES, QUARTERS, SMALL_SHARE, quarter_of};
 use super::region::Region;
 use crate::sync::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, ordering, reordered};
 use crate::trace::TypeInfo;
@@ -29,6 +30,8 @@ pub(crate) struct Class {
     info: &'static TypeInfo,
     slot_bytes: usize,
     lists: Mutex<Lists>,
+    /// What its spans come to, in quarters.
+    quarters: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -68,6 +71,32 @@ impl Class {
     /// The distance between objects in bytes.
     pub(crate) fn slot_bytes(&self) -> usize {
         self.slot_bytes
+    }
+
+    /// Whether its next span is to be a quarter of a unit, in a heap that has so many units in use.
+    pub(crate) fn wants_quarter(&self, units_in_use: usize) -> bool {
+        // Relaxed, wherever it is touched: a figure.
+        let own = self.quarters.load(Ordering::Relaxed);
+        !cfg!(loom)
+            && self.fits_quarter()
+            && own < MOST_QUARTERS.min(units_in_use.max(LEAST_UNITS) * QUARTERS / SMALL_SHARE)
+    }
+
+    /// Whether a quarter has room for some objects.
+    pub(crate) fn fits_quarter(&self) -> bool {
+        (1..=MOST_SLOT_BYTES).contains(&self.slot_bytes)
+    }
+
+    /// A span of small objects has become one of its own.
+    pub(crate) fn note_opened(&self, span: usize) {
+        self.quarters.fetch_add(quarters_in(span), Ordering::Relaxed);
+    }
+
+    /// A span is to be free.
+    pub(crate) fn note_closed(&self, span: usize) {
+        if self.slot_bytes != 0 {
+            self.quarters.fetch_sub(quarters_in(span), Ordering::Relaxed);
+        }
     }
 
     /// A span with room; one that still has to be swept only if `sweeping` allows it and no value in it
@@ -139,6 +168,11 @@ impl Class {
     }
 }
 
+/// What a small span comes to. (Of large ones nobody asks.)
+fn quarters_in(span: usize) -> usize {
+    if quarter_of(span).is_some() { 1 } else { QUARTERS }
+}
+
 /// Takes a span to sweep out of the lists, and lets go of them.
 fn take_unswept(mut lists: MutexGuard<'_, Lists>, classes: &Classes) -> Option<usize> {
     let unit = lists.unswept.pop()?;
@@ -175,9 +209,9 @@ impl Classes {
             return Self::for_as_long_as_the_heap(class);
         }
         let mut by_key = self.by_key.write();
-        let class = by_key
-            .entry(key)
-            .or_insert_with(|| Arc::new(Class { info, slot_bytes, lists: Mutex::new(Lists::default()) }));
+        let class = by_key.entry(key).or_insert_with(|| {
+            Arc::new(Class { info, slot_bytes, lists: Mutex::new(Lists::default()), quarters: AtomicUsize::new(0) })
+        });
         Self::for_as_long_as_the_heap(class)
     }
 
@@ -221,7 +255,7 @@ mod tests {
         let classes = Classes::new();
         let class = classes.class(<Node<'_> as Object>::INFO, 32);
         for unit in 0..=LOOK {
-            region.span(unit).open(class, 32, 1, if unit == 0 { 5 } else { 4 });
+            region.span(unit).open(class, 32, crate::memory::SPAN_BYTES, if unit == 0 { 5 } else { 4 });
             class.give_back(unit, true);
         }
         let take = |stale, thorough| match class.take(&region, &classes, 5, false, stale, thorough) {

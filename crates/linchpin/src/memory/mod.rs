@@ -5,11 +5,12 @@
 //!
 //! | part | size | what it is |
 //! | --- | --- | --- |
-//! | region | `R`, aligned to 64 KiB | the objects, in spans of 64 KiB (or a multiple, for one large object) |
+//! | region | `R`, aligned to 64 KiB | the objects, in spans of 64 KiB (or a multiple, for one large object; or a quarter, where a type has few) |
 //! | mark bytes | `R / 16` | one byte a granule of 16 bytes: 0 = free, else one of two colours |
 //! | pin counters | `R / 2` | one [counter](crate::pin::counter) of 8 bytes a granule; only pages near pinned objects ever exist |
 //! | pin flags | `R / 65536` | one byte a span: [`PIN_FLAG_CLEAR`], [`PIN_FLAG_TOUCHED`] or [`PIN_FLAG_RAISED`] |
 //! | spans | `R / 1024` | one [`Span`](span::Span) record a 64 KiB unit |
+//! | quarters | `R / 256` | one such record for each [quarter](quarters) of a unit that is split; only pages near those ever exist |
 //!
 //! So the metadata of an object is found with a shift and an add. Only the granule an object *starts* at
 //! carries its mark byte and its pin counter.
@@ -27,6 +28,7 @@ pub(crate) mod class;
 pub(crate) mod free_spans;
 pub(crate) mod opaque_load;
 pub(crate) mod prefetch;
+pub(crate) mod quarters;
 pub(crate) mod region;
 pub(crate) mod returning;
 pub(crate) mod side;
@@ -39,6 +41,10 @@ mod unit_runs;
 pub(crate) const GRANULE: usize = 16;
 /// The unit in which the region is carved, in bytes; spans are aligned to it.
 pub(crate) const SPAN_BYTES: usize = 64 * 1024;
+/// The size of a quarter of a unit, in bytes: a span of its own where the unit is split.
+pub(crate) const QUARTER_BYTES: usize = SPAN_BYTES / 4;
+/// A span goes by a number: that of its first unit, or, if it is a quarter, this and the quarter's number in the region.
+pub(crate) const FIRST_QUARTER: usize = 1 << 31;
 /// Objects above this size, in bytes, get a span of their own.
 pub(crate) const LARGE_BYTES: usize = 32 * 1024;
 /// A pin flag: no pin counter of the span was touched since the span was last empty.
@@ -47,7 +53,7 @@ pub(crate) const PIN_FLAG_CLEAR: u8 = 0;
 pub(crate) const PIN_FLAG_TOUCHED: u8 = 1;
 /// A pin flag: that, and objects of the span may be pinned. Raised by pins; lowered by each cycle before its walk.
 pub(crate) const PIN_FLAG_RAISED: u8 = 2;
-/// Granules in a span of one unit.
+/// Granules in a unit.
 pub(crate) const SPAN_GRANULES: usize = SPAN_BYTES / GRANULE;
 /// Slots in a span of the models' objects, the only size there is under loom.
 #[cfg(loom)]

@@ -5,9 +5,10 @@ use std::ptr::NonNull;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
+use super::quarters::{QUARTERS, quarter_of, quarters_of, unit_of_span};
 use super::side::{SideTable, View};
 use super::span::Span;
-use super::{GRANULE, SPAN_BYTES, SPAN_GRANULES};
+use super::{FIRST_QUARTER, GRANULE, QUARTER_BYTES, SPAN_BYTES, SPAN_GRANULES};
 use crate::error::BuildError;
 use crate::panics::tell;
 use crate::pin::counter::PinCounter;
@@ -42,6 +43,7 @@ pub(crate) struct Region {
     pub(crate) stripes: Stripes,
     pin_flags: SideTable<AtomicU8>,
     spans: SideTable<Span>,
+    quarters: SideTable<Span>,
 }
 
 // SAFETY: the pointers lead into a mapping this value owns, and what lies there is atomics, or objects whose
@@ -67,8 +69,10 @@ impl Region {
         let counters_bytes = (granules * size_of::<PinCounter>()).next_multiple_of(page);
         let flags_bytes = units.next_multiple_of(page);
         let spans_bytes = (units * size_of::<Span>()).next_multiple_of(page);
+        let quarters_bytes = (units * QUARTERS * size_of::<Span>()).next_multiple_of(page);
         // One unit more than needed, so that the region can be aligned inside the mapping.
-        let mapping_bytes = bytes + SPAN_BYTES + marks_bytes + counters_bytes + flags_bytes + spans_bytes;
+        let mapping_bytes =
+            bytes + SPAN_BYTES + marks_bytes + counters_bytes + flags_bytes + spans_bytes + quarters_bytes;
         // SAFETY: an anonymous private mapping at an address of the kernel's choice overlaps nothing.
         let mapping = unsafe {
             mmap_anonymous(
@@ -91,25 +95,32 @@ impl Region {
         let pin_counters = part(slack + bytes + marks_bytes);
         let pin_flags = part(slack + bytes + marks_bytes + counters_bytes);
         let spans = part(slack + bytes + marks_bytes + counters_bytes + flags_bytes);
+        let quarters = part(slack + bytes + marks_bytes + counters_bytes + flags_bytes + spans_bytes);
         // A huge page under one pin counter would commit two megabytes for four bytes. Where the kernel
         // knows no huge pages the advice fails, and nothing is lost.
         // SAFETY: the range is part of the mapping made above and holds nothing yet.
         let _ = unsafe {
-            madvise(pin_counters.as_ptr().cast(), counters_bytes + flags_bytes + spans_bytes, Advice::LinuxNoHugepage)
+            madvise(
+                pin_counters.as_ptr().cast(),
+                counters_bytes + flags_bytes + spans_bytes + quarters_bytes,
+                Advice::LinuxNoHugepage,
+            )
         };
         let first = base.addr().get() / GRANULE;
         // SAFETY: the parts of the mapping are zeroed, as long as these tables, and lie apart; the mapping lives as long as
         // the region, which the tables are part of. Atomics and what is made of them may be all zeros.
-        let (marks, pin_counters, pin_flags, spans) = unsafe {
+        let (marks, pin_counters, pin_flags, spans, quarters) = unsafe {
             (
                 SideTable::of_granules(marks, first, granules),
                 SideTable::of_granules(pin_counters, first, granules),
                 SideTable::of_units(pin_flags, units),
                 SideTable::of_units(spans, units),
+                // Under loom none is split.
+                SideTable::of_units(quarters, if cfg!(loom) { 0 } else { units * QUARTERS }),
             )
         };
         let stripes = Stripes::default();
-        Ok(Self { mapping, mapping_bytes, base, bytes, marks, pin_counters, stripes, pin_flags, spans })
+        Ok(Self { mapping, mapping_bytes, base, bytes, marks, pin_counters, stripes, pin_flags, spans, quarters })
     }
 
     /// The size of the region in bytes, metadata not counted.
@@ -142,24 +153,55 @@ impl Region {
         unsafe { self.base.add(unit * SPAN_BYTES) }
     }
 
-    /// The record of a unit.
+    /// The record of a span; or of a unit, by its number.
     #[inline(always)]
-    pub(crate) fn span(&self, unit: usize) -> &Span {
-        self.spans.get(unit)
+    pub(crate) fn span(&self, span: usize) -> &Span {
+        match quarter_of(span) {
+            Some(quarter) => self.quarters.get(quarter),
+            None => self.spans.get(span),
+        }
     }
 
-    /// The addresses at which the objects of a span may start; none for a free unit.
-    pub(crate) fn slots(&self, unit: usize) -> impl Iterator<Item = usize> {
-        let span = self.span(unit);
-        let slot_bytes = span.slot_bytes();
-        let start = self.unit_start(unit).addr().get();
-        (0..span.slots()).map(move |slot| start + slot * slot_bytes)
+    /// The first byte of a span.
+    pub(crate) fn span_start(&self, span: usize) -> NonNull<u8> {
+        let within = quarter_of(span).map_or(0, |quarter| quarter % QUARTERS * QUARTER_BYTES);
+        // SAFETY: the quarters of a unit lie inside it.
+        unsafe { self.unit_start(unit_of_span(span)).add(within) }
+    }
+
+    /// The addresses at which the objects of a span may start; none if it is free.
+    pub(crate) fn slots(&self, span: usize) -> impl Iterator<Item = usize> {
+        let record = self.span(span);
+        let slot_bytes = record.slot_bytes();
+        let start = self.span_start(span).addr().get();
+        (0..record.slots()).map(move |slot| start + slot * slot_bytes)
+    }
+
+    /// The same for a unit: of the span that begins in it, or of its quarters.
+    pub(crate) fn slots_of_unit(&self, unit: usize) -> impl Iterator<Item = usize> {
+        let quarters = self.span(unit).is_split().then(|| quarters_of(unit));
+        let whole = quarters.is_none().then_some(unit);
+        whole.into_iter().chain(quarters.into_iter().flatten()).flat_map(|span| self.slots(span))
+    }
+
+    /// The number of the span that the byte at `address` lies in, which lies in the region; of a large one, that of a unit of it.
+    #[inline(always)]
+    pub(crate) fn span_at(&self, address: usize) -> usize {
+        let unit = self.unit_of(address);
+        if self.spans.get(unit).is_split() { self.quarter_at(address) } else { unit }
+    }
+
+    /// The number of the quarter that the byte at `address` lies in, which lies in the region.
+    fn quarter_at(&self, address: usize) -> usize {
+        FIRST_QUARTER + (address - self.base.addr().get()) / QUARTER_BYTES
     }
 
     /// The record of the span an object lies in, for the start of an object.
     #[inline(always)]
     pub(crate) fn span_of(&self, object: NonNull<u8>) -> &Span {
-        self.span(self.unit_of(object.addr().get()))
+        let address = object.addr().get();
+        let span = self.spans.get(self.unit_of(address));
+        if span.is_split() { self.quarters.get((address - self.base.addr().get()) / QUARTER_BYTES) } else { span }
     }
 
     /// The number of a granule, counted from address 0.
@@ -193,17 +235,20 @@ impl Region {
         View::of(&self.marks)
     }
 
-    /// Runs `f` on the mark bytes of one unit, as plain memory that it changes.
+    /// Runs `f` on the mark bytes of the first unit of a span, or of a quarter, as plain memory that it changes.
     ///
     /// # Safety
     /// The caller owns the span, no barrier is active and no marker runs; and the values in the span have nothing to drop (those of others are asked for by
     /// [`is_being_dropped`](super::sweep::Memory::is_being_dropped)).
-    pub(crate) unsafe fn with_plain_marks_mut<R>(&self, unit: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
+    pub(crate) unsafe fn with_plain_marks_mut<R>(&self, span: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        let bytes = if quarter_of(span).is_some() { QUARTER_BYTES } else { SPAN_BYTES };
+        let first = self.granule_number(self.span_start(span).addr().get());
         // SAFETY: by the caller's promise nobody else accesses them.
-        unsafe { self.marks.with_plain_mut(self.granules_of_unit(unit), f) }
+        unsafe { self.marks.with_plain_mut(first..first + bytes / GRANULE, f) }
     }
 
     /// The numbers of a unit's granules.
+    #[cfg(not(loom))]
     fn granules_of_unit(&self, unit: usize) -> Range<usize> {
         let first = self.granule_number(self.unit_start(unit).addr().get());
         first..first + SPAN_GRANULES

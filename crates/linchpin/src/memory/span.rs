@@ -1,13 +1,13 @@
-//! What is known of each 64 KiB unit of the region.
+//! What is known of each 64 KiB unit of the region, and of each quarter of those that are split.
 
 use std::ptr::NonNull;
 
 use super::SPAN_BYTES;
 use super::class::Class;
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::trace::TypeInfo;
 
-/// The record of one unit; the first unit of a span speaks for the whole span.
+/// The record of one unit, or of a quarter; the first unit of a span speaks for the whole span.
 ///
 /// All-zero memory is the record of a free unit. The fields are written by whoever takes the span from the
 /// free list or gives it back, and read by anybody; who reads them for an object he holds sees what was
@@ -21,13 +21,17 @@ pub(crate) struct Span {
     slot_bytes: AtomicUsize,
     /// The last cycle after whose mark the span was swept (or in which it was made).
     swept_cycle: AtomicU64,
-    /// Units of the span; 0 in all units but the first.
+    /// Units of the span; 0 in all units but the first, and for a quarter.
     units: AtomicU32,
+    /// How many objects the span has room for.
+    slots: AtomicU32,
     /// How many units before this one the span starts.
     back: AtomicU32,
     /// 2^32 divided by the distance between objects, rounded up: turns the division in `slot_offset` into a
     /// multiplication. 0 for a span of one object.
     reciprocal: AtomicU32,
+    /// The unit is split: look at the records of its quarters.
+    is_split: AtomicBool,
 }
 
 /// See [`Span::slot_offset`].
@@ -36,10 +40,11 @@ fn reciprocal_of(slot_bytes: usize) -> u32 {
 }
 
 impl Span {
-    /// Makes the record speak for a span of `units` in use.
-    pub(crate) fn open(&self, class: &Class, slot_bytes: usize, units: usize, cycle: u64) {
+    /// Makes the record speak for a span of so many bytes in use: whole units, or a quarter.
+    pub(crate) fn open(&self, class: &Class, slot_bytes: usize, bytes: usize, cycle: u64) {
         self.slot_bytes.store(slot_bytes, Ordering::Relaxed);
-        self.units.store(units as u32, Ordering::Relaxed);
+        self.units.store((bytes / SPAN_BYTES) as u32, Ordering::Relaxed);
+        self.slots.store((bytes / slot_bytes) as u32, Ordering::Relaxed);
         self.back.store(0, Ordering::Relaxed);
         self.reciprocal.store(reciprocal_of(slot_bytes), Ordering::Relaxed);
         self.swept_cycle.store(cycle, Ordering::Relaxed);
@@ -52,8 +57,21 @@ impl Span {
         self.back.store(back as u32, Ordering::Relaxed);
     }
 
-    /// Makes the record that of a free unit.
+    /// Makes the record that of a unit whose quarters speak for themselves.
+    pub(crate) fn split(&self) {
+        self.is_split.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the unit is split.
+    #[inline(always)]
+    pub(crate) fn is_split(&self) -> bool {
+        self.is_split.load(Ordering::Relaxed)
+    }
+
+    /// Makes the record that of a free unit, or quarter.
     pub(crate) fn close(&self) {
+        self.is_split.store(false, Ordering::Relaxed);
+        self.slots.store(0, Ordering::Relaxed);
         self.info.store(std::ptr::null_mut(), Ordering::Relaxed);
         self.slot_bytes.store(0, Ordering::Relaxed);
         self.reciprocal.store(0, Ordering::Relaxed);
@@ -76,7 +94,7 @@ impl Span {
 
     /// How many objects the span has room for; 0 while free.
     pub(crate) fn slots(&self) -> usize {
-        (self.units() * SPAN_BYTES).checked_div(self.slot_bytes()).unwrap_or(0)
+        self.slots.load(Ordering::Relaxed) as usize
     }
 
     /// Where in the span the slot begins that holds the byte at `offset`, in bytes. For a free span, 0.

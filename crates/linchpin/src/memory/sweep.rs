@@ -13,14 +13,20 @@
 mod drop_tests;
 #[cfg(all(test, not(loom)))]
 mod in_flight_tests;
+mod opening;
+#[cfg(all(test, not(loom)))]
+mod quarter_tests;
 
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+use super::SPAN_GRANULES;
 use super::class::{Class, Classes, Supply};
 use super::free_spans::FreeSpans;
+use super::quarters::{Quarters, quarter_of, unit_of_span};
 use super::region::Region;
-use super::{GRANULE, PIN_FLAG_CLEAR, SPAN_BYTES, SPAN_GRANULES};
+use super::{GRANULE, PIN_FLAG_CLEAR};
 use crate::collector::report::Longest;
 use crate::panics::contained;
 use crate::processor::phase::Mode;
@@ -50,6 +56,7 @@ pub(crate) struct Memory {
     pub(crate) region: Region,
     pub(crate) classes: Classes,
     free: Mutex<FreeSpans>,
+    quarters: Mutex<Quarters>,
     /// The last cycle whose mark has ended.
     marked_cycle: AtomicU64,
     /// The last cycle whose dead may be swept: `marked_cycle`, as soon as no barrier is active any more.
@@ -98,6 +105,7 @@ impl Memory {
             region,
             classes: Classes::new(),
             free: Mutex::new(FreeSpans::new(units)),
+            quarters: Mutex::default(),
             marked_cycle: AtomicU64::new(0),
             sweepable_cycle: AtomicU64::new(0),
             swept_cycle: AtomicU64::new(0),
@@ -176,6 +184,11 @@ impl Memory {
         f(&mut self.free.lock())
     }
 
+    /// Calls `f` with the quarters of split units, which stay as they are meanwhile.
+    pub(crate) fn with_quarters<R>(&self, f: impl FnOnce(&Quarters) -> R) -> R {
+        f(&self.quarters.lock())
+    }
+
     /// Units in use.
     pub(crate) fn units_in_use(&self) -> usize {
         self.free.lock().in_use()
@@ -240,14 +253,14 @@ impl Memory {
                     class.give_back(unit, false);
                     in_vain += 1;
                     if in_vain == MOST_IN_VAIN
-                        && let Some(unit) = self.open_span(class, 1)
+                        && let Some(unit) = self.open_small(class)
                     {
                         return Some(Taken { unit, fresh: true });
                     }
                 }
             }
         }
-        if let Some(unit) = self.open_span(class, 1) {
+        if let Some(unit) = self.open_small(class) {
             return Some(Taken { unit, fresh: true });
         }
         if let Some(Supply::Swept(unit)) = class.take(&self.region, &self.classes, cycle, false, stale, true) {
@@ -262,47 +275,9 @@ impl Memory {
                     self.sweep_and_return(unit, other, cycle);
                 }
             }
-            return self.open_span(class, 1).map(|unit| Taken { unit, fresh: true });
+            return self.open_small(class).map(|unit| Taken { unit, fresh: true });
         }
         None
-    }
-
-    /// A span of `units` fresh units for `class`; `None` if the region has no such run.
-    fn open_span(&self, class: &Class, units: usize) -> Option<usize> {
-        let start = self.take_units(units)?;
-        for back in 1..units {
-            self.region.span(start + back).continue_span(back);
-        }
-        let slot_bytes = if class.slot_bytes() == 0 { units * SPAN_BYTES } else { class.slot_bytes() };
-        self.region.span(start).open(class, slot_bytes, units, self.marked_cycle());
-        // SAFETY: the units were taken above.
-        unsafe { self.poison_units(start, units) };
-        Some(start)
-    }
-
-    /// Takes so many adjacent free units.
-    fn take_units(&self, units: usize) -> Option<usize> {
-        let backoff = Backoff::new();
-        loop {
-            {
-                let mut free = self.free.lock();
-                let taken = free.take(units);
-                if taken.is_some() || !free.is_returning() {
-                    return taken;
-                }
-            }
-            // Some that are free are in the hands of who returns their pages, for some microseconds.
-            backoff.snooze();
-        }
-    }
-
-    /// Gives the units of an empty span back.
-    fn close_span(&self, unit: usize) {
-        let units = self.region.span(unit).units();
-        for each in unit..unit + units {
-            self.region.span(each).close();
-        }
-        self.free.lock().give_back(unit, units);
     }
 
     /// Sweeps every span that is still unswept. Runs on the collector's thread, or on that which ends the heap; drops values.
@@ -360,7 +335,7 @@ impl Memory {
     fn sweep_and_return(&self, unit: usize, class: &Class, cycle: u64) {
         let outcome = self.sweep_span(unit, class, cycle);
         if outcome.live == 0 {
-            self.close_span(unit);
+            self.close_span(unit, class);
         } else {
             class.give_back(unit, outcome.free > 0);
         }
@@ -373,7 +348,8 @@ impl Memory {
         debug_assert_ne!(span.swept_cycle(), cycle, "a span is swept once a cycle");
         let dead = crate::processor::phase::colour_of_cycle(cycle - 1);
         // Relaxed: pins of live objects may raise it at any time; what is done here concerns dead ones.
-        let pins_touched = self.region.pin_flag(unit).load(Ordering::Relaxed) != PIN_FLAG_CLEAR;
+        let pin_flag = self.region.pin_flag(unit_of_span(unit));
+        let pins_touched = pin_flag.load(Ordering::Relaxed) != PIN_FLAG_CLEAR;
         if pins_touched {
             self.reset_dead_counters(unit, dead);
         }
@@ -389,10 +365,11 @@ impl Memory {
             // SAFETY: the caller owns the span, and sweeps only run while no barrier and no marker does; nothing to drop.
             unsafe { self.region.with_plain_marks_mut(unit, clear) }
         };
-        if pins_touched && live == 0 {
-            // Only an empty span has no object that somebody could be pinning right now.
+        if pins_touched && live == 0 && quarter_of(unit).is_none() {
+            // Only an empty span has no object that somebody could be pinning right now. (Where the flag is that of other quarters, too, it
+            // is lowered when all are empty.)
             // Relaxed: who has the span next is this thread, or gets it by the lock of the free units.
-            self.region.pin_flag(unit).store(PIN_FLAG_CLEAR, Ordering::Relaxed);
+            pin_flag.store(PIN_FLAG_CLEAR, Ordering::Relaxed);
         }
         span.set_swept_cycle(cycle);
         // Relaxed: figures. The pacer, which needs them whole, reads them after `sweeps_in_flight`, whose acquire pairs with the
@@ -480,7 +457,6 @@ struct Count {
 
 /// Writes 0 over every byte of the dead colour; counts those, and the bytes of the other one.
 fn clear_dead(marks: &mut [u8], dead: u8) -> Count {
-    debug_assert_eq!(marks.len(), SPAN_GRANULES);
     let mut count = Count::default();
     // Pieces of no more than 255, here 128, so that the counts of one fit a byte each and the loop vectorises.
     let (pieces, rest) = marks.as_chunks_mut::<128>();

@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
 use super::phase::Mode;
+use crate::memory::GRANULE;
 use crate::memory::class::Class;
 use crate::memory::prefetch::prefetch;
 use crate::memory::sweep::{Memory, Taken};
-use crate::memory::{GRANULE, SPAN_BYTES};
 use crate::sync::RefCell;
 use crate::trace::TypeInfo;
 
@@ -254,10 +254,10 @@ impl Runs {
         *run = Run { info, slot_bytes: run.slot_bytes, ..Run::EMPTY };
         let class = memory.classes.class(info, run.slot_bytes);
         let Taken { unit, fresh } = memory.take_span(class, mode)?;
-        let start = memory.region.unit_start(unit).as_ptr();
+        let start = memory.region.span_start(unit).as_ptr();
         run.class = class;
         run.unit = unit;
-        run.limit = start.wrapping_add(SPAN_BYTES / run.slot_bytes * run.slot_bytes);
+        run.limit = start.wrapping_add(memory.region.span(unit).slots() * run.slot_bytes);
         run.begin = start;
         run.cursor = start;
         run.end = if fresh { run.limit } else { start };
@@ -363,13 +363,14 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::memory::QUARTER_BYTES;
     use crate::sync::Ordering;
     use crate::{Heap, Mutator};
 
     type Value = [u64; 2];
 
     const SLOT_BYTES: usize = size_of::<Value>();
-    const SLOTS: usize = SPAN_BYTES / SLOT_BYTES;
+    const SLOTS: usize = QUARTER_BYTES / SLOT_BYTES;
 
     const APART: usize = TABLE * 64 / align_of::<TypeInfo>();
 
@@ -412,7 +413,7 @@ mod tests {
             let mut alloc = |info| {
                 let (slot, by) = alloc(mu, info);
                 assert!(slots.insert(slot), "a slot is given once");
-                (mu.core().memory.region.unit_of(slot), by)
+                (mu.core().memory.region.span_at(slot), by)
             };
             let (unit, by) = alloc(one);
             assert_eq!(by, By::Search);

@@ -6,13 +6,14 @@
 //! Holding all processors is the one thing in the crate that waits for mutations, and mutations may be waiting for each
 //! other, or for a processor. So what is held is given back when the rest does not come free in time, and it begins again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
 use super::findings::{FindingKind, VerifyFinding};
 use super::{Check, metadata, poison, retrace, spans};
 use crate::heap::{Core, Heap};
+use crate::memory::quarters::{Quarters, quarter_of, unit_of_span};
 use crate::pin::inner::Inner;
 use crate::processor::phase::{Mode, Status};
 use crate::processor::thread as this_thread;
@@ -174,6 +175,7 @@ pub(super) fn check_all(core: &Core, held: &[Holding<'_>]) -> Result<VerifyRepor
     check_runs(&mut check, held, &mut all_spans);
     metadata::check_spans(&mut check, all_spans.iter().copied());
     spans::check_free(&mut check);
+    spans::check_quarters(&mut check);
     let objects = check.objects;
     check_figures(&mut check, held, &all_spans);
     let pins = check_pins(&mut check, &all_spans);
@@ -198,10 +200,10 @@ pub(super) fn check_all(core: &Core, held: &[Holding<'_>]) -> Result<VerifyRepor
 /// Checks the runs that processors hold, and adds their spans.
 fn check_runs(check: &mut Check<'_>, held: &[Holding<'_>], all_spans: &mut Vec<usize>) {
     let region = &check.core.memory.region;
-    let mut seen: std::collections::HashSet<usize> = all_spans.iter().copied().collect();
+    let mut seen: HashSet<usize> = all_spans.iter().copied().collect();
     for holding in held {
         for run in holding.local().runs.held() {
-            let address = region.unit_start(run.unit).addr().get();
+            let address = region.span_start(run.unit).addr().get();
             if !seen.insert(run.unit) {
                 let index = holding.processor().index();
                 let text = format!("Processor {index} has a run in this span, which is in a list or another's, too.");
@@ -250,10 +252,17 @@ fn check_figures(check: &mut Check<'_>, held: &[Holding<'_>], all_spans: &[usize
         let text = format!("{allocated} objects were allocated, {freed} freed, and {live} are there.");
         check.find(FindingKind::Figures, 0, text);
     }
-    let units: usize = all_spans.iter().map(|&unit| core.memory.region.span(unit).units()).sum();
+    let whole: usize = all_spans.iter().map(|&span| core.memory.region.span(span).units()).sum();
+    let split: HashSet<usize> =
+        all_spans.iter().filter(|&&span| quarter_of(span).is_some()).map(|&span| unit_of_span(span)).collect();
+    let units = whole + split.len();
+    let said = core.memory.with_quarters(Quarters::units);
     let in_use = core.memory.units_in_use();
     if units != in_use {
         let text = format!("Lists and processors have {units} units of spans; {in_use} are in use.");
+        check.find(FindingKind::SpanList, 0, text);
+    } else if split.len() != said {
+        let text = format!("{} units have quarters that are in use; {said} are said to be split.", split.len());
         check.find(FindingKind::SpanList, 0, text);
     }
 }

@@ -5,15 +5,16 @@
 
 use super::Check;
 use super::findings::FindingKind;
-use crate::memory::{GRANULE, PIN_FLAG_CLEAR, PIN_FLAG_RAISED, SPAN_BYTES};
+use crate::memory::quarters::{quarter_of, unit_of_span};
+use crate::memory::{GRANULE, PIN_FLAG_CLEAR, PIN_FLAG_RAISED, QUARTER_BYTES, SPAN_BYTES};
 use crate::sync::Ordering;
 
-/// Checks the metadata of spans in use, whose first units these are.
+/// Checks the metadata of spans in use.
 pub(super) fn check_spans(check: &mut Check<'_>, spans: impl Iterator<Item = usize>) {
-    for unit in spans {
-        let units = check.core.memory.region.span(unit).units();
-        for each in unit..unit + units {
-            check_unit(check, each, unit);
+    for span in spans {
+        let units = if quarter_of(span).is_some() { 1 } else { check.core.memory.region.span(span).units() };
+        for each in span..span + units {
+            check_unit(check, each, span);
         }
         if check.is_full() {
             return;
@@ -21,16 +22,18 @@ pub(super) fn check_spans(check: &mut Check<'_>, spans: impl Iterator<Item = usi
     }
 }
 
-/// Checks the metadata of one unit of the span that begins at `span`, granule by granule.
+/// Checks the metadata of one unit of a span, or of a quarter, granule by granule.
 fn check_unit(check: &mut Check<'_>, unit: usize, span: usize) {
     let region = &check.core.memory.region;
     let black = check.black();
     let slot_bytes = region.span(span).slot_bytes();
-    let span_start = region.unit_start(span).addr().get();
+    let span_start = region.span_start(span).addr().get();
     let slots_end = span_start + region.span(span).slots() * slot_bytes;
-    let start = region.unit_start(unit).addr().get();
+    let start = region.span_start(unit).addr().get();
+    let bytes = if quarter_of(span).is_some() { QUARTER_BYTES } else { SPAN_BYTES };
+    let pin_flag = region.pin_flag(unit_of_span(unit));
     let mut pinned = None;
-    for address in (start..start + SPAN_BYTES).step_by(GRANULE) {
+    for address in (start..start + bytes).step_by(GRANULE) {
         let counter = region.pin_counter(address);
         let touched = counter.is_touched();
         if touched && counter.is_pinned(&region.stripes) {
@@ -55,7 +58,7 @@ fn check_unit(check: &mut Check<'_>, unit: usize, span: usize) {
         }
         check.objects += u64::from(mark != 0);
         // Relaxed: as for the mark byte. The flag is that of the unit, as everywhere.
-        let flag = region.pin_flag(unit).load(Ordering::Relaxed);
+        let flag = pin_flag.load(Ordering::Relaxed);
         if touched && flag == PIN_FLAG_CLEAR {
             let text =
                 format!("The pin counter is {counter:?}, but no flag says that counters of the span were touched.");
@@ -63,7 +66,7 @@ fn check_unit(check: &mut Check<'_>, unit: usize, span: usize) {
         }
     }
     if let Some(address) = pinned {
-        let flag = region.pin_flag(unit).load(Ordering::Relaxed);
+        let flag = pin_flag.load(Ordering::Relaxed);
         if flag != PIN_FLAG_RAISED {
             let text = format!(
                 "The object is pinned, but the flag of its span is {flag}, not raised: the next mark would overlook the pin."
@@ -77,22 +80,30 @@ fn check_unit(check: &mut Check<'_>, unit: usize, span: usize) {
 pub(super) fn check_free_unit(check: &mut Check<'_>, unit: usize) {
     let region = &check.core.memory.region;
     let start = region.unit_start(unit).addr().get();
-    for address in (start..start + SPAN_BYTES).step_by(GRANULE) {
-        let mark = region.mark(address).load(Ordering::Relaxed);
-        if mark != 0 {
-            check.find(FindingKind::MarkByte, address, format!("The mark byte is {mark}, but the unit is free."));
-        }
-        let counter = region.pin_counter(address);
-        if counter.is_touched() {
-            check.find(
-                FindingKind::PinCounter,
-                address,
-                format!("The pin counter is {counter:?}, but the unit is free."),
-            );
-        }
-    }
+    check_free_bytes(check, start, SPAN_BYTES, "unit");
     let flag = region.pin_flag(unit).load(Ordering::Relaxed);
     if flag != PIN_FLAG_CLEAR {
         check.find(FindingKind::PinFlag, start, format!("The pin flag is {flag}, but the unit is free."));
+    }
+}
+
+/// Checks that nothing is left in a quarter that is free. (Its flag is that of its unit.)
+pub(super) fn check_free_quarter(check: &mut Check<'_>, span: usize) {
+    let start = check.core.memory.region.span_start(span).addr().get();
+    check_free_bytes(check, start, QUARTER_BYTES, "quarter");
+}
+
+fn check_free_bytes(check: &mut Check<'_>, start: usize, bytes: usize, what: &str) {
+    let region = &check.core.memory.region;
+    for address in (start..start + bytes).step_by(GRANULE) {
+        let mark = region.mark(address).load(Ordering::Relaxed);
+        if mark != 0 {
+            check.find(FindingKind::MarkByte, address, format!("The mark byte is {mark}, but the {what} is free."));
+        }
+        let counter = region.pin_counter(address);
+        if counter.is_touched() {
+            let text = format!("The pin counter is {counter:?}, but the {what} is free.");
+            check.find(FindingKind::PinCounter, address, text);
+        }
     }
 }

@@ -126,7 +126,7 @@ impl<'a> Check<'a> {
     fn info_at(&self, address: usize) -> Option<&'static TypeInfo> {
         let region = &self.core.memory.region;
         let start = self.core.object_at(address)?;
-        region.span(region.unit_of(start)).info()
+        region.span(region.span_at(start)).info()
     }
 
     /// How the object at `address` is called in a report.
@@ -138,8 +138,7 @@ impl<'a> Check<'a> {
     /// Whether an object of a span in use may start at `address`, which lies in the region.
     fn is_slot(&self, address: usize) -> bool {
         let region = &self.core.memory.region;
-        let unit = region.unit_of(address);
-        region.span(unit).info().is_some() && self.core.object_at(address) == Some(address)
+        region.span(region.span_at(address)).info().is_some() && self.core.object_at(address) == Some(address)
     }
 
     fn count(&self) {
@@ -176,6 +175,7 @@ pub(crate) fn after_sweep(core: &Core) {
     let listed = spans::check_lists(&mut check);
     metadata::check_spans(&mut check, listed.iter().copied());
     spans::check_free(&mut check);
+    spans::check_quarters(&mut check);
     core.debug.verifications.fetch_add(1, Ordering::Relaxed);
     check.report();
 }

@@ -98,7 +98,7 @@ impl Retrace<'_, '_> {
         for unit in 0..self.check.core.memory.frontier() {
             // Relaxed: a pin that is overlooked is one that was made just now, of an object that is black by other ways.
             if region.pin_flag(unit).load(Ordering::Relaxed) == PIN_FLAG_RAISED {
-                for address in region.slots(unit).filter(|&address| region.is_pinned(address)) {
+                for address in region.slots_of_unit(unit).filter(|&address| region.is_pinned(address)) {
                     self.reach(region.pointer(address), From::Pin);
                 }
             }

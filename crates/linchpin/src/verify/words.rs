@@ -203,7 +203,7 @@ pub(crate) unsafe fn inspect_elements<T: crate::Trace>(object: NonNull<u8>, insp
 
 /// How many bytes the object at `address` may take up.
 pub(super) fn object_size(region: &Region, address: usize) -> Option<usize> {
-    let span = region.span(region.unit_of(address));
+    let span = region.span(region.span_at(address));
     span.info().map(|_| span.slot_bytes())
 }
 

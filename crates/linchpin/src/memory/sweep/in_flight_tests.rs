@@ -86,7 +86,7 @@ fn a_full_span_is_offered_to_nobody() {
         let mut full = None;
         let _roots: Vec<Root<u64>> = heap.mutate(|mu| {
             let first = mu.alloc(0_u64);
-            let unit = region.unit_of(Gc::as_ptr(first).addr());
+            let unit = region.span_at(Gc::as_ptr(first).addr());
             full = Some(unit);
             let others = (1..region.span(unit).slots()).map(|_| mu.alloc(0_u64));
             std::iter::once(first).chain(others).map(|object| mu.root(object)).collect()

@@ -13,7 +13,7 @@ fn a_counter_on_a_free_slot_is_found() {
     verified.heap.collect();
     let region = &verified.core().memory.region;
     let unit = region.unit_of(address);
-    let free = region.slots(unit).find(|&slot| region.mark(slot).load(Ordering::Relaxed) == 0).unwrap();
+    let free = region.slots_of_unit(unit).find(|&slot| region.mark(slot).load(Ordering::Relaxed) == 0).unwrap();
     region.pin_flag(unit).store(PIN_FLAG_RAISED, Ordering::Relaxed);
     // Touched, though it counts nothing: the next object would begin with an owner.
     region.pin_counter(free).pin(Bias::of_processor(3), &region.stripes).unwrap();

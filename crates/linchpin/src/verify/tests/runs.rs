@@ -8,7 +8,7 @@ use crate::processor::Local;
 
 /// Where the next object of the type of the one at `address` will be: the processor's run begins there.
 fn next_slot(core: &Core, address: usize) -> NonNull<usize> {
-    let unit = core.memory.region.unit_of(address);
+    let unit = core.memory.region.span_at(address);
     let run_of_unit = |local: &Local| local.runs.held().into_iter().find(|run| run.unit == unit).map(|run| run.cursor);
     let cursor = core.with_processor(run_of_unit).expect("the processor still has the run");
     core.memory.region.pointer(cursor).cast()
@@ -83,7 +83,7 @@ fn a_span_that_two_hold_is_found() {
     let verified = Verified::new();
     let (_root, address) = verified.rooted();
     let memory = &verified.core().memory;
-    let unit = memory.region.unit_of(address);
+    let unit = memory.region.span_at(address);
     // The processor goes on to have its run there.
     let class = class_of(memory, unit);
     class.give_back(unit, true);
@@ -91,7 +91,7 @@ fn a_span_that_two_hold_is_found() {
     // Mended before anything may fail: the heap of a failed test is dropped, too.
     assert!(take_listed(memory, class));
     let finding = assert_all(outcome.expect_err("it was sabotaged").findings(), FindingKind::Run);
-    assert_eq!(finding.address(), memory.region.unit_start(unit).addr().get());
+    assert_eq!(finding.address(), memory.region.span_start(unit).addr().get());
     verified.assert_in_order();
 }
 
@@ -100,7 +100,7 @@ fn a_run_that_does_not_fit_its_slots_is_found() {
     let verified = Verified::new();
     let (_root, address) = verified.rooted();
     let core = verified.core();
-    let unit = core.memory.region.unit_of(address);
+    let unit = core.memory.region.span_at(address);
     // In the middle of a slot, behind the span.
     for by in [GRANULE as isize, 1 << 16] {
         core.with_processor(|local| local.runs.move_cursor(unit, by));

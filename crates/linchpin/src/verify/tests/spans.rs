@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::Object;
+use crate::memory::quarters::{quarters_of, unit_of_span};
+use crate::memory::{QUARTER_BYTES, SPAN_BYTES};
 
 #[test]
 fn a_record_of_another_cycle_is_found() {
@@ -9,7 +11,7 @@ fn a_record_of_another_cycle_is_found() {
     let (_root, address) = verified.rooted();
     verified.heap.collect();
     let region = &verified.core().memory.region;
-    let span = region.span(region.unit_of(address));
+    let span = region.span(region.span_at(address));
     let cycle = span.swept_cycle();
     span.set_swept_cycle(cycle + 2);
     verified.assert_verify_finds(FindingKind::SpanRecord);
@@ -23,12 +25,12 @@ fn a_span_in_two_places_is_found() {
     let (_root, address) = verified.rooted();
     verified.heap.collect();
     let memory = &verified.core().memory;
-    let unit = memory.region.unit_of(address);
+    let unit = memory.region.span_at(address);
     let class = listing_class(memory, unit);
     class.give_back(unit, true);
     assert_eq!(
         verified.assert_verify_finds(FindingKind::SpanList).address(),
-        memory.region.unit_start(unit).addr().get()
+        memory.region.span_start(unit).addr().get()
     );
     assert!(take_listed(memory, class), "one of the two is taken out");
     verified.assert_in_order();
@@ -40,7 +42,7 @@ fn a_span_in_no_place_is_found() {
     let (_root, address) = verified.rooted();
     verified.heap.collect();
     let memory = &verified.core().memory;
-    let unit = memory.region.unit_of(address);
+    let unit = memory.region.span_at(address);
     let class = listing_class(memory, unit);
     assert!(take_listed(memory, class));
     let error = verified.heap.verify().unwrap_err();
@@ -56,12 +58,12 @@ fn a_span_that_is_listed_as_unswept_after_the_sweep_is_found() {
     let (_root, address) = verified.rooted();
     verified.heap.collect();
     let memory = &verified.core().memory;
-    let unit = memory.region.unit_of(address);
+    let unit = memory.region.span_at(address);
     let class = listing_class(memory, unit);
     // As if it had not been swept of the dead of a cycle that is not there yet.
     class.gather_unswept(&memory.region, memory.marked_cycle() + 1);
     let finding = verified.assert_verify_finds(FindingKind::SpanList);
-    assert_eq!(finding.address(), memory.region.unit_start(unit).addr().get());
+    assert_eq!(finding.address(), memory.region.span_start(unit).addr().get());
     assert!(finding.to_string().contains("unswept"), "{finding}");
     assert_eq!(class.take_unswept(&memory.classes), Some(unit));
     memory.classes.swept_one();
@@ -78,7 +80,7 @@ fn assert_record_is_wrong(verified: &Verified, unit: usize, problem: &str, longe
         if longer { &[FindingKind::SpanRecord, FindingKind::SpanList] } else { &[FindingKind::SpanRecord] };
     assert_eq!(kinds_of(&error), expected, "{error}");
     let finding = &error.findings()[0];
-    assert_eq!(finding.address(), verified.core().memory.region.unit_start(unit).addr().get());
+    assert_eq!(finding.address(), verified.core().memory.region.span_start(unit).addr().get());
     assert!(finding.to_string().contains(problem), "{finding}");
 }
 
@@ -88,13 +90,13 @@ fn a_record_of_another_type_is_found() {
     let (_root, address) = verified.rooted();
     verified.heap.collect();
     let memory = &verified.core().memory;
-    let unit = memory.region.unit_of(address);
+    let unit = memory.region.span_at(address);
     let class = listing_class(memory, unit);
     let other = memory.classes.class(<[u8] as Object>::INFO, class.slot_bytes());
     let span = memory.region.span(unit);
-    span.open(other, class.slot_bytes(), 1, memory.marked_cycle());
+    span.open(other, class.slot_bytes(), QUARTER_BYTES, memory.marked_cycle());
     assert_record_is_wrong(&verified, unit, "not of the type of its class", false);
-    span.open(class, class.slot_bytes(), 1, memory.marked_cycle());
+    span.open(class, class.slot_bytes(), QUARTER_BYTES, memory.marked_cycle());
     verified.assert_in_order();
 }
 
@@ -104,15 +106,17 @@ fn a_record_of_another_size_is_found() {
     let (_root, address) = verified.rooted();
     verified.heap.collect();
     let memory = &verified.core().memory;
-    let unit = memory.region.unit_of(address);
+    let unit = memory.region.span_at(address);
     let class = listing_class(memory, unit);
-    assert_eq!((class.slot_bytes(), memory.region.unit_start(unit).addr().get()), (32, address), "in its first slot");
+    assert_eq!((class.slot_bytes(), memory.region.span_start(unit).addr().get()), (32, address), "in its first slot");
     let span = memory.region.span(unit);
-    span.open(class, 64, 1, memory.marked_cycle());
-    assert_record_is_wrong(&verified, unit, "1 units and slots of 64, its class 32 bytes", false);
-    span.open(class, 32, 2, memory.marked_cycle());
+    span.open(class, 64, QUARTER_BYTES, memory.marked_cycle());
+    assert_record_is_wrong(&verified, unit, "0 units and slots of 64, its class 32 bytes", false);
+    span.open(class, 32, 2 * SPAN_BYTES, memory.marked_cycle());
     assert_record_is_wrong(&verified, unit, "2 units and slots of 32, its class 32 bytes", true);
-    span.open(class, 32, 1, memory.marked_cycle());
+    span.open(class, 32, QUARTER_BYTES / 2, memory.marked_cycle());
+    assert_record_is_wrong(&verified, unit, "256 slots of 32 in 16384 bytes", false);
+    span.open(class, 32, QUARTER_BYTES, memory.marked_cycle());
     verified.assert_in_order();
 }
 
@@ -122,10 +126,41 @@ fn a_unit_that_does_not_know_its_place_in_its_span_is_found() {
     let root = verified.heap.mutate(|mu| mu.root(mu.alloc_slice_copy(&[1_u8; 70_000])));
     verified.heap.collect();
     let region = &verified.core().memory.region;
-    let unit = region.unit_of(verified.heap.mutate(|mu| Gc::as_ptr(root.get(mu)).addr()));
+    let unit = region.span_at(verified.heap.mutate(|mu| Gc::as_ptr(root.get(mu)).addr()));
     assert_eq!((region.span(unit).units(), region.span(unit + 1).back()), (2, 1));
     region.span(unit + 1).continue_span(2);
     assert_record_is_wrong(&verified, unit, "unit 1 says that it is unit 2 of 0", false);
     region.span(unit + 1).continue_span(1);
+    verified.assert_in_order();
+}
+
+#[test]
+fn a_quarter_of_a_unit_that_is_not_split_is_found() {
+    let verified = Verified::new();
+    let (_root, address) = verified.rooted();
+    verified.heap.collect();
+    let memory = &verified.core().memory;
+    let span = memory.region.span_at(address);
+    let unit = memory.region.span(unit_of_span(span));
+    unit.close();
+    let error = verified.heap.verify().unwrap_err().to_string();
+    assert!(error.contains("a quarter of a unit that is not split"), "{error}");
+    assert!(error.contains("its record or that of its unit says something else"), "of the free ones: {error}");
+    unit.split();
+    verified.assert_in_order();
+}
+
+#[test]
+fn what_is_left_in_a_free_quarter_is_found() {
+    let verified = Verified::new();
+    let (_root, address) = verified.rooted();
+    verified.heap.collect();
+    let region = &verified.core().memory.region;
+    let free = quarters_of(unit_of_span(region.span_at(address))).last().unwrap();
+    let start = region.span_start(free).addr().get();
+    region.mark(start + 48).store(1, Ordering::Relaxed);
+    let finding = verified.assert_verify_finds(FindingKind::MarkByte);
+    assert!(finding.address() == start + 48 && finding.to_string().contains("the quarter is free"), "{finding}");
+    region.mark(start + 48).store(0, Ordering::Relaxed);
     verified.assert_in_order();
 }

@@ -1,0 +1,100 @@
+//! Spans come out of free units, and of free quarters of units, and go back when they are empty.
+
+use super::Memory;
+use crate::memory::class::Class;
+use crate::memory::quarters::quarter_of;
+use crate::memory::{PIN_FLAG_CLEAR, QUARTER_BYTES, SPAN_BYTES};
+use crate::sync::{Backoff, Ordering};
+
+impl Memory {
+    /// A fresh span for a class of small objects; `None` if the region has none.
+    pub(super) fn open_small(&self, class: &Class) -> Option<usize> {
+        let span = match class.wants_quarter(self.units_in_use()) {
+            true => self.open_quarter(class),
+            // Where no unit is free there may still be a quarter.
+            false => self.open_span(class, 1).or_else(|| self.open_free_quarter(class)),
+        }?;
+        class.note_opened(span);
+        Some(span)
+    }
+
+    /// A quarter, of a unit that is split for it if none is free; `None` if the region is full.
+    fn open_quarter(&self, class: &Class) -> Option<usize> {
+        if let Some(span) = self.open_free_quarter(class) {
+            return Some(span);
+        }
+        let unit = self.take_units(1)?;
+        // SAFETY: it was taken above.
+        unsafe { self.poison_units(unit, 1) };
+        self.region.span(unit).split();
+        // Whoever gets another quarter of it gets it by this lock, and so finds the unit split.
+        let span = self.quarters.lock().take_of(unit)?;
+        self.region.span(span).open(class, class.slot_bytes(), QUARTER_BYTES, self.marked_cycle());
+        Some(span)
+    }
+
+    fn open_free_quarter(&self, class: &Class) -> Option<usize> {
+        if !class.fits_quarter() {
+            return None;
+        }
+        let span = self.quarters.lock().take()?;
+        // SAFETY: it is free, and was just taken; it was filled when its unit was split, and its slots each time they were swept.
+        unsafe { self.check_poison(self.region.span_start(span), QUARTER_BYTES) };
+        self.region.span(span).open(class, class.slot_bytes(), QUARTER_BYTES, self.marked_cycle());
+        Some(span)
+    }
+
+    /// A span of `units` fresh units for `class`; `None` if the region has no such run.
+    pub(super) fn open_span(&self, class: &Class, units: usize) -> Option<usize> {
+        let start = self.take_units(units)?;
+        for back in 1..units {
+            self.region.span(start + back).continue_span(back);
+        }
+        let slot_bytes = if class.slot_bytes() == 0 { units * SPAN_BYTES } else { class.slot_bytes() };
+        self.region.span(start).open(class, slot_bytes, units * SPAN_BYTES, self.marked_cycle());
+        // SAFETY: the units were taken above.
+        unsafe { self.poison_units(start, units) };
+        Some(start)
+    }
+
+    /// Takes so many adjacent free units.
+    pub(super) fn take_units(&self, units: usize) -> Option<usize> {
+        let backoff = Backoff::new();
+        loop {
+            {
+                let mut free = self.free.lock();
+                let taken = free.take(units);
+                if taken.is_some() || !free.is_returning() {
+                    return taken;
+                }
+            }
+            // Some that are free are in the hands of who returns their pages, for some microseconds.
+            backoff.snooze();
+        }
+    }
+
+    /// Gives back what an empty span has taken up.
+    pub(super) fn close_span(&self, span: usize, class: &Class) {
+        class.note_closed(span);
+        if quarter_of(span).is_none() {
+            return self.close_units(span);
+        }
+        self.region.span(span).close();
+        let whole = self.quarters.lock().give_back(span);
+        if let Some(unit) = whole {
+            // Relaxed: as where the flag of a whole span is lowered. Nothing is in the unit, so nobody pins there.
+            self.region.pin_flag(unit).store(PIN_FLAG_CLEAR, Ordering::Relaxed);
+            self.region.span(unit).close();
+            self.free.lock().give_back(unit, 1);
+        }
+    }
+
+    /// Gives the units of an empty span back.
+    fn close_units(&self, unit: usize) {
+        let units = self.region.span(unit).units();
+        for each in unit..unit + units {
+            self.region.span(each).close();
+        }
+        self.free.lock().give_back(unit, units);
+    }
+}
