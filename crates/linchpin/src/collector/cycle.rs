@@ -7,7 +7,7 @@ use super::handshake::Patience;
 use super::mark::Tracer;
 use super::mark::pending::Pending;
 use super::mark::sharing::Marking;
-use super::relay::InProgress;
+use super::relay::{InProgress, is_end_short};
 use super::report::CycleCause;
 use super::room::Room;
 use super::steps::{Due, Steps};
@@ -72,7 +72,7 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
                 false => _ = steps.decide(core),
             },
             // Where the system takes the core away in the midst of it, the next cycle would begin late: so if they sweep, it is theirs.
-            Due::Sweep if is_mark_for_mutations && !has_left_the_sweep => {
+            Due::Sweep if is_mark_for_mutations && is_end_short(core) && !has_left_the_sweep => {
                 has_left_the_sweep = true;
                 is_ended = !in_progress.leave();
             }

@@ -306,6 +306,6 @@ fn are_roots_few(core: &Core, steps: &Steps) -> bool {
 /// all are in `Off`, the verifier looks at the whole heap, and weak maps, which a mutation may have locked, forget that they were
 /// reached; after the sweep cleanups are due, and memory beyond the limit is returned. (Values to be dropped are a matter of the
 /// sweep.)
-fn is_end_short(core: &Core) -> bool {
+pub(super) fn is_end_short(core: &Core) -> bool {
     core.config.debug.verify == Verify::Off && !core.decision.is_about_weak() && core.pace.memory_limit().is_none()
 }

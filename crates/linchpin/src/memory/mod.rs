@@ -8,7 +8,7 @@
 //! | region | `R`, aligned to 64 KiB | the objects, in spans of 64 KiB (or a multiple, for one large object; or a quarter, where a type has few) |
 //! | mark bytes | `R / 16` | one byte a granule of 16 bytes: 0 = free, else one of two colours |
 //! | pin counters | `R / 2` | one [counter](crate::pin::counter) of 8 bytes a granule; only pages near pinned objects ever exist |
-//! | pin flags | `R / 65536` | one byte a span: [`PIN_FLAG_CLEAR`], [`PIN_FLAG_TOUCHED`] or [`PIN_FLAG_RAISED`] |
+//! | pin flags | `R / 65536` | one byte a unit: [`PIN_FLAG_CLEAR`], [`PIN_FLAG_TOUCHED`] or [`PIN_FLAG_RAISED`] |
 //! | spans | `R / 1024` | one [`Span`](span::Span) record a 64 KiB unit |
 //! | quarters | `R / 256` | one such record for each [quarter](quarters) of a unit that is split; only pages near those ever exist |
 //!
@@ -47,11 +47,11 @@ pub(crate) const QUARTER_BYTES: usize = SPAN_BYTES / 4;
 pub(crate) const FIRST_QUARTER: usize = 1 << 31;
 /// Objects above this size, in bytes, get a span of their own.
 pub(crate) const LARGE_BYTES: usize = 32 * 1024;
-/// A pin flag: no pin counter of the span was touched since the span was last empty.
+/// A pin flag: no pin counter of the unit was touched since the unit was last empty.
 pub(crate) const PIN_FLAG_CLEAR: u8 = 0;
 /// A pin flag: counters were touched, so a sweep must reset those of dead objects.
 pub(crate) const PIN_FLAG_TOUCHED: u8 = 1;
-/// A pin flag: that, and objects of the span may be pinned. Raised by pins; lowered by each cycle before its walk.
+/// A pin flag: that, and objects of the unit may be pinned. Raised by pins; lowered by each cycle before its walk.
 pub(crate) const PIN_FLAG_RAISED: u8 = 2;
 /// Granules in a unit.
 pub(crate) const SPAN_GRANULES: usize = SPAN_BYTES / GRANULE;

@@ -68,7 +68,8 @@ impl Span {
         self.is_split.load(Ordering::Relaxed)
     }
 
-    /// Makes the record that of a free unit, or quarter.
+    /// Makes the record that of a free unit, or quarter. (The walk over pins may read the record of a quarter that is being opened: all of it is 0
+    /// before, so that it does not come upon one class's slot size and another's number of slots.)
     pub(crate) fn close(&self) {
         self.is_split.store(false, Ordering::Relaxed);
         self.slots.store(0, Ordering::Relaxed);

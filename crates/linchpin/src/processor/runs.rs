@@ -340,7 +340,7 @@ fn held_span(run: &Run) -> Option<HeldSpan> {
 ///   it, under the lock of the class's lists;
 /// * this processor, if it took the span unswept and swept it: by program order;
 /// * an earlier holder of this processor, who took the span: by the state word's release and acquire;
-/// * whoever had the unit as part of another span: by the lock of the free units.
+/// * whoever had the unit as part of another span: by the lock of the free units, or, if the span is a quarter, by that of the free quarters.
 ///
 /// Nobody else writes from 0 to a colour, or back, in a span that this processor holds: markers and barriers change the bytes of
 /// objects only, from one colour to the other.
