@@ -225,10 +225,10 @@ pub(crate) fn begin(core: &Core) -> bool {
 pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
     let Some(mut slot) = core.relay.slot.try_lock() else { return false };
     let Some(steps) = &mut slot.steps else { return false };
-    if core.memory.frontier() > MOST_UNITS_OF_ANY || !is_turn_of_mutations(core) {
+    let is_small = is_small(core);
+    if !is_small && core.memory.frontier() > MOST_UNITS_OF_ANY || !is_turn_of_mutations(core) {
         return false;
     }
-    let is_small = is_small(core);
     let since = Instant::now();
     let abort = AbortOnUnwind;
     let (mut has_traced, mut has_ended) = (false, false);

@@ -73,13 +73,14 @@ impl Class {
         self.slot_bytes
     }
 
-    /// Whether its next span is to be a quarter of a unit, in a heap that has so many units in use.
-    pub(crate) fn wants_quarter(&self, units_in_use: usize) -> bool {
+    /// Whether its next span is to be a quarter of a unit, in a heap that has so many units in use. (To ask for that takes a lock.)
+    pub(crate) fn wants_quarter(&self, units_in_use: impl FnOnce() -> usize) -> bool {
         // Relaxed, wherever it is touched: a figure.
         let own = self.quarters.load(Ordering::Relaxed);
         !cfg!(loom)
             && self.fits_quarter()
-            && own < MOST_QUARTERS.min(units_in_use.max(LEAST_UNITS) * QUARTERS / SMALL_SHARE)
+            && own < MOST_QUARTERS
+            && own < units_in_use().max(LEAST_UNITS) * QUARTERS / SMALL_SHARE
     }
 
     /// Whether a quarter has room for some objects.

@@ -8,8 +8,9 @@
 //! Quarters of one unit belong to any classes, and have one pin flag. Who has one knows nothing of the other three.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
-use super::FIRST_QUARTER;
+use super::{FIRST_QUARTER, QUARTER_BYTES, SPAN_BYTES};
 
 /// Quarters a unit has.
 pub(crate) const QUARTERS: usize = 4;
@@ -36,8 +37,14 @@ pub(crate) fn unit_of_span(span: usize) -> usize {
     quarter_of(span).map_or(span, |quarter| quarter / QUARTERS)
 }
 
+/// How many bytes a span has of the unit that it begins in.
+#[inline(always)]
+pub(crate) fn bytes_in_unit(span: usize) -> usize {
+    if quarter_of(span).is_some() { QUARTER_BYTES } else { SPAN_BYTES }
+}
+
 /// The numbers that the quarters of a unit go by, as spans.
-pub(crate) fn quarters_of(unit: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn quarters_of(unit: usize) -> Range<usize> {
     let first = FIRST_QUARTER + unit * QUARTERS;
     first..first + QUARTERS
 }
@@ -57,12 +64,11 @@ impl Quarters {
     }
 
     /// Takes the first quarter of a unit that has just been split; the others are free.
-    pub(crate) fn take_of(&mut self, unit: usize) -> Option<usize> {
+    pub(crate) fn take_of(&mut self, unit: usize) -> usize {
         self.units += 1;
-        let mut all = quarters_of(unit);
-        let taken = all.next();
-        self.free.extend(all.map(|span| span as u32));
-        taken
+        let all = quarters_of(unit);
+        self.free.extend(all.clone().skip(1).map(|span| span as u32));
+        all.start
     }
 
     /// Gives one back. If no other quarter of its unit is in use, gives that unit, which is nobody's and to be whole again.
@@ -98,9 +104,9 @@ mod tests {
         assert_eq!(quarters.take(), None);
         let of = |unit| quarters_of(unit).collect::<Vec<_>>();
         let (high, low) = (of(7), of(3));
-        assert_eq!(quarters.take_of(7), Some(high[0]));
+        assert_eq!(quarters.take_of(7), high[0]);
         assert_eq!(quarters.take(), Some(high[1]));
-        assert_eq!(quarters.take_of(3), Some(low[0]));
+        assert_eq!(quarters.take_of(3), low[0]);
         assert_eq!(quarters.take(), Some(low[1]), "the lowest first");
         assert_eq!(quarters.units(), 2);
         assert_eq!(quarters.free().collect::<Vec<_>>(), [low[2], low[3], high[2], high[3]]);

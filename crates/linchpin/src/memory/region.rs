@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-use super::quarters::{QUARTERS, quarter_of, quarters_of, unit_of_span};
+use super::quarters::{QUARTERS, bytes_in_unit, quarter_of, quarters_of, unit_of_span};
 use super::side::{SideTable, View};
 use super::span::Span;
 use super::{FIRST_QUARTER, GRANULE, QUARTER_BYTES, SPAN_BYTES, SPAN_GRANULES};
@@ -188,12 +188,13 @@ impl Region {
     #[inline(always)]
     pub(crate) fn span_at(&self, address: usize) -> usize {
         let unit = self.unit_of(address);
-        if self.spans.get(unit).is_split() { self.quarter_at(address) } else { unit }
+        if self.spans.get(unit).is_split() { FIRST_QUARTER + self.quarter_at(address) } else { unit }
     }
 
-    /// The number of the quarter that the byte at `address` lies in, which lies in the region.
+    /// Which quarter of the region the byte at `address` lies in.
+    #[inline(always)]
     fn quarter_at(&self, address: usize) -> usize {
-        FIRST_QUARTER + (address - self.base.addr().get()) / QUARTER_BYTES
+        (address - self.base.addr().get()) / QUARTER_BYTES
     }
 
     /// The record of the span an object lies in, for the start of an object.
@@ -201,7 +202,7 @@ impl Region {
     pub(crate) fn span_of(&self, object: NonNull<u8>) -> &Span {
         let address = object.addr().get();
         let span = self.spans.get(self.unit_of(address));
-        if span.is_split() { self.quarters.get((address - self.base.addr().get()) / QUARTER_BYTES) } else { span }
+        if span.is_split() { self.quarters.get(self.quarter_at(address)) } else { span }
     }
 
     /// The number of a granule, counted from address 0.
@@ -241,10 +242,9 @@ impl Region {
     /// The caller owns the span, no barrier is active and no marker runs; and the values in the span have nothing to drop (those of others are asked for by
     /// [`is_being_dropped`](super::sweep::Memory::is_being_dropped)).
     pub(crate) unsafe fn with_plain_marks_mut<R>(&self, span: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
-        let bytes = if quarter_of(span).is_some() { QUARTER_BYTES } else { SPAN_BYTES };
         let first = self.granule_number(self.span_start(span).addr().get());
         // SAFETY: by the caller's promise nobody else accesses them.
-        unsafe { self.marks.with_plain_mut(first..first + bytes / GRANULE, f) }
+        unsafe { self.marks.with_plain_mut(first..first + bytes_in_unit(span) / GRANULE, f) }
     }
 
     /// The numbers of a unit's granules.

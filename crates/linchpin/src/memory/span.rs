@@ -59,6 +59,7 @@ impl Span {
 
     /// Makes the record that of a unit whose quarters speak for themselves.
     pub(crate) fn split(&self) {
+        self.units.store(1, Ordering::Relaxed);
         self.is_split.store(true, Ordering::Relaxed);
     }
 

@@ -175,7 +175,6 @@ pub(super) fn check_all(core: &Core, held: &[Holding<'_>]) -> Result<VerifyRepor
     check_runs(&mut check, held, &mut all_spans);
     metadata::check_spans(&mut check, all_spans.iter().copied());
     spans::check_free(&mut check);
-    spans::check_quarters(&mut check);
     let objects = check.objects;
     check_figures(&mut check, held, &all_spans);
     let pins = check_pins(&mut check, &all_spans);

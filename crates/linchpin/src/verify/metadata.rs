@@ -5,7 +5,7 @@
 
 use super::Check;
 use super::findings::FindingKind;
-use crate::memory::quarters::{quarter_of, unit_of_span};
+use crate::memory::quarters::{bytes_in_unit, quarter_of, unit_of_span};
 use crate::memory::{GRANULE, PIN_FLAG_CLEAR, PIN_FLAG_RAISED, QUARTER_BYTES, SPAN_BYTES};
 use crate::sync::Ordering;
 
@@ -30,10 +30,9 @@ fn check_unit(check: &mut Check<'_>, unit: usize, span: usize) {
     let span_start = region.span_start(span).addr().get();
     let slots_end = span_start + region.span(span).slots() * slot_bytes;
     let start = region.span_start(unit).addr().get();
-    let bytes = if quarter_of(span).is_some() { QUARTER_BYTES } else { SPAN_BYTES };
     let pin_flag = region.pin_flag(unit_of_span(unit));
     let mut pinned = None;
-    for address in (start..start + bytes).step_by(GRANULE) {
+    for address in (start..start + bytes_in_unit(span)).step_by(GRANULE) {
         let counter = region.pin_counter(address);
         let touched = counter.is_touched();
         if touched && counter.is_pinned(&region.stripes) {

@@ -175,7 +175,6 @@ pub(crate) fn after_sweep(core: &Core) {
     let listed = spans::check_lists(&mut check);
     metadata::check_spans(&mut check, listed.iter().copied());
     spans::check_free(&mut check);
-    spans::check_quarters(&mut check);
     core.debug.verifications.fetch_add(1, Ordering::Relaxed);
     check.report();
 }

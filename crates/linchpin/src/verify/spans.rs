@@ -75,9 +75,14 @@ pub(super) fn check_record(check: &mut Check<'_>, unit: usize, class: &Class) {
     }
 }
 
-/// Checks the free units: with each other, with the records, and that nothing is left in them. Mutations that need a span
-/// wait meanwhile.
+/// Checks what is free: the units, and the quarters of those that are split. Mutations that need a span wait meanwhile.
 pub(super) fn check_free(check: &mut Check<'_>) {
+    check_units(check);
+    check_quarters(check);
+}
+
+/// Checks the free units: with each other, with the records, and that nothing is left in them.
+fn check_units(check: &mut Check<'_>) {
     let memory = &check.core.memory;
     memory.with_free_spans(|free| {
         if let Err(problem) = free.check() {
@@ -103,8 +108,8 @@ pub(super) fn check_free(check: &mut Check<'_>) {
     });
 }
 
-/// Checks the free quarters of units that are split. Mutations that need one wait meanwhile.
-pub(super) fn check_quarters(check: &mut Check<'_>) {
+/// Checks the free quarters of units that are split.
+fn check_quarters(check: &mut Check<'_>) {
     let memory = &check.core.memory;
     memory.with_quarters(|quarters| {
         for span in quarters.free() {

@@ -67,7 +67,7 @@ pub(crate) struct Pace {
     room_trigger: AtomicU64,
     /// The value of `allocated` and `outside` together by which its mark is to have ended.
     goal: AtomicU64,
-    /// Bytes beyond that by which the collector's thread is late.
+    /// The value of both together from which on the collector's thread is late.
     overdue: AtomicU64,
     /// Bytes found live by the last sweep.
     live: AtomicU64,

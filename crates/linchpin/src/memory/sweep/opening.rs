@@ -9,39 +9,42 @@ use crate::sync::{Backoff, Ordering};
 impl Memory {
     /// A fresh span for a class of small objects; `None` if the region has none.
     pub(super) fn open_small(&self, class: &Class) -> Option<usize> {
-        let span = match class.wants_quarter(self.units_in_use()) {
-            true => self.open_quarter(class),
-            // Where no unit is free there may still be a quarter.
-            false => self.open_span(class, 1).or_else(|| self.open_free_quarter(class)),
+        let span = if class.wants_quarter(|| self.units_in_use()) {
+            self.take_free_quarter().or_else(|| self.split_unit()).map(|span| self.open_quarter(span, class))
+        } else {
+            let whole = self.open_span(class, 1);
+            if whole.is_none() && class.fits_quarter() {
+                // Where no unit is free there may still be a quarter.
+                self.take_free_quarter().map(|span| self.open_quarter(span, class))
+            } else {
+                whole
+            }
         }?;
         class.note_opened(span);
         Some(span)
     }
 
-    /// A quarter, of a unit that is split for it if none is free; `None` if the region is full.
-    fn open_quarter(&self, class: &Class) -> Option<usize> {
-        if let Some(span) = self.open_free_quarter(class) {
-            return Some(span);
-        }
+    /// Makes a quarter that was just taken a span of the class.
+    fn open_quarter(&self, span: usize, class: &Class) -> usize {
+        self.region.span(span).open(class, class.slot_bytes(), QUARTER_BYTES, self.marked_cycle());
+        span
+    }
+
+    fn take_free_quarter(&self) -> Option<usize> {
+        let span = self.quarters.lock().take()?;
+        // SAFETY: it is free, and was just taken; it was filled when its unit was split, and its slots each time they were swept.
+        unsafe { self.check_poison(self.region.span_start(span), QUARTER_BYTES) };
+        Some(span)
+    }
+
+    /// Splits a free unit, and takes its first quarter; `None` if the region is full.
+    fn split_unit(&self) -> Option<usize> {
         let unit = self.take_units(1)?;
         // SAFETY: it was taken above.
         unsafe { self.poison_units(unit, 1) };
         self.region.span(unit).split();
         // Whoever gets another quarter of it gets it by this lock, and so finds the unit split.
-        let span = self.quarters.lock().take_of(unit)?;
-        self.region.span(span).open(class, class.slot_bytes(), QUARTER_BYTES, self.marked_cycle());
-        Some(span)
-    }
-
-    fn open_free_quarter(&self, class: &Class) -> Option<usize> {
-        if !class.fits_quarter() {
-            return None;
-        }
-        let span = self.quarters.lock().take()?;
-        // SAFETY: it is free, and was just taken; it was filled when its unit was split, and its slots each time they were swept.
-        unsafe { self.check_poison(self.region.span_start(span), QUARTER_BYTES) };
-        self.region.span(span).open(class, class.slot_bytes(), QUARTER_BYTES, self.marked_cycle());
-        Some(span)
+        Some(self.quarters.lock().take_of(unit))
     }
 
     /// A span of `units` fresh units for `class`; `None` if the region has no such run.
@@ -84,8 +87,7 @@ impl Memory {
         if let Some(unit) = whole {
             // Relaxed: as where the flag of a whole span is lowered. Nothing is in the unit, so nobody pins there.
             self.region.pin_flag(unit).store(PIN_FLAG_CLEAR, Ordering::Relaxed);
-            self.region.span(unit).close();
-            self.free.lock().give_back(unit, 1);
+            self.close_units(unit);
         }
     }
 

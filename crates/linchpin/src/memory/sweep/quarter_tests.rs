@@ -98,17 +98,17 @@ fn a_class_has_quarters_while_its_part_is_small() {
     let class = memory.classes.class(<Node<'_, 1> as Object>::INFO, 16);
     let (least, most) = (8, 128);
     for own in 0..200 {
-        assert_eq!(class.wants_quarter(0), own < least, "{own} quarters in a small heap");
-        assert_eq!(class.wants_quarter(1 << 20), own < most, "{own} quarters in a large one");
-        assert_eq!(class.wants_quarter(80), own < 10, "{own} of 320");
+        assert_eq!(class.wants_quarter(|| 0), own < least, "{own} quarters in a small heap");
+        assert_eq!(class.wants_quarter(|| 1 << 20), own < most, "{own} quarters in a large one");
+        assert_eq!(class.wants_quarter(|| 80), own < 10, "{own} of 320");
         class.note_opened(crate::memory::FIRST_QUARTER);
     }
     (0..200).for_each(|_| class.note_closed(crate::memory::FIRST_QUARTER));
-    assert!(class.wants_quarter(0));
+    assert!(class.wants_quarter(|| 0));
     (0..2).for_each(|_| class.note_opened(7));
-    assert!(!class.wants_quarter(0), "two units are eight quarters");
+    assert!(!class.wants_quarter(|| 0), "two units are eight quarters");
     let large_slots = |bytes| memory.classes.class(<Node<'_, 1> as Object>::INFO, bytes);
-    assert!(large_slots(1024).wants_quarter(1 << 20) && !large_slots(1040).wants_quarter(1 << 20));
+    assert!(large_slots(1024).wants_quarter(|| 1 << 20) && !large_slots(1040).wants_quarter(|| 1 << 20));
     assert!(!large_slots(0).fits_quarter(), "objects with spans of their own");
 }
 
