@@ -49,7 +49,7 @@ const FILES: &[&str] = &[
     "memory/quarters.rs",
     "memory/sweep.rs",
     "memory/sweep/opening.rs",
-    "memory/unit_runs.rs",
+    "memory/unit_set.rs",
     "pin/counter.rs",
     "pin/inner.rs",
     "pin/leak.rs",

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::unit_runs::UnitRuns;
+use super::unit_set::UnitSet;
 
 /// Of how many cycles the growth is remembered.
 const CYCLES: usize = 3;
@@ -12,9 +12,8 @@ const LEAST: u32 = 64;
 /// The free units: everything from the frontier on, and runs below it.
 ///
 /// A free unit is *resident*, which is to say that the operating system may have pages for it, if it was in use and was not
-/// returned since. Resident ones are taken first; best fit, lowest address first; neighbours are joined when they come back,
-/// whether they are resident or not. One lock guards it (it is asked once for each 64 KiB of small objects, or once for a
-/// large one).
+/// returned since. Resident ones are taken first; first fit, lowest address first. One lock guards it (it is asked once for each
+/// 64 KiB of small objects, or once for a large one).
 ///
 /// Who returns pages takes the units out of the table for as long as that takes ([`FreeSpans::begin_return`]), so
 /// that nobody waits for the lock meanwhile.
@@ -25,9 +24,9 @@ pub(crate) struct FreeSpans {
     top: u32,
     end: u32,
     /// The free ones below the frontier.
-    free: UnitRuns,
+    free: UnitSet,
     /// The free ones that have their pages, the ones beyond the frontier among them.
-    resident: UnitRuns,
+    resident: UnitSet,
     in_use: u32,
     /// Units whose pages are being returned.
     returning: u32,
@@ -48,8 +47,8 @@ impl FreeSpans {
             frontier: 0,
             top: 0,
             end: u32::try_from(units).expect("MAX_REGION keeps units within 32 bits"),
-            free: UnitRuns::default(),
-            resident: UnitRuns::default(),
+            free: UnitSet::default(),
+            resident: UnitSet::default(),
             in_use: 0,
             returning: 0,
             peak: 0,
@@ -63,7 +62,7 @@ impl FreeSpans {
     /// Takes `units` adjacent units; `None` if no such run is free.
     pub(crate) fn take(&mut self, units: usize) -> Option<usize> {
         let wanted = u32::try_from(units).ok()?;
-        let start = match self.resident.best_fit(wanted).or_else(|| self.free.best_fit(wanted)) {
+        let start = match self.resident.first_fit(wanted).or_else(|| self.free.first_fit(wanted)) {
             Some(start) => start,
             None if self.end - self.frontier < wanted => return None,
             None => self.frontier,
@@ -167,20 +166,19 @@ impl FreeSpans {
 
     /// Checks that the parts of the table agree; says what does not.
     pub(crate) fn check(&self) -> Result<(), String> {
-        for run in self.free.iter() {
-            if run.end >= self.frontier || self.frontier > self.top || self.top > self.end {
-                return Err(format!(
-                    "units {}..{} are free, and all from {} of {} on, of which those from {} on were never used",
-                    run.start, run.end, self.frontier, self.end, self.top
-                ));
-            }
+        if self.frontier > self.top || self.top > self.end {
+            return Err(format!(
+                "all units from {} of {} on are free, of which those from {} on were never used",
+                self.frontier, self.end, self.top
+            ));
+        }
+        if let Some(run) = self.free.iter().find(|run| run.end >= self.frontier) {
+            return Err(format!("units {}..{} are free, and all from {} on", run.start, run.end, self.frontier));
         }
         self.free.check("free")?;
         self.resident.check("resident")?;
         for run in self.resident.iter() {
-            let is_free = run.start >= self.frontier && run.end <= self.top
-                || self.free.around(run.start).is_some_and(|free| free.end >= run.end);
-            if !is_free {
+            if !(run.start >= self.frontier && run.end <= self.top || self.free.contains(run.clone())) {
                 return Err(format!(
                     "units {}..{} are said to be free and resident, and are not free",
                     run.start, run.end
@@ -199,13 +197,10 @@ impl FreeSpans {
         Ok(())
     }
 
-    /// Has a free run missing from one of the two tables, or back in it, for the verifier's tests.
+    /// Has a unit among the free ones that is not, or the reverse, for the verifier's tests.
     #[cfg(all(test, not(loom)))]
-    pub(crate) fn set_listed_by_length(&mut self, start: usize, units: usize, listed: bool) {
-        let entry = (units as u32, start as u32);
-        let by_length = &mut self.free.by_length;
-        let changed = if listed { by_length.insert(entry) } else { by_length.remove(&entry) };
-        assert!(changed, "there is such a run");
+    pub(crate) fn flip_free(&mut self, unit: usize) {
+        self.free.flip(unit as u32);
     }
 
     /// Free units cease to be so.
@@ -226,11 +221,12 @@ impl FreeSpans {
 
     /// Units become free.
     fn put(&mut self, range: Range<u32>) {
-        let run = self.free.add(range);
-        if run.end == self.frontier {
-            self.frontier = run.start;
-            self.free.take_out(run);
+        if range.end != self.frontier {
+            return self.free.add(range);
         }
+        let start = self.free.start_of_run(range.start);
+        self.free.take_out(start..range.start);
+        self.frontier = start;
     }
 }
 
@@ -261,16 +257,17 @@ mod tests {
     }
 
     #[test]
-    fn the_best_fit_is_taken_and_the_rest_kept() {
+    fn the_lowest_that_fits_is_taken_and_the_rest_kept() {
         let mut free = FreeSpans::new(16);
         for _ in 0..16 {
             free.take(1).unwrap();
         }
-        free.give_back(2, 4);
-        free.give_back(10, 2);
-        assert_eq!(free.take(2), Some(10), "the smaller run fits exactly");
-        assert_eq!(free.take(3), Some(2));
-        assert_eq!(free.take(1), Some(5));
+        free.give_back(2, 2);
+        free.give_back(10, 4);
+        assert_eq!(free.take(3), Some(10), "the lower run is too short");
+        assert_eq!(free.take(1), Some(2), "any fits, and this is the lowest");
+        assert_eq!(free.take(2), None);
+        assert_eq!((free.take(1), free.take(1)), (Some(3), Some(13)));
         assert_eq!(free.take(1), None);
     }
 
@@ -289,19 +286,17 @@ mod tests {
             change(&mut free);
             free.check()
         };
-        let broken: [(Change, &str); 13] = [
-            (|free| free.free.insert(8, 0), "free run at unit 8 has no units"),
-            (|free| free.free.insert(8, 2), "units 8..10 are free"),
-            (|free| free.end = 9, "all from 10 of 9 on"),
+        let broken: [(Change, &str); 11] = [
+            (|free| free.free.add(8..10), "units 8..10 are free, and all from 10 on"),
+            (|free| free.end = 9, "all units from 10 of 9 on"),
             (|free| free.top = 9, "those from 9 on were never used"),
-            (|free| free.free.insert(4, 1), "unit 4 overlaps or touches"),
-            (|free| _ = free.free.by_length.remove(&(1, 6)), "1 units at 6 is not listed"),
-            (|free| _ = free.free.by_length.insert((9, 9)), "3 free runs by length, 2 by start"),
-            (|free| _ = free.free.by_start.insert(8, 1), "the free run of 1 units at 8 is not listed"),
-            (|free| _ = free.resident.by_length.insert((9, 9)), "3 resident runs by length, 2 by start"),
-            (|free| free.resident.insert(5, 1), "the resident run at unit 5 overlaps or touches"),
-            (|free| free.resident.insert(0, 1), "units 0..1 are said to be free and resident"),
-            (|free| free.resident.insert(12, 1), "units 12..13 are said to be free and resident"),
+            (|free| free.free.flip(3), "3 units are in the free ones, which count 4"),
+            (|free| free.free.flip(5), "5 units are in the free ones, which count 4"),
+            (|free| free.free.hide_lowest(), "the lowest of the free units is 2, and is looked for from 3 on"),
+            (|free| free.resident.flip(3), "3 units are in the resident ones, which count 4"),
+            (|free| free.resident.hide_lowest(), "the lowest of the resident units is 2, and is looked for from 3 on"),
+            (|free| free.resident.add(0..1), "units 0..1 are said to be free and resident"),
+            (|free| free.resident.add(12..13), "units 12..13 are said to be free and resident"),
             (|free| free.in_use += 1, "4 units are free, 7 in use and 0 being returned, of 10"),
         ];
         for (change, problem) in broken {
@@ -336,9 +331,9 @@ mod tests {
         free.end_cycle();
         assert_eq!(free.begin_return(6, 20), Some(26..27), "but in the next cycle");
         free.end_return(26..27, false);
-        assert_eq!(free.take(2), Some(10), "as short as possible, with pages");
-        assert_eq!(free.take(6), Some(20), "with pages, rather than with the right length");
-        assert_eq!(free.take(6), Some(12), "without");
+        assert_eq!(free.take(3), Some(2), "as low as possible, with pages");
+        assert_eq!(free.take(6), Some(20), "with pages, rather than lower");
+        assert_eq!(free.take(6), Some(10), "with some");
         free.check().unwrap();
     }
 

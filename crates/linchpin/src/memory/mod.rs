@@ -35,7 +35,7 @@ pub(crate) mod side;
 pub(crate) mod size_class;
 pub(crate) mod span;
 pub(crate) mod sweep;
-mod unit_runs;
+mod unit_set;
 
 /// The unit of side metadata, in bytes.
 pub(crate) const GRANULE: usize = 16;

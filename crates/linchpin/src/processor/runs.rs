@@ -251,8 +251,9 @@ impl Runs {
         }
         // SAFETY: a run's `info` is made from a `&'static TypeInfo` in `next_slow`.
         let info: &'static TypeInfo = unsafe { &*run.info };
+        // SAFETY: classes live as long as the heap, which the processor is part of.
+        let class = unsafe { run.class.as_ref() }.unwrap_or_else(|| memory.classes.class(info, run.slot_bytes));
         *run = Run { info, slot_bytes: run.slot_bytes, ..Run::EMPTY };
-        let class = memory.classes.class(info, run.slot_bytes);
         let Taken { unit, fresh } = memory.take_span(class, mode)?;
         let start = memory.region.span_start(unit).as_ptr();
         run.class = class;

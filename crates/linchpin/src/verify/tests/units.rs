@@ -54,10 +54,10 @@ fn with_free_units(settings: DebugSettings) -> (Verified, Root<Node<'static>>, u
 fn a_table_of_free_units_that_does_not_agree_with_itself_is_found() {
     let (verified, _behind, unit) = with_free_units(DebugSettings::new());
     let memory = &verified.core().memory;
-    memory.with_free_spans_mut(|free| free.set_listed_by_length(unit, 2, false));
+    memory.with_free_spans_mut(|free| free.flip_free(unit));
     let finding = verified.assert_verify_finds(FindingKind::FreeUnits);
-    assert!(finding.to_string().contains("not listed by its length"), "{finding}");
-    memory.with_free_spans_mut(|free| free.set_listed_by_length(unit, 2, true));
+    assert!(finding.to_string().contains("1 units are in the free ones, which count 2"), "{finding}");
+    memory.with_free_spans_mut(|free| free.flip_free(unit));
     verified.assert_in_order();
 }
 
