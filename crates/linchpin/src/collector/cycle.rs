@@ -42,7 +42,7 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
     let mut has_left_the_sweep = false;
     loop {
         let is_for_mutations = in_progress.is_for_mutations(core);
-        // If somebody waits for it, it is not left to who traces no faster than the goal asks for.
+        // If somebody waits for it, it is not left to who traces only as it allocates.
         let is_mark_for_mutations = is_for_mutations && !in_progress.steps().is_asked_for();
         let steps = in_progress.steps();
         let mut is_ended = false;

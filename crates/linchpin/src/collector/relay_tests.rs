@@ -391,7 +391,7 @@ fn a_cycle_begins_beside_those_who_verify() {
     assert!(heap.core().control.cycles() >= 3);
 }
 
-/// A mark whose goal is far, so that mutations trace next to nothing, is not left to them: whoever waits in `collect` would wait until the goal.
+/// A mark is not left to mutations that allocate next to nothing, and so trace nothing: whoever waits in `collect` would wait for them.
 #[test]
 fn a_mark_is_not_left_to_mutations_that_hardly_trace() {
     for cause in [CycleCause::Asked, CycleCause::Growth] {
@@ -409,7 +409,7 @@ fn a_mark_is_not_left_to_mutations_that_hardly_trace() {
                         _ = begun.send(());
                         // One mutation for the whole mark: the core is in use whenever somebody looks.
                         while mu.mode() == Mode::Mark && !is_over.load(Ordering::Relaxed) {
-                            (0..64_u64).for_each(|number| _ = mu.alloc([number; 2]));
+                            mu.safepoint();
                         }
                     });
                 }
@@ -420,8 +420,6 @@ fn a_mark_is_not_left_to_mutations_that_hardly_trace() {
         });
         let report = heap.stats().last_cycle.unwrap();
         assert_eq!((report.cause, report.markers), (cause, 1), "the thread that ran it has not marked");
-        // Else it marks only when the cycle is not small any more, for all that is in use.
-        assert!(report.size_at_end < 96 << 20, "{report}");
         heap.mutate(|mu| assert_whole(mu, &root));
     }
 }

@@ -11,7 +11,7 @@ use super::mark::pending::Pending;
 use super::mark::sharing::trace_piece;
 use super::pin_walk::{raised_pin_flags, take_pin_flags, visit_pins};
 use super::report::{CycleCause, Stopwatch};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::heap::Core;
 use crate::memory::SPAN_BYTES;
@@ -20,6 +20,12 @@ use crate::processor::phase::{Mode, Phase, colour_of_cycle};
 use crate::processor::thread::Sweeping;
 use crate::sync::{Ordering, reordered};
 use crate::verify;
+
+/// A mutation looks at the clock after so many bytes traced.
+const PIECE_BYTES: u64 = 64 << 10;
+
+/// And stops then if it has taken so long: where each object has to come from memory.
+const LONG_PIECE: Duration = Duration::from_micros(25);
 
 /// A cycle in progress, between two steps.
 pub(crate) struct Steps {
@@ -197,11 +203,23 @@ impl Steps {
         self.stage = Stage::Trace;
     }
 
-    /// Traces a piece of so many bytes, about; gives how many those were.
-    pub(crate) fn trace_piece(&mut self, core: &Core, budget: u64) -> u64 {
+    /// Traces so many bytes, about, or a part of them, if that takes long; gives how many those were.
+    pub(crate) fn trace_some(&mut self, core: &Core, budget: u64) -> u64 {
+        let began = Instant::now();
+        self.trace_unless(core, budget, || began.elapsed() >= LONG_PIECE)
+    }
+
+    fn trace_unless(&mut self, core: &Core, budget: u64, is_long: impl Fn() -> bool) -> u64 {
         debug_assert_eq!(self.stage, Stage::Trace);
         let mut tracer = Tracer::new(&core.memory.region, self.black);
-        trace_piece(&core.queue, &mut self.pending, &mut tracer, budget)
+        let mut traced = 0;
+        loop {
+            let piece = (budget - traced).min(PIECE_BYTES);
+            traced += trace_piece(&core.queue, &mut self.pending, &mut tracer, piece);
+            if traced >= budget || self.is_traced(core) || is_long() {
+                return traced;
+            }
+        }
     }
 
     /// Whether nothing is there to trace, but perhaps in buffers, or with one that assists.
@@ -325,5 +343,40 @@ impl Steps {
     pub(crate) fn stop(self, core: &Core) -> Pending {
         self.stopwatch.stop(core);
         self.pending.kept()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::collector::relay_tests::{Node, list};
+    use crate::{Heap, Root};
+
+    /// Where objects have to come from memory, to trace all that a mutation may would take it longer than it should.
+    #[test]
+    fn a_mutation_goes_on_only_if_the_last_piece_was_quick() {
+        for (is_long, expected) in [(false, 4 * PIECE_BYTES), (true, PIECE_BYTES)] {
+            let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
+            let core = heap.core();
+            let _root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+            let mut steps = Steps::begin(core, CycleCause::Growth, Pending::default());
+            assert_eq!(steps.advance(core), Due::Roots);
+            steps.mark_roots(core);
+            let traced = steps.trace_unless(core, 4 * PIECE_BYTES, || is_long);
+            // A piece ends with the window that it came to last.
+            assert!((expected..expected + PIECE_BYTES / 4).contains(&traced), "{traced} of {expected} bytes");
+            // More than there is.
+            let rest = steps.trace_unless(core, u64::MAX, || false);
+            assert!(steps.is_traced(core) && rest > PIECE_BYTES / 2, "{rest} bytes more");
+            steps.begin_round(core);
+            while steps.advance(core) != Due::Decision {
+                steps.begin_round(core);
+            }
+            assert!(steps.decide(core));
+            assert_eq!(steps.advance(core), Due::Sweep);
+            steps.sweep(core);
+            steps.stop(core);
+            heap.verify().unwrap();
+        }
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! **The start.** A mark takes a while, in which mutations allocate: the *runway*. So a cycle starts that much before the goal, but not
 //! before half the way to it is behind: what is left is a matter of assists. Where mutations themselves have traced most of the last mark, how long it took is what this pacer has
-//! had them take; for them it is enough to start as many bytes before the goal as were allocated until the snapshot, and as there are to be traced. In a small region a cycle starts when half of what was
+//! had them take; for them it is enough to start as many bytes before the goal as were allocated until the snapshot, and as there are to be traced. Where they have traced most of it as steps of a small
+//! cycle, which they do as fast as may be, the snapshot is to be at the goal. In a small region a cycle starts when half of what was
 //! free has been allocated, if that is earlier.
 //!
 //! **Assists.** While the mark runs, each byte allocated is worth so many bytes traced that the mark, as long as the last one was, is
@@ -46,6 +47,9 @@ const MOST_ASSISTED: u64 = 64 << 10;
 /// A mutation traces no more than so many bytes for each that it allocates.
 const STEEPEST: u64 = 4;
 
+/// A mutation that takes the steps of a cycle traces no more than so many bytes at a time, even if they are at hand.
+const MOST_RELAYED: u64 = 256 << 10;
+
 /// Decides when a cycle starts.
 ///
 /// Everything is relaxed: figures, which order nothing. Where they have to be exact, the handshakes and the collector's lock have
@@ -81,8 +85,9 @@ pub(crate) struct Pace {
     expected: AtomicU64,
     traced: AtomicU64,
     earned: AtomicU64,
-    /// Bytes that mutations have traced since the heap was made.
+    /// Bytes that mutations have traced since the heap was made, and those of them that they have as steps of the cycle.
     assists: AtomicU64,
+    relayed: AtomicU64,
     last: Mutex<LastMark>,
 }
 
@@ -99,9 +104,10 @@ struct LastMark {
     span_bytes: u64,
     /// The value of `allocated` and `outside` together when it began.
     began: u64,
-    /// Of what was allocated in it, what was until its snapshot; and what assists had traced before it began, ever.
+    /// Of what was allocated in it, what was until its snapshot; and what mutations had traced before it began, ever.
     snapshot: u64,
     assists: u64,
+    relayed: u64,
     /// Bytes that are expected to be allocated during a mark.
     runway: u64,
     /// Bytes before the goal at which a mark is to begin.
@@ -129,6 +135,7 @@ impl Pace {
             traced: AtomicU64::new(0),
             earned: AtomicU64::new(0),
             assists: AtomicU64::new(0),
+            relayed: AtomicU64::new(0),
             last: Mutex::new(LastMark::default()),
         };
         pace.aim(&pace.last.lock());
@@ -225,6 +232,7 @@ impl Pace {
         self.room_trigger.store(u64::MAX, Ordering::Relaxed);
         last.began = self.all();
         last.assists = self.assists.load(Ordering::Relaxed);
+        last.relayed = self.relayed.load(Ordering::Relaxed);
         // As much as the last time; the first time, whatever there is.
         let expected = match self.traced.swap(0, Ordering::Relaxed) {
             0 => self.allocated.load(Ordering::Relaxed),
@@ -255,6 +263,18 @@ impl Pace {
         self.assists.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// The same, for one that takes the steps of the cycle.
+    pub(crate) fn relayed(&self, bytes: u64) {
+        self.assisted(bytes);
+        self.relayed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes a mutation should trace that takes the steps of the cycle, and has allocated so many. In a small one, as many as may
+    /// be: while it marks, stores have a barrier, and what is born stays.
+    pub(crate) fn relay_for(&self, bytes: u64, is_small: bool) -> u64 {
+        if is_small { bytes.saturating_mul(STEEPEST).min(MOST_RELAYED) } else { self.assist_for(bytes) }
+    }
+
     /// How many bytes a mutation should trace that has allocated so many, while a mark runs.
     pub(crate) fn assist_for(&self, bytes: u64) -> u64 {
         let expected = self.expected.load(Ordering::Relaxed);
@@ -279,8 +299,14 @@ impl Pace {
         // At once where it is longer, by and by where it is shorter: to start late costs memory, to start early only time.
         last.runway = during.max(last.runway - last.runway.saturating_sub(during) / 4);
         let traced = self.traced.load(Ordering::Relaxed);
-        let by_assists = self.assists.load(Ordering::Relaxed) - last.assists;
-        last.lead = if by_assists > traced / 2 { last.runway.min(last.snapshot + traced) } else { last.runway };
+        let is_most = |bytes: u64| bytes > traced / 2;
+        last.lead = if is_most(self.relayed.load(Ordering::Relaxed) - last.relayed) {
+            last.runway.min(last.snapshot)
+        } else if is_most(self.assists.load(Ordering::Relaxed) - last.assists) {
+            last.runway.min(last.snapshot + traced)
+        } else {
+            last.runway
+        };
     }
 
     /// A sweep has ended, which found `live` bytes marked, and left `span_bytes` in use. What was dropped since the heap was made had

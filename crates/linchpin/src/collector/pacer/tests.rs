@@ -109,27 +109,44 @@ fn a_cycle_starts_early_enough_to_end_at_the_goal() {
     assert_eq!(cycle(400 << 20), 20, "not before half the way");
 }
 
-/// How long assists take for a mark says nothing of how long they need.
+/// How long mutations take for a mark says nothing of how long they need.
 #[test]
 fn a_cycle_starts_later_where_mutations_trace() {
     let pace = Pace::new(100, None, 1 << 40);
-    let cycle = |by_markers: u64, by_assists: u64| {
+    let cycle = |by_markers: u64, by_assists: u64, relayed: u64| {
         pace.begin_mark();
         pace.allocated(1 << 20);
         pace.note_births();
         pace.earn(by_markers << 20);
         pace.assisted(by_assists << 20);
+        pace.relayed(relayed << 20);
         pace.allocated(10 << 20);
         pace.end_mark();
         pace.end_sweep((40 + 10) << 20, 0, 0);
         let start = (0..).find(|_| pace.allocated(1 << 20)).unwrap();
         39 - start
     };
-    assert_eq!(cycle(3, 2), 11, "as long as the last one");
-    assert_eq!(cycle(2, 3), 6, "the snapshot, and as many bytes as are traced");
-    assert_eq!(cycle(0, 3), 4);
-    assert_eq!(cycle(0, 30), 11, "no earlier than that");
-    assert_eq!(cycle(0, 0), 11);
+    assert_eq!(cycle(3, 2, 0), 11, "as long as the last one");
+    assert_eq!(cycle(2, 3, 0), 6, "the snapshot, and as many bytes as are traced");
+    assert_eq!(cycle(0, 3, 0), 4);
+    assert_eq!(cycle(0, 30, 0), 11, "no earlier than that");
+    assert_eq!(cycle(0, 0, 0), 11);
+    assert_eq!(cycle(2, 0, 3), 1, "the snapshot");
+    assert_eq!(cycle(1, 1, 2), 5, "most is by mutations, but not of that what is by steps");
+    assert_eq!(cycle(3, 0, 2), 11);
+}
+
+/// A small mark is short, however far the goal is, and whatever markers have earned.
+#[test]
+fn who_takes_the_steps_of_a_small_cycle_traces_what_may_be() {
+    let pace = Pace::new(100_000, None, 1 << 40);
+    pace.begin_mark();
+    pace.earn(1 << 30);
+    assert_eq!(
+        [0, 1 << 10, 32 << 10, 1 << 20].map(|bytes| pace.relay_for(bytes, true)),
+        [0, 4 << 10, 128 << 10, 256 << 10]
+    );
+    assert_eq!(pace.relay_for(1 << 20, false), 0, "as for any assist");
 }
 
 #[test]
