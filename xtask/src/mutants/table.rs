@@ -171,6 +171,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(STEPS, "a mutation traces all it may, however long that takes", " || is_long() {", " {"),
     mutant("collector/pacer/mod.rs", "small marks take as long as the goal is far", "if is_small { bytes", "if is_small && bytes == u64::MAX { bytes"),
     mutant("collector/pacer/mod.rs", "a mark that mutations trace ends at the goal", "last.runway.min(last.snapshot)\n", "last.runway.min(last.snapshot + traced)\n"),
+    mutant("collector/pacer/mod.rs", "what is born in short marks does not count", "last.born = if self.was_relayed(&last) { born } else { 0 };", "last.born = 0;"),
     mutant("memory/unit_set.rs", "what comes back is not looked for", "        self.lowest = self.lowest.min(range.start);\n", ""),
     mutant("memory/free_spans.rs", "the frontier stays where it was", "        let start = self.free.start_of_run(range.start);\n", "        let start = range.start;\n"),
     mutant("mutator.rs", "the collector's thread is started when it is wanted", "        core.control.start_early(core);\n", ""),

@@ -3,7 +3,8 @@
 //! **The goal.** A mark is to have ended when as many bytes were allocated since the last one ended as `growth_percent` of what was live
 //! when that one began, and at least four megabytes times that percentage (Go's GOGC). What was born during the mark is
 //! black whether anything leads to it or not, so it does not count as live: most of it is garbage, and counting it would
-//! let the heap grow on the strength of that. A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
+//! let the heap grow on the strength of that. But where mutations trace most of a mark, as steps of a small cycle, it is short, and what is born in it does
+//! count, as in Go. A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
 //!
 //! **The start.** A mark takes a while, in which mutations allocate: the *runway*. So a cycle starts that much before the goal, but not
 //! before half the way to it is behind: what is left is a matter of assists. Where mutations themselves have traced most of the last mark, how long it took is what this pacer has
@@ -100,6 +101,8 @@ struct LastMark {
     /// Bytes that were live when it began, in the heap and outside.
     old: u64,
     old_outside: u64,
+    /// What was born in it and counts as live nevertheless.
+    born: u64,
     /// Bytes of spans in use when it was swept.
     span_bytes: u64,
     /// The value of `allocated` and `outside` together when it began.
@@ -182,7 +185,7 @@ impl Pace {
 
     /// How many bytes may be allocated until the next mark has ended.
     fn growth(&self, last: &LastMark) -> u64 {
-        let live = last.old.saturating_add(last.old_outside);
+        let live = last.old.saturating_add(last.old_outside).saturating_add(last.born);
         let wanted = live.max(MIN_LIVE).saturating_mul(self.growth_percent().into()) / 100;
         let limit = self.memory_limit.load(Ordering::Relaxed);
         let allowed = limit.saturating_sub(last.span_bytes).saturating_sub(last.old_outside);
@@ -299,14 +302,18 @@ impl Pace {
         // At once where it is longer, by and by where it is shorter: to start late costs memory, to start early only time.
         last.runway = during.max(last.runway - last.runway.saturating_sub(during) / 4);
         let traced = self.traced.load(Ordering::Relaxed);
-        let is_most = |bytes: u64| bytes > traced / 2;
-        last.lead = if is_most(self.relayed.load(Ordering::Relaxed) - last.relayed) {
+        last.lead = if self.was_relayed(&last) {
             last.runway.min(last.snapshot)
-        } else if is_most(self.assists.load(Ordering::Relaxed) - last.assists) {
+        } else if self.assists.load(Ordering::Relaxed) - last.assists > traced / 2 {
             last.runway.min(last.snapshot + traced)
         } else {
             last.runway
         };
+    }
+
+    /// Whether mutations have traced most in the last mark, as steps of the cycle.
+    fn was_relayed(&self, last: &LastMark) -> bool {
+        self.relayed.load(Ordering::Relaxed) - last.relayed > self.traced.load(Ordering::Relaxed) / 2
     }
 
     /// A sweep has ended, which found `live` bytes marked, and left `span_bytes` in use. What was dropped since the heap was made had
@@ -317,6 +324,7 @@ impl Pace {
         self.live.store(live, Ordering::Relaxed);
         let born = last.ended - self.mark_began.load(Ordering::Relaxed);
         last.old = live.saturating_sub(born);
+        last.born = if self.was_relayed(&last) { born } else { 0 };
         // All that was dropped had been allocated before the snapshot. (Saturating: a processor tells of it a little later, and a
         // `Trace` by hand may contradict itself.)
         last.old_outside = self.owned_when_it_began.load(Ordering::Relaxed).saturating_sub(disowned);
