@@ -79,7 +79,8 @@ impl HeapBuilder {
 
     /// By how many percent of the live heap the heap grows until the next mark has ended, like Go's GOGC: 100 by
     /// default, from 1 to 100000. Less saves memory, more saves work. (A cycle starts early enough for that; what mutations allocate
-    /// beyond it while the mark runs, they pay for by marking themselves.) [`Heap::set_growth_percent`] changes it.
+    /// beyond it while the mark runs, they pay for by marking themselves. Where they run on all cores, and the heap is small, they do all of it,
+    /// and begin when the heap has grown so much.) [`Heap::set_growth_percent`] changes it.
     pub fn growth_percent(mut self, percent: u32) -> Self {
         self.growth_percent = percent;
         self

@@ -81,7 +81,7 @@ pub struct HeapStats {
     pub memory_limit: Option<usize>,
     /// Bytes in the heap and owned outside it, as far as they count as live or were allocated since.
     pub size_bytes: u64,
-    /// The size by which the mark is to have ended, of this cycle or, if none runs, of the next one.
+    /// The size by which the mark is to have ended, of this cycle or, if none runs, of the next one; or to begin, where mutations mark a small heap.
     pub goal_bytes: u64,
     /// What the last cycle has done.
     pub last_cycle: Option<CycleReport>,

@@ -32,12 +32,8 @@ use crate::processor::phase::Status;
 use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread};
 use crate::verify::settings::Verify;
 
-/// A cycle is small if no more bytes than this are expected to be traced, and were so far. (Larger ones have more from it that who
-/// traces has the core to itself: measured with trees of depth 20, which trace a third more.)
-pub(super) const MOST_TRACED: u64 = 24 << 20;
-
-/// And if there are no more units than this to look through for pins, nor more slots of roots, and spans that may hold pins, than
-/// that: some microseconds.
+/// A cycle is small if its mark is, and there are no more units than this to look through for pins; and mutations mark its roots if there are no
+/// more slots of them, and spans that may hold pins, than that: some microseconds.
 const MOST_UNITS: usize = 1 << 11;
 const MOST_ROOT_SLOTS: usize = 4096;
 const MOST_PINNED_SPANS: usize = 4;
@@ -248,7 +244,12 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
             Due::Trace => match core.pace.relay_for(std::mem::take(&mut allocated), is_small) {
                 0 => break false,
                 budget => {
-                    core.pace.relayed(steps.trace_some(core, budget));
+                    let traced = steps.trace_some(core, budget);
+                    if is_small {
+                        core.pace.relayed(traced)
+                    } else {
+                        core.pace.assisted(traced)
+                    }
                     has_traced = true;
                 }
             },
@@ -295,7 +296,7 @@ fn all_cores_are_in_use(core: &Core) -> bool {
 }
 
 fn is_small(core: &Core) -> bool {
-    core.pace.most_to_trace() <= MOST_TRACED && core.memory.frontier() <= MOST_UNITS
+    core.pace.is_small() && core.memory.frontier() <= MOST_UNITS
 }
 
 fn are_roots_few(core: &Core, steps: &Steps) -> bool {

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::cycle;
-use super::relay::{self, MOST_TRACED, MOST_UNITS_OF_ANY};
+use super::pacer::MOST_TRACED;
+use super::relay::{self, MOST_UNITS_OF_ANY};
 use super::report::CycleCause;
 use super::workers::Workers;
 use crate::heap::Core;

@@ -3,15 +3,23 @@
 use std::ops::Range;
 
 const BITS: u32 = u64::BITS;
+/// One for each power of two that a length may be.
+const LENGTHS: usize = u32::BITS as usize;
 
 /// A set of units.
-#[derive(Default)]
 pub(super) struct UnitSet {
     /// As many as were ever needed; what lies behind them is not in the set.
     words: Vec<u64>,
     units: u32,
-    /// None below this is in the set. Whoever looks for the lowest begins here, and leaves it where it has come to.
-    lowest: u32,
+    /// No run of so many units, two to the power of the place, begins below this. Whoever looks for one begins here, and leaves it where the first was found: else
+    /// each search for many would pass by all the short ones again.
+    lowest: [u32; LENGTHS],
+}
+
+impl Default for UnitSet {
+    fn default() -> Self {
+        Self { words: Vec::new(), units: 0, lowest: [0; LENGTHS] }
+    }
 }
 
 impl UnitSet {
@@ -20,17 +28,24 @@ impl UnitSet {
         self.units
     }
 
-    /// Where the lowest run of at least so many units begins.
+    /// Where the lowest run of at least so many units begins, of one at the least.
     pub(super) fn first_fit(&mut self, wanted: u32) -> Option<u32> {
-        self.lowest = self.next(self.lowest)?;
-        let mut start = self.lowest;
-        loop {
+        let length = wanted.ilog2() as usize;
+        let mut lowest = None;
+        let mut end = self.lowest[length];
+        let found = loop {
+            let Some(start) = self.next(end) else { break None };
             // One unit is what is mostly asked for: it is there.
-            if wanted == 1 || self.end_of_run(start) - start >= wanted {
-                return Some(start);
+            end = if wanted == 1 { start + 1 } else { self.end_of_run(start) };
+            if end - start >= 1 << length {
+                lowest.get_or_insert(start);
             }
-            start = self.next(self.end_of_run(start))?;
-        }
+            if end - start >= wanted {
+                break Some(start);
+            }
+        };
+        self.lowest[length] = lowest.unwrap_or(self.end());
+        found
     }
 
     /// The highest run below a unit, as far as it is below.
@@ -67,11 +82,13 @@ impl UnitSet {
             self.words.resize(words, 0);
         }
         self.units += range.end - range.start;
-        self.lowest = self.lowest.min(range.start);
-        for (word, mask) in masks(range) {
+        for (word, mask) in masks(range.clone()) {
             debug_assert_eq!(self.words[word] & mask, 0, "units are added once");
             self.words[word] |= mask;
         }
+        let start = self.start_of_run(range.start);
+        let length = (self.end_of_run(range.start) - start).ilog2() as usize;
+        self.lowest[..=length].iter_mut().for_each(|lowest| *lowest = start.min(*lowest));
     }
 
     /// Takes those of the units that are in the set out of it.
@@ -89,12 +106,16 @@ impl UnitSet {
         if units != self.units {
             return Err(format!("{units} units are in the {what} ones, which count {}", self.units));
         }
-        match self.next(0) {
-            Some(lowest) if lowest < self.lowest => {
-                Err(format!("the lowest of the {what} units is {lowest}, and is looked for from {} on", self.lowest))
+        for run in self.iter() {
+            let shorter = &self.lowest[..=run.len().ilog2() as usize];
+            if let Some(from) = shorter.iter().find(|&&lowest| run.start < lowest) {
+                return Err(format!(
+                    "units {}..{} are {what}, and so many are looked for from {from} on",
+                    run.start, run.end
+                ));
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Has a unit in the set, or not, while the count stays, for the verifier's tests.
@@ -103,10 +124,10 @@ impl UnitSet {
         self.words[(unit / BITS) as usize] ^= 1 << (unit % BITS);
     }
 
-    /// Has the lowest unit where it is not looked for, for the verifier's tests.
+    /// Has all units where they are not looked for, for the verifier's tests.
     #[cfg(all(test, not(loom)))]
-    pub(super) fn hide_lowest(&mut self) {
-        self.lowest = self.next(0).map_or(0, |lowest| lowest + 1);
+    pub(super) fn hide(&mut self) {
+        self.lowest = [self.end(); LENGTHS];
     }
 
     /// The lowest unit of the set from this one on.

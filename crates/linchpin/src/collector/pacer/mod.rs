@@ -4,12 +4,12 @@
 //! when that one began, and at least four megabytes times that percentage (Go's GOGC). What was born during the mark is
 //! black whether anything leads to it or not, so it does not count as live: most of it is garbage, and counting it would
 //! let the heap grow on the strength of that. But where mutations trace most of a mark, as steps of a small cycle, it is short, and what is born in it does
-//! count, as in Go. A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
+//! count, as in Go, as far as it is no more than was traced. A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
 //!
 //! **The start.** A mark takes a while, in which mutations allocate: the *runway*. So a cycle starts that much before the goal, but not
 //! before half the way to it is behind: what is left is a matter of assists. Where mutations themselves have traced most of the last mark, how long it took is what this pacer has
 //! had them take; for them it is enough to start as many bytes before the goal as were allocated until the snapshot, and as there are to be traced. Where they have traced most of it as steps of a small
-//! cycle, which they do as fast as may be, the snapshot is to be at the goal. In a small region a cycle starts when half of what was
+//! cycle, which they do as fast as may be, the snapshot is to be at the goal (but where there is a memory limit). In a small region a cycle starts when half of what was
 //! free has been allocated, if that is earlier.
 //!
 //! **Assists.** While the mark runs, each byte allocated is worth so many bytes traced that the mark, as long as the last one was, is
@@ -42,13 +42,17 @@ const MOST_OUTSIDE: u64 = 1 << 62;
 /// However near the limit is, so many bytes may be allocated between two cycles.
 const MIN_GROWTH: u64 = 256 << 10;
 
-/// A mutation traces no more than so many bytes at a time: some dozen microseconds.
+/// A mark is small if no more bytes than this are expected to be traced, and were so far: mutations may trace it as steps of the cycle. (Larger
+/// ones have more from it that who traces has the core to itself: measured with trees of depth 20, which trace a third more.)
+pub(super) const MOST_TRACED: u64 = 24 << 20;
+
+/// An assist traces no more than so many bytes at a time: some dozen microseconds.
 const MOST_ASSISTED: u64 = 64 << 10;
 
 /// A mutation traces no more than so many bytes for each that it allocates.
 const STEEPEST: u64 = 4;
 
-/// A mutation that takes the steps of a cycle traces no more than so many bytes at a time, even if they are at hand.
+/// A mutation that takes the steps of a small cycle traces no more than so many bytes at a time, even if they are at hand.
 const MOST_RELAYED: u64 = 256 << 10;
 
 /// Decides when a cycle starts.
@@ -86,7 +90,7 @@ pub(crate) struct Pace {
     expected: AtomicU64,
     traced: AtomicU64,
     earned: AtomicU64,
-    /// Bytes that mutations have traced since the heap was made, and those of them that they have as steps of the cycle.
+    /// Bytes that mutations have traced since the heap was made, and those of them that they have as steps of small cycles.
     assists: AtomicU64,
     relayed: AtomicU64,
     last: Mutex<LastMark>,
@@ -101,7 +105,7 @@ struct LastMark {
     /// Bytes that were live when it began, in the heap and outside.
     old: u64,
     old_outside: u64,
-    /// What was born in it and counts as live nevertheless.
+    /// What was born in it and counts as live nevertheless, in bytes.
     born: u64,
     /// Bytes of spans in use when it was swept.
     span_bytes: u64,
@@ -115,6 +119,13 @@ struct LastMark {
     runway: u64,
     /// Bytes before the goal at which a mark is to begin.
     lead: u64,
+}
+
+impl LastMark {
+    /// What counts as live for the goal.
+    fn live(&self) -> u64 {
+        self.old.saturating_add(self.old_outside).saturating_add(self.born)
+    }
 }
 
 impl Pace {
@@ -185,8 +196,7 @@ impl Pace {
 
     /// How many bytes may be allocated until the next mark has ended.
     fn growth(&self, last: &LastMark) -> u64 {
-        let live = last.old.saturating_add(last.old_outside).saturating_add(last.born);
-        let wanted = live.max(MIN_LIVE).saturating_mul(self.growth_percent().into()) / 100;
+        let wanted = last.live().max(MIN_LIVE).saturating_mul(self.growth_percent().into()) / 100;
         let limit = self.memory_limit.load(Ordering::Relaxed);
         let allowed = limit.saturating_sub(last.span_bytes).saturating_sub(last.old_outside);
         wanted.min(allowed.max(last.runway).max(MIN_GROWTH))
@@ -266,7 +276,7 @@ impl Pace {
         self.assists.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// The same, for one that takes the steps of the cycle.
+    /// The same, for one that takes the steps of a small cycle.
     pub(crate) fn relayed(&self, bytes: u64) {
         self.assisted(bytes);
         self.relayed.fetch_add(bytes, Ordering::Relaxed);
@@ -302,7 +312,7 @@ impl Pace {
         // At once where it is longer, by and by where it is shorter: to start late costs memory, to start early only time.
         last.runway = during.max(last.runway - last.runway.saturating_sub(during) / 4);
         let traced = self.traced.load(Ordering::Relaxed);
-        last.lead = if self.was_relayed(&last) {
+        last.lead = if self.was_relayed(&last) && self.memory_limit().is_none() {
             last.runway.min(last.snapshot)
         } else if self.assists.load(Ordering::Relaxed) - last.assists > traced / 2 {
             last.runway.min(last.snapshot + traced)
@@ -311,9 +321,9 @@ impl Pace {
         };
     }
 
-    /// Whether mutations have traced most in the last mark, as steps of the cycle.
+    /// Whether mutations have traced most in the last mark, as steps of the cycle, which has been small to its end.
     fn was_relayed(&self, last: &LastMark) -> bool {
-        self.relayed.load(Ordering::Relaxed) - last.relayed > self.traced.load(Ordering::Relaxed) / 2
+        self.is_small() && self.relayed.load(Ordering::Relaxed) - last.relayed > self.traced() / 2
     }
 
     /// A sweep has ended, which found `live` bytes marked, and left `span_bytes` in use. What was dropped since the heap was made had
@@ -324,7 +334,8 @@ impl Pace {
         self.live.store(live, Ordering::Relaxed);
         let born = last.ended - self.mark_began.load(Ordering::Relaxed);
         last.old = live.saturating_sub(born);
-        last.born = if self.was_relayed(&last) { born } else { 0 };
+        // No more than was traced: where a thread has lost its core in the midst of the mark, it was not short.
+        last.born = if self.was_relayed(&last) { born.min(self.traced()) } else { 0 };
         // All that was dropped had been allocated before the snapshot. (Saturating: a processor tells of it a little later, and a
         // `Trace` by hand may contradict itself.)
         last.old_outside = self.owned_when_it_began.load(Ordering::Relaxed).saturating_sub(disowned);
@@ -360,6 +371,11 @@ impl Pace {
         self.expected.load(Ordering::Relaxed).max(self.traced())
     }
 
+    /// Whether the mark that runs, or else the next one by what the last one was, is small.
+    pub(crate) fn is_small(&self) -> bool {
+        self.most_to_trace() <= MOST_TRACED
+    }
+
     /// Bytes that mutations have traced since the heap was made.
     pub(crate) fn assists(&self) -> u64 {
         self.assists.load(Ordering::Relaxed)
@@ -375,7 +391,7 @@ impl Pace {
     /// ended, of this cycle or of the next one.
     pub(crate) fn size_and_goal(&self) -> (u64, u64) {
         let last = self.last.lock();
-        let live = last.old.saturating_add(last.old_outside);
+        let live = last.live();
         let since = |count: u64| live.saturating_add(count.saturating_sub(last.ended_with_outside));
         (since(self.all()), since(self.goal.load(Ordering::Relaxed)))
     }
