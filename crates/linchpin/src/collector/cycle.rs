@@ -207,3 +207,16 @@ impl<'a> Marker<'a> {
         *most = marking.most().max(*most);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{LEAST_TRACED, go_on_well};
+
+    #[test]
+    fn a_mark_is_left_to_mutations_again_if_they_have_traced_enough_since() {
+        assert!(go_on_well(None, 7), "they have not begun");
+        assert!(!go_on_well(Some(7), 7), "nothing");
+        assert!(!go_on_well(Some(7), 7 + LEAST_TRACED - 1));
+        assert!(go_on_well(Some(7), 7 + LEAST_TRACED));
+    }
+}
