@@ -7,6 +7,7 @@ const BITS: u32 = u64::BITS;
 const LENGTHS: usize = u32::BITS as usize;
 
 /// A set of units.
+#[derive(Default)]
 pub(super) struct UnitSet {
     /// As many as were ever needed; what lies behind them is not in the set.
     words: Vec<u64>,
@@ -14,12 +15,6 @@ pub(super) struct UnitSet {
     /// No run of so many units, two to the power of the place, begins below this. Whoever looks for one begins here, and leaves it where the first was found: else
     /// each search for many would pass by all the short ones again.
     lowest: [u32; LENGTHS],
-}
-
-impl Default for UnitSet {
-    fn default() -> Self {
-        Self { words: Vec::new(), units: 0, lowest: [0; LENGTHS] }
-    }
 }
 
 impl UnitSet {

@@ -311,11 +311,10 @@ impl Pace {
         let during = last.ended_with_outside.saturating_sub(last.began);
         // At once where it is longer, by and by where it is shorter: to start late costs memory, to start early only time.
         last.runway = during.max(last.runway - last.runway.saturating_sub(during) / 4);
-        let traced = self.traced.load(Ordering::Relaxed);
         last.lead = if self.was_relayed(&last) && self.memory_limit().is_none() {
             last.runway.min(last.snapshot)
-        } else if self.assists.load(Ordering::Relaxed) - last.assists > traced / 2 {
-            last.runway.min(last.snapshot + traced)
+        } else if self.assists.load(Ordering::Relaxed) - last.assists > self.traced() / 2 {
+            last.runway.min(last.snapshot + self.traced())
         } else {
             last.runway
         };
