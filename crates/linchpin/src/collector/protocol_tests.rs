@@ -21,6 +21,15 @@ pub(crate) fn mutate_in<R>(heap: &Heap, mode: Mode, mut work: impl for<'gc> FnMu
     }
 }
 
+/// Stays in a mutation until that is in `mode`. Ends as `mutate_in` does. (It allocates nothing, as it may have to wait for long where much else
+/// runs.)
+pub(crate) fn stay_until(mu: &Mutator<'_>, mode: Mode) {
+    while mu.mode() != mode {
+        mu.safepoint();
+        thread::yield_now();
+    }
+}
+
 /// Tells a thread to stop when it goes away.
 pub(super) struct StopOnDrop<'a>(pub(super) &'a AtomicBool);
 
@@ -102,9 +111,7 @@ fn what_is_put_into_an_object_born_in_mark_survives(from_off: bool, put: Put) {
                     collect();
                 }
                 let in_hand: Gc<'_, Arc<()>> = only_root.lock().unwrap().as_ref().unwrap().get(mu);
-                while mu.mode() != Mode::Arm {
-                    mu.alloc([0_u8; 4096]);
-                }
+                stay_until(mu, Mode::Arm);
                 in_arm.send(()).unwrap();
                 mark_entered.recv().unwrap();
                 let made = made.lock().unwrap().as_ref().unwrap().get(mu);
