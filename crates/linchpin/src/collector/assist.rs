@@ -27,6 +27,9 @@ use crate::processor::phase::Mode;
 /// Bytes that a mutation allocates before it looks whether to assist.
 pub(super) const LOOK_AFTER: u64 = 32 << 10;
 
+/// The same where the mark of a cycle that is not small is left to mutations; a run has no more than that, then.
+pub(crate) const SHORT_LOOK: u64 = 2 << 10;
+
 impl Mutator<'_> {
     /// Assists, if that is due. To be called where a run is used up, before another one is looked for.
     #[inline]
@@ -40,7 +43,15 @@ impl Mutator<'_> {
                 Mode::Off if self.core().memory.is_sweep_pending() => self.assist_otherwise(),
                 Mode::Off => {}
             }
+        } else if bytes >= SHORT_LOOK && self.traces_the_mark() {
+            self.assist_shortly(bytes);
         }
+    }
+
+    /// Whether a mark runs that is not small, and is left to mutations.
+    #[inline]
+    pub(crate) fn traces_the_mark(&self) -> bool {
+        self.mode() == Mode::Mark && self.core().relay.is_mark_left()
     }
 
     #[cold]
@@ -48,6 +59,17 @@ impl Mutator<'_> {
     fn assist_otherwise(&self) {
         self.local().note_assisted();
         take_steps(self.core(), 0);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn assist_shortly(&self, bytes: u64) {
+        self.local().note_assisted();
+        if !take_steps(self.core(), bytes) {
+            // Another one is at it. (What it has in hand would have to go through the queue: it is for one at a time.)
+            self.local().owe(SHORT_LOOK - SHORT_LOOK / 4);
+        }
+        self.safepoint();
     }
 
     #[cold]
@@ -105,7 +127,7 @@ mod tests {
     use super::LOOK_AFTER;
     use crate::collector::cycle::Cycle;
     use crate::collector::mark::PART_BYTES;
-    use crate::collector::protocol_tests::mutate_in;
+    use crate::collector::protocol_tests::{mutate_in, stay_until};
     use crate::collector::queue::Grey;
     use crate::collector::relay_tests::{NODES, Node, assert_whole, list};
     use crate::collector::workers::Workers;
@@ -292,9 +314,7 @@ mod tests {
                 heap.mutate(|mu| {
                     in_off.send(()).unwrap();
                     is_arm.recv().unwrap();
-                    while mu.mode() != Mode::Arm {
-                        mu.alloc([0_u8; 4096]);
-                    }
+                    stay_until(mu, Mode::Arm);
                     let guard = locked.get(mu).as_ref().lock.lock(mu);
                     has_lock.send(()).unwrap();
                     has_assisted.recv().unwrap();

@@ -4,6 +4,7 @@
 
 use super::AbortOnUnwind;
 use super::handshake::Patience;
+use super::leaving::{Kind, LOOK_AFTER, Leaving};
 use super::mark::Tracer;
 use super::mark::pending::Pending;
 use super::mark::sharing::Marking;
@@ -15,9 +16,6 @@ use super::workers::{Helper, Workers};
 use crate::heap::Core;
 #[cfg(test)]
 use crate::sync::thread;
-
-/// Bytes that mutations trace at the least between two looks of the collector's thread, or it traces the rest itself.
-const LEAST_TRACED: u64 = 256 << 10;
 
 /// Runs a whole cycle on this thread, as far as mutations take no step of it.
 pub(crate) fn run(core: &Core, workers: &Workers, cause: CycleCause) {
@@ -37,13 +35,13 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
     let abort = AbortOnUnwind;
     let mut marker = Marker::new(core, workers, in_progress.steps().black());
     let mut patience = Patience::new(core);
-    // How much had been traced when the mark was last left to mutations.
-    let mut left_at = None;
+    let mut leaving = Leaving::default();
     let mut has_left_the_sweep = false;
     loop {
-        let is_for_mutations = in_progress.is_for_mutations(core);
+        let (kind, are_cores_in_use) = (in_progress.kind(core), in_progress.are_cores_in_use(core));
+        let is_for_mutations = kind == Kind::Small && are_cores_in_use;
         // If somebody waits for it, it is not left to who traces only as it allocates.
-        let is_mark_for_mutations = is_for_mutations && !in_progress.steps().is_asked_for();
+        let is_awaited = in_progress.steps().is_asked_for() || core.control.is_awaited();
         let steps = in_progress.steps();
         let mut is_ended = false;
         let due = steps.advance(core);
@@ -54,27 +52,27 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
             Due::Answers => {
                 let asked = steps.asked();
                 patience.pause(asked, !is_for_mutations, |pause| {
-                    is_ended = !if is_for_mutations { in_progress.leave() } else { in_progress.leave_for(pause) };
+                    is_ended = !in_progress.leave_for(if is_for_mutations { LOOK_AFTER } else { pause });
                 });
             }
             Due::Roots => steps.mark_roots(core),
-            Due::Trace
-                if is_mark_for_mutations && go_on_well(left_at.replace(core.pace.traced()), core.pace.traced()) =>
-            {
-                is_ended = !in_progress.leave();
-            }
-            Due::Trace => {
-                marker.trace(steps);
-                steps.begin_round(core);
-            }
+            Due::Trace => match leaving.pause(kind, are_cores_in_use, core.pace.traced()).filter(|_| !is_awaited) {
+                Some(pause) => is_ended = !in_progress.leave_mark_for(kind, pause),
+                None => {
+                    in_progress.take_mark();
+                    let steps = in_progress.steps();
+                    marker.trace(steps);
+                    steps.begin_round(core);
+                }
+            },
             Due::Decision => match marker.trace_ephemerons() {
                 true => steps.begin_round(core),
                 false => _ = steps.decide(core),
             },
             // Where the system takes the core away in the midst of it, the next cycle would begin late: so if they sweep, it is theirs.
-            Due::Sweep if is_mark_for_mutations && is_end_short(core) && !has_left_the_sweep => {
+            Due::Sweep if is_for_mutations && !is_awaited && is_end_short(core) && !has_left_the_sweep => {
                 has_left_the_sweep = true;
-                is_ended = !in_progress.leave();
+                is_ended = !in_progress.leave_for(LOOK_AFTER);
             }
             Due::Sweep => break,
         }
@@ -86,12 +84,6 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
     in_progress.sweep(core);
     abort.disarm();
     true
-}
-
-/// Whether mutations have traced enough, since so much had been when the mark was last left to them: they may not allocate, or so
-/// little that the goal is far.
-fn go_on_well(before: Option<u64>, traced: u64) -> bool {
-    before.is_none_or(|before| traced - before >= LEAST_TRACED)
 }
 
 /// A cycle that one thread runs alone, step by step: [`go_on`] as tests have it, that let something happen in between. The steps
@@ -106,7 +98,7 @@ pub(crate) struct Cycle<'a> {
 impl<'a> Cycle<'a> {
     /// Nobody else runs a cycle of the heap before this one has been swept.
     pub(crate) fn begin(core: &'a Core, workers: &'a Workers) -> Self {
-        let steps = Steps::begin(core, CycleCause::Growth, Pending::default());
+        let steps = Steps::begin(core, CycleCause::Growth, false, Pending::default());
         Self { marker: Marker::new(core, workers, steps.black()), steps }
     }
 
@@ -205,18 +197,5 @@ impl<'a> Marker<'a> {
         });
         let most = &mut steps.stopwatch.report.markers;
         *most = marking.most().max(*most);
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::{LEAST_TRACED, go_on_well};
-
-    #[test]
-    fn a_mark_is_left_to_mutations_again_if_they_have_traced_enough_since() {
-        assert!(go_on_well(None, 7), "they have not begun");
-        assert!(!go_on_well(Some(7), 7), "nothing");
-        assert!(!go_on_well(Some(7), 7 + LEAST_TRACED - 1));
-        assert!(go_on_well(Some(7), 7 + LEAST_TRACED));
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod window;
 mod window_tests;
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use self::window::{NO_WINDOW, WINDOW_BYTES};
@@ -36,9 +37,9 @@ use crate::trace::{MustNotImplementDrop, TraceWindow};
 /// A slice with more bytes than this is traced in parts.
 const SPLIT_ABOVE: usize = 2 * SPAN_BYTES;
 
-/// The bytes of a part: what a mutation traces that assists, at the least. (Each of two thousand pointers may lead to a mark byte
+/// The bytes of a part: what a mutation traces that assists, at the least. (Each of 256 pointers may lead to a mark byte
 /// that is in no cache.)
-pub(super) const PART_BYTES: usize = SPAN_BYTES / 4;
+pub(super) const PART_BYTES: usize = SPAN_BYTES / 32;
 
 /// The colour of a tracer that only records what it is told of. No mark byte has it, so each pointer takes the same way as a
 /// white object's.
@@ -258,7 +259,7 @@ impl<'a> Tracer<'a> {
         let bytes = span.slot_bytes();
         if bytes > SPLIT_ABOVE && info.trace_part.is_some() {
             if object.addr().get().is_multiple_of(SPAN_BYTES) {
-                self.split(object, bytes);
+                self.split(object, SPAN_BYTES..bytes, SPAN_BYTES);
             }
             return self.scan_part(object);
         }
@@ -282,16 +283,18 @@ impl<'a> Tracer<'a> {
         unsafe { trace(object, self) };
     }
 
-    /// Has all parts of a large slice but the first traced later, or by others.
-    #[cold]
-    fn split(&mut self, object: NonNull<u8>, bytes: usize) {
-        let parts = (PART_BYTES..bytes).step_by(PART_BYTES).rev();
-        self.stack.extend(parts.map(|offset| Grey(self.region.pointer(object.addr().get() + offset))));
+    /// Has what begins in a large slice at these offsets traced later, or by others.
+    fn split(&mut self, start: NonNull<u8>, offsets: Range<usize>, bytes: usize) {
+        let offsets = offsets.step_by(bytes).rev();
+        self.stack.extend(offsets.map(|offset| Grey(self.region.pointer(start.addr().get() + offset))));
     }
 
-    /// Traces the elements of a large slice that begin in one part of it.
+    /// Traces the elements of a large slice that begin in one part of it; the first part of a unit has the others traced later.
     #[cold]
     fn scan_part(&mut self, part: NonNull<u8>) {
+        if part.addr().get().is_multiple_of(SPAN_BYTES) {
+            self.split(part, PART_BYTES..SPAN_BYTES, PART_BYTES);
+        }
         let unit = self.region.unit_of(part.addr().get());
         let first = unit - self.region.span(unit).back();
         let info = self.region.span(first).info();

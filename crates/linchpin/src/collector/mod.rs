@@ -39,6 +39,8 @@ pub(crate) mod assist;
 #[cfg(all(test, not(loom)))]
 mod assist_tests;
 pub(crate) mod barrier;
+#[cfg(all(test, not(loom)))]
+mod calm_tests;
 pub(crate) mod cycle;
 pub(crate) mod decision;
 pub(crate) mod ephemerons;
@@ -49,6 +51,7 @@ mod hand_over_tests;
 pub(crate) mod handshake;
 #[cfg(all(test, not(loom)))]
 mod leaf_tests;
+pub(crate) mod leaving;
 pub(crate) mod mark;
 #[cfg(all(test, not(loom)))]
 mod meeting_tests;
@@ -75,7 +78,7 @@ use crate::memory::sweep::Memory;
 use crate::panics::{discard, tell};
 use crate::processor::thread as this_thread;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, thread};
-use relay::LOOK_AFTER;
+use leaving::LOOK_AFTER;
 use report::CycleCause;
 use room::most_idle_helpers;
 use workers::Workers;
@@ -199,6 +202,12 @@ impl Control {
         while state.ended < target && !state.stop {
             self.ended.wait(&mut state);
         }
+    }
+
+    /// Whether somebody waits for the end of a cycle, of the one in progress or of the next one.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let state = self.state.lock();
+        state.asked > state.ended
     }
 
     /// Cycles that have ended.

@@ -11,6 +11,10 @@
 //! Of a cycle that is not small the collector's thread does the mark; mutations begin none, and trace only what they find in the queue, and what closing rounds bring. But
 //! the other steps they take, so that a mark ends when it has come to its end, and not when the system next has a core for who looks.
 //!
+//! Such a mark takes the collector's thread hundreds of time slices, and each of them is one in which a mutation does not run. So where mutations allocate slowly
+//! enough to keep up ([`Pace::is_calm`](super::pacer::Pace::is_calm)), that mark is left to them, too: they look whether to trace
+//! more often than else, and trace for fifteen microseconds, one at a time. The collector's thread looks now and then whether they do.
+//!
 //! And where a core seems to be free, but a quarter more has been allocated than there should have been by the end of the mark, they take steps as
 //! if none were: the system has not woken the collector's thread, or runs something else there.
 //!
@@ -23,13 +27,14 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::AbortOnUnwind;
+use super::leaving::{Kind, LOOK_AFTER};
 use super::mark::pending::Pending;
 use super::report::CycleCause;
-use super::steps::{Due, Steps};
+use super::steps::{Due, Pieces, Steps};
 use crate::heap::Core;
 use crate::memory::sweep::Left;
 use crate::processor::phase::Status;
-use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread};
+use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread};
 use crate::verify::settings::Verify;
 
 /// A cycle is small if its mark is, and there are no more units than this to look through for pins; and mutations mark its roots if there are no
@@ -44,9 +49,6 @@ pub(super) const MOST_UNITS_OF_ANY: usize = 1 << 13;
 
 /// A mutation sweeps no more spans than this at a time.
 const MOST_SPANS: usize = 16;
-
-/// How long the collector's thread leaves a cycle to mutations before it looks after it.
-pub(super) const LOOK_AFTER: Duration = Duration::from_millis(1);
 
 /// Only if a core is found free so often in a row, it is: between two mutations of a thread that does nothing else its processor is idle, too,
 /// for an instant.
@@ -64,6 +66,8 @@ pub(crate) struct Relay {
     /// Who waits for a moment without a cycle: none begins meanwhile. Raised before the lock is asked for, which who has just had it
     /// gets before who waits for it.
     held_off: AtomicUsize,
+    /// The mark that runs is not small, and left to mutations. (A hint: how much they trace at a time, and how often they look.)
+    is_mark_left: AtomicBool,
 }
 
 /// How many cores there are for the process.
@@ -82,6 +86,8 @@ struct Slot {
     steps: Option<Steps>,
     /// While there is no cycle, what the next one begins with: room.
     pending: Pending,
+    /// When the last one ended.
+    ended: Option<Instant>,
     /// How often somebody has had a moment without a cycle.
     served: u64,
     /// The collector's thread has been told that something is left to it, and has not waited since.
@@ -92,14 +98,17 @@ impl Slot {
     /// Begins a cycle.
     fn begin(&mut self, core: &Core, cause: CycleCause) -> &mut Steps {
         let pending = std::mem::take(&mut self.pending);
-        self.steps.insert(Steps::begin(core, cause, pending))
+        let is_calm = self.ended.is_some_and(|ended| core.pace.is_calm(ended.elapsed()));
+        self.steps.insert(Steps::begin(core, cause, is_calm, pending))
     }
 
     /// Ends the cycle, which has been swept.
     fn end(&mut self, core: &Core) {
         if let Some(steps) = self.steps.take() {
             self.pending = steps.stop(core);
+            self.ended = Some(Instant::now());
         }
+        core.relay.note_mark_left(false);
         self.is_told = false;
         if core.relay.is_held_off() {
             core.relay.changed.notify_all();
@@ -134,7 +143,13 @@ impl Relay {
         self.cores.0.store(cores, Ordering::Relaxed);
     }
 
-    /// Has the collector's thread look at once, if it waits in [`InProgress::leave`].
+    /// From now on the last cycle ended so long ago.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn pretend_rest(&self, rest: Duration) {
+        self.slot.lock().ended = Instant::now().checked_sub(rest);
+    }
+
+    /// Has the collector's thread look at once, if it waits in [`InProgress::leave_for`].
     pub(crate) fn wake(&self) {
         self.changed.notify_all();
     }
@@ -150,6 +165,17 @@ impl Relay {
         self.held_off.fetch_sub(1, Ordering::Relaxed);
         slot.served += 1;
         slot
+    }
+
+    /// Whether a mark runs that is not small, and is left to mutations.
+    #[inline]
+    pub(crate) fn is_mark_left(&self) -> bool {
+        // Relaxed, wherever it is touched: a hint, by which nothing is passed on.
+        self.is_mark_left.load(Ordering::Relaxed)
+    }
+
+    fn note_mark_left(&self, is_left: bool) {
+        self.is_mark_left.store(is_left, Ordering::Relaxed);
     }
 
     fn is_held_off(&self) -> bool {
@@ -168,17 +194,38 @@ impl InProgress<'_> {
         self.slot.steps.as_mut().expect("it has begun, and who has it alone ends it")
     }
 
-    /// Whether mutations take its steps at the moment.
-    pub(crate) fn is_for_mutations(&self, core: &Core) -> bool {
-        is_small(core) && (0..LOOKS).any(|_| all_cores_are_in_use(core))
+    /// What kind of cycle it is, as far as is known by now. (One with several markers is none that mutations trace: those are faster.)
+    pub(crate) fn kind(&mut self, core: &Core) -> Kind {
+        if is_small(core) {
+            Kind::Small
+        } else if self.steps().is_calm()
+            && core.memory.frontier() <= MOST_UNITS_OF_ANY
+            && core.control.markers(core.processors.limit()) == 1
+            && !core.pace.is_overdue()
+        {
+            Kind::Calm
+        } else {
+            Kind::Large
+        }
     }
 
-    /// Leaves it to them, until there is something that they do not do, or it is time to look after it; false if they have ended it.
-    pub(crate) fn leave(&mut self) -> bool {
-        self.leave_for(LOOK_AFTER)
+    /// Whether mutations run on all cores.
+    pub(crate) fn are_cores_in_use(&self, core: &Core) -> bool {
+        (0..LOOKS).any(|_| all_cores_are_in_use(core))
     }
 
-    /// The same, with another time.
+    /// From now on its mark is the collector's thread's.
+    pub(crate) fn take_mark(&mut self) {
+        self.relay.note_mark_left(false);
+    }
+
+    /// Leaves the mark to mutations for as long, or until there is something that they do not do; false if they have ended the cycle.
+    pub(crate) fn leave_mark_for(&mut self, kind: Kind, pause: Duration) -> bool {
+        self.relay.note_mark_left(kind == Kind::Calm);
+        self.leave_for(pause)
+    }
+
+    /// The same with whatever step is due.
     pub(crate) fn leave_for(&mut self, pause: Duration) -> bool {
         let number = self.steps().number();
         self.slot.is_told = false;
@@ -221,7 +268,7 @@ pub(crate) fn begin(core: &Core) -> bool {
 pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
     let Some(mut slot) = core.relay.slot.try_lock() else { return false };
     let Some(steps) = &mut slot.steps else { return false };
-    let is_small = is_small(core);
+    let (is_small, is_mark_left) = (is_small(core), core.relay.is_mark_left());
     if !is_small && core.memory.frontier() > MOST_UNITS_OF_ANY || !is_turn_of_mutations(core) {
         return false;
     }
@@ -240,19 +287,26 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
                 true => break false,
                 false => steps.begin_round(core),
             },
-            Due::Trace if !is_small && !steps.is_closing() => break true,
-            Due::Trace => match core.pace.relay_for(std::mem::take(&mut allocated), is_small) {
+            Due::Trace if is_small => match core.pace.relay_for(std::mem::take(&mut allocated)) {
                 0 => break false,
                 budget => {
-                    let traced = steps.trace_some(core, budget);
-                    if is_small {
-                        core.pace.relayed(traced)
-                    } else {
-                        core.pace.assisted(traced)
-                    }
+                    core.pace.relayed(steps.trace_some(core, budget, Pieces::LONG));
                     has_traced = true;
                 }
             },
+            Due::Trace if is_mark_left || steps.is_closing() => {
+                let bytes = std::mem::take(&mut allocated);
+                let (budget, pieces) = match is_mark_left {
+                    true => (core.pace.short_assist_for(bytes), Pieces::SHORT),
+                    false => (core.pace.assist_for(bytes), Pieces::LONG),
+                };
+                if budget == 0 {
+                    break false;
+                }
+                core.pace.assisted(steps.trace_some(core, budget, pieces));
+                has_traced = true;
+            }
+            Due::Trace => break true,
             Due::Decision if !core.decision.is_about_weak() => _ = steps.decide(core),
             Due::Sweep => match steps.sweep_some(core, MOST_SPANS) {
                 Left::Spans => break false,

@@ -35,7 +35,7 @@ pub(super) fn assert_whole(mu: &Mutator<'_>, root: &Root<Node<'static>>) {
 }
 
 /// A heap that begins no cycle by growing, on a machine with so many cores.
-fn heap(processors: usize, cores: usize) -> Heap {
+pub(super) fn heap(processors: usize, cores: usize) -> Heap {
     let heap = Heap::builder().processors(processors).growth_percent(100_000).build().unwrap();
     heap.core().relay.pretend_cores(cores);
     heap
@@ -50,14 +50,14 @@ fn begin(heap: &Heap) {
 }
 
 /// The same, with a goal that is far.
-fn begin_far(heap: &Heap) {
+pub(super) fn begin_far(heap: &Heap) {
     let core = heap.core();
     heap.mutate(|_| core.relay.begin(core, || Some(CycleCause::Growth)).unwrap().steps().advance(core));
     assert_eq!(core.processors.phase().mode(), Mode::Arm);
 }
 
 /// Has mutations allocate what is garbage at once, until that is so; gives whether it ever was.
-fn allocate_until(heap: &Heap, is_so: impl Fn() -> bool) -> bool {
+pub(super) fn allocate_until(heap: &Heap, is_so: impl Fn() -> bool) -> bool {
     (0..300).any(|_| {
         heap.mutate(|mu| (0..2048_u64).for_each(|number| _ = mu.alloc([number; 2])));
         is_so()
@@ -65,11 +65,11 @@ fn allocate_until(heap: &Heap, is_so: impl Fn() -> bool) -> bool {
 }
 
 /// Does what the collector's thread would.
-fn run_the_rest(core: &Core) {
+pub(super) fn run_the_rest(core: &Core) {
     cycle::run(core, &Workers::none(), CycleCause::Growth);
 }
 
-fn cycles(core: &Core) -> u64 {
+pub(super) fn cycles(core: &Core) -> u64 {
     if core.memory.is_sweep_pending() { 0 } else { core.memory.marked_cycle() }
 }
 

@@ -8,7 +8,7 @@
 use super::handshake::{ask, handshake, is_answered};
 use super::mark::Tracer;
 use super::mark::pending::Pending;
-use super::mark::sharing::trace_piece;
+use super::mark::sharing::trace_pieces;
 use super::pin_walk::{raised_pin_flags, take_pin_flags, visit_pins};
 use super::report::{CycleCause, Stopwatch};
 use std::time::{Duration, Instant};
@@ -21,11 +21,22 @@ use crate::processor::thread::Sweeping;
 use crate::sync::{Ordering, reordered};
 use crate::verify;
 
-/// A mutation looks at the clock after so many bytes traced.
-const PIECE_BYTES: u64 = 64 << 10;
+/// In what pieces a mutation traces.
+#[derive(Clone, Copy)]
+pub(crate) struct Pieces {
+    /// It looks at the clock after so many bytes.
+    bytes: u64,
+    /// And stops then if it has taken so long: where each object has to come from memory.
+    long: Duration,
+}
 
-/// And stops then if it has taken so long: where each object has to come from memory.
-const LONG_PIECE: Duration = Duration::from_micros(25);
+impl Pieces {
+    /// Those of a cycle that is to end soon.
+    pub(crate) const LONG: Self = Self { bytes: 64 << 10, long: Duration::from_micros(25) };
+
+    /// Those of one that goes on for long.
+    pub(crate) const SHORT: Self = Self { bytes: 4 << 10, long: Duration::from_micros(15) };
+}
 
 /// A cycle in progress, between two steps.
 pub(crate) struct Steps {
@@ -38,6 +49,8 @@ pub(crate) struct Steps {
     is_delayed: bool,
     /// Batches that had been pushed when the last closing round began; `None` before the first.
     pushed: Option<u64>,
+    /// Mutations had allocated slowly before it began.
+    is_calm: bool,
     /// The spans whose pin flags were lowered.
     may_hold_pins: Vec<usize>,
     /// What is grey and not in the queue, between two who trace.
@@ -88,8 +101,8 @@ pub(crate) enum Due {
 }
 
 impl Steps {
-    /// Nobody else runs a cycle of the heap before this one has been swept.
-    pub(crate) fn begin(core: &Core, cause: CycleCause, pending: Pending) -> Self {
+    /// Nobody else runs a cycle of the heap before this one has been swept. It is calm, or not.
+    pub(crate) fn begin(core: &Core, cause: CycleCause, is_calm: bool, pending: Pending) -> Self {
         let number = core.memory.marked_cycle() + 1;
         let stopwatch = Stopwatch::start(core, number, cause);
         core.pace.begin_mark();
@@ -101,6 +114,7 @@ impl Steps {
             asked_at: Instant::now(),
             is_delayed: false,
             pushed: None,
+            is_calm,
             may_hold_pins: Vec::new(),
             pending,
             is_open: false,
@@ -131,6 +145,11 @@ impl Steps {
     /// Whether somebody waits for the cycle.
     pub(crate) fn is_asked_for(&self) -> bool {
         self.stopwatch.report.cause != CycleCause::Growth
+    }
+
+    /// Whether mutations had allocated slowly before it began.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.is_calm
     }
 
     /// Whether a closing round has begun.
@@ -204,22 +223,15 @@ impl Steps {
     }
 
     /// Traces so many bytes, about, or a part of them, if that takes long; gives how many those were.
-    pub(crate) fn trace_some(&mut self, core: &Core, budget: u64) -> u64 {
+    pub(crate) fn trace_some(&mut self, core: &Core, budget: u64, pieces: Pieces) -> u64 {
         let began = Instant::now();
-        self.trace_unless(core, budget, || began.elapsed() >= LONG_PIECE)
+        self.trace_unless(core, budget, pieces.bytes, || began.elapsed() >= pieces.long)
     }
 
-    fn trace_unless(&mut self, core: &Core, budget: u64, is_long: impl Fn() -> bool) -> u64 {
+    fn trace_unless(&mut self, core: &Core, budget: u64, piece_bytes: u64, is_long: impl Fn() -> bool) -> u64 {
         debug_assert_eq!(self.stage, Stage::Trace);
         let mut tracer = Tracer::new(&core.memory.region, self.black);
-        let mut traced = 0;
-        loop {
-            let piece = (budget - traced).min(PIECE_BYTES);
-            traced += trace_piece(&core.queue, &mut self.pending, &mut tracer, piece);
-            if traced >= budget || self.is_traced(core) || is_long() {
-                return traced;
-            }
-        }
+        trace_pieces(&core.queue, &mut self.pending, &mut tracer, budget, piece_bytes, is_long)
     }
 
     /// Whether nothing is there to trace, but perhaps in buffers, or with one that assists.
@@ -352,6 +364,8 @@ mod tests {
     use crate::collector::relay_tests::{Node, list};
     use crate::{Heap, Root};
 
+    const PIECE_BYTES: u64 = Pieces::LONG.bytes;
+
     /// Where objects have to come from memory, to trace all that a mutation may would take it longer than it should.
     #[test]
     fn a_mutation_goes_on_only_if_the_last_piece_was_quick() {
@@ -359,14 +373,14 @@ mod tests {
             let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
             let core = heap.core();
             let _root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
-            let mut steps = Steps::begin(core, CycleCause::Growth, Pending::default());
+            let mut steps = Steps::begin(core, CycleCause::Growth, false, Pending::default());
             assert_eq!(steps.advance(core), Due::Roots);
             steps.mark_roots(core);
-            let traced = steps.trace_unless(core, 4 * PIECE_BYTES, || is_long);
+            let traced = steps.trace_unless(core, 4 * PIECE_BYTES, PIECE_BYTES, || is_long);
             // A piece ends with the window that it came to last.
             assert!((expected..expected + PIECE_BYTES / 4).contains(&traced), "{traced} of {expected} bytes");
             // More than there is.
-            let rest = steps.trace_unless(core, u64::MAX, || false);
+            let rest = steps.trace_unless(core, u64::MAX, PIECE_BYTES, || false);
             assert!(steps.is_traced(core) && rest > PIECE_BYTES / 2, "{rest} bytes more");
             steps.begin_round(core);
             while steps.advance(core) != Due::Decision {

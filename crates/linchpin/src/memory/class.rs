@@ -302,7 +302,7 @@ mod tests {
             .runs
             .next(info, slot_bytes, true)
             .and_then(|end| NonNull::new(end.as_ptr().wrapping_sub(slot_bytes)))
-            .or_else(|| local.runs.next_slow(memory, info, slot_bytes, true, local.mode()))
+            .or_else(|| local.runs.next_slow(memory, info, slot_bytes, true, local.mode(), usize::MAX))
             .expect("there is room");
         memory.region.mark(start.addr().get()).store(local.birth_colour(), Ordering::Relaxed);
         // SAFETY: a fresh slot of the size of the type, whose alignment is less than a granule's.

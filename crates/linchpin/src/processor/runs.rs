@@ -45,7 +45,9 @@ pub(crate) struct Run {
     limit: *mut u8,
     /// The class the span belongs to; null while the run has no span.
     class: *const Class,
-    unit: usize,
+    unit: u32,
+    /// No slot of the span has been given out yet from `end` on.
+    is_fresh: bool,
 }
 
 impl Run {
@@ -58,6 +60,7 @@ impl Run {
         limit: std::ptr::null_mut(),
         class: std::ptr::null(),
         unit: 0,
+        is_fresh: false,
     };
 
     /// The next slot, of a run that is not used up.
@@ -179,7 +182,8 @@ impl Runs {
     }
 
     /// The slow path: finds the next run, in the span at hand or another one. With `install` the run goes into
-    /// the table for the fast path, if its place is free, or it has another span than before: one that is displaced does not come back for each short run that it finds. `None` if the region is full.
+    /// the table for the fast path, if its place is free, or it has another span than before: one that is displaced does not come back for each short run that it finds. A run is no longer
+    /// than `most_bytes`, but has one slot at least. `None` if the region is full.
     #[cold]
     pub(crate) fn next_slow(
         &self,
@@ -188,6 +192,7 @@ impl Runs {
         slot_bytes: usize,
         install: bool,
         mode: Mode,
+        most_bytes: usize,
     ) -> Option<NonNull<u8>> {
         let key = (std::ptr::from_ref(info).addr(), slot_bytes);
         let place = self.place(info, slot_bytes);
@@ -199,7 +204,7 @@ impl Runs {
             self.more.borrow_mut().remove(&key).unwrap_or(Run { info, slot_bytes, ..Run::EMPTY })
         };
         let before = (run.class, run.unit);
-        let slot = self.advance(memory, &mut run, mode);
+        let slot = self.advance(memory, &mut run, mode, most_bytes);
         if install && (place.get().info.is_null() || (run.class, run.unit) != before) {
             let displaced = place.replace(run);
             if !displaced.info.is_null() {
@@ -226,10 +231,10 @@ impl Runs {
         }
     }
 
-    fn advance(&self, memory: &Memory, run: &mut Run, mode: Mode) -> Option<NonNull<u8>> {
+    fn advance(&self, memory: &Memory, run: &mut Run, mode: Mode, most_bytes: usize) -> Option<NonNull<u8>> {
         while run.cursor == run.end {
             self.finish(run);
-            if run.class.is_null() || !find_run(memory, run) {
+            if run.class.is_null() || !find_run(memory, run, most_bytes) {
                 self.next_span(memory, run, mode)?;
             }
         }
@@ -257,11 +262,12 @@ impl Runs {
         let Taken { unit, fresh } = memory.take_span(class, mode)?;
         let start = memory.region.span_start(unit).as_ptr();
         run.class = class;
-        run.unit = unit;
+        run.unit = unit as u32;
+        run.is_fresh = fresh;
         run.limit = start.wrapping_add(memory.region.span(unit).slots() * run.slot_bytes);
         run.begin = start;
         run.cursor = start;
-        run.end = if fresh { run.limit } else { start };
+        run.end = start;
         Some(())
     }
 
@@ -288,7 +294,7 @@ impl Runs {
         runs.filter_map(|run| {
             // SAFETY: classes live as long as the heap, which the processor is part of.
             let class = unsafe { run.class.as_ref() }?;
-            Some(HeldRun { class, unit: run.unit, cursor: run.cursor.addr(), end: run.end.addr() })
+            Some(HeldRun { class, unit: run.unit as usize, cursor: run.cursor.addr(), end: run.end.addr() })
         })
         .collect()
     }
@@ -296,7 +302,7 @@ impl Runs {
     /// Moves the cursor of the run in a span by so many bytes, for the verifier's tests.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn move_cursor(&self, unit: usize, by: isize) {
-        let is_there = |place: &&Cell<Run>| !place.get().class.is_null() && place.get().unit == unit;
+        let is_there = |place: &&Cell<Run>| !place.get().class.is_null() && place.get().unit as usize == unit;
         let place = self.table.iter().find(is_there).expect("the table has a run in that span");
         let run = place.get();
         place.set(Run { cursor: run.cursor.wrapping_offset(by), ..run });
@@ -329,10 +335,10 @@ impl Runs {
 
 fn held_span(run: &Run) -> Option<HeldSpan> {
     let class = NonNull::new(run.class.cast_mut())?;
-    Some(HeldSpan { class, unit: run.unit, may_have_room: run.cursor != run.limit })
+    Some(HeldSpan { class, unit: run.unit as usize, may_have_room: run.cursor != run.limit })
 }
 
-/// Looks for the next free slots in the span, from the end of the last run on.
+/// Looks for the next free slots in the span, from the end of the last run on; as many as so many bytes hold at the most, but one.
 ///
 /// A slot that looks free must be, and what its last value's drop did must be over, though mark bytes are loaded relaxed. Whoever wrote its mark byte, or dropped
 /// that value, comes before:
@@ -345,13 +351,22 @@ fn held_span(run: &Run) -> Option<HeldSpan> {
 ///
 /// Nobody else writes from 0 to a colour, or back, in a span that this processor holds: markers and barriers change the bytes of
 /// objects only, from one colour to the other.
-fn find_run(memory: &Memory, run: &mut Run) -> bool {
+fn find_run(memory: &Memory, run: &mut Run, most_bytes: usize) -> bool {
     debug_assert!(run.slot_bytes.is_multiple_of(GRANULE));
     let (region, limit) = (&memory.region, run.limit.addr());
-    let taken = region.granules_until_free(run.end.addr(), limit, run.slot_bytes);
-    let cursor = run.end.wrapping_add(taken * GRANULE);
-    // Only where an object starts is a mark byte set, so that the first one tells where the run ends.
-    let end = cursor.wrapping_add(region.free_granules(cursor.addr(), limit) * GRANULE);
+    let (cursor, mut end) = if run.is_fresh {
+        // Without a look at its mark bytes: to read memory that was never written has the system map a page of zeroes, and the first store there
+        // has to be told to all cores.
+        (run.end, run.limit)
+    } else {
+        let taken = region.granules_until_free(run.end.addr(), limit, run.slot_bytes);
+        let cursor = run.end.wrapping_add(taken * GRANULE);
+        // Only where an object starts is a mark byte set, so that the first one tells where the run ends.
+        (cursor, cursor.wrapping_add(region.free_granules(cursor.addr(), limit) * GRANULE))
+    };
+    if end.addr() - cursor.addr() > most_bytes {
+        end = cursor.wrapping_add((most_bytes / run.slot_bytes).max(1) * run.slot_bytes);
+    }
     debug_assert!((end.addr() - cursor.addr()).is_multiple_of(run.slot_bytes));
     run.begin = cursor;
     run.cursor = cursor;
@@ -395,11 +410,46 @@ mod tests {
         } else if let Some(start) = runs.next_displaced(info, SLOT_BYTES) {
             (start.addr().get(), By::Displaced)
         } else {
-            let start = runs.next_slow(memory, info, SLOT_BYTES, true, mu.local().mode()).expect("there is room");
+            let start =
+                runs.next_slow(memory, info, SLOT_BYTES, true, mu.local().mode(), usize::MAX).expect("there is room");
             (start.addr().get(), By::Search)
         };
         memory.region.mark(slot).store(mu.local().birth_colour(), Ordering::Relaxed);
         (slot, by)
+    }
+
+    /// Runs that are to be short, in a span that is fresh and in one that is not: none has more slots than it may, or one, and no slot is left out.
+    #[test]
+    fn runs_are_no_longer_than_they_may_be() {
+        let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
+        let (core, info) = (heap.core(), RIVALS[0]);
+        let taken = |most_bytes: usize, slots: usize| -> Vec<usize> {
+            heap.mutate(|mu| {
+                let runs = &mu.local().runs;
+                let mut taken: Vec<usize> = Vec::new();
+                while taken.len() < SLOTS {
+                    let mode = mu.local().mode();
+                    let start = runs.next_slow(&core.memory, info, SLOT_BYTES, true, mode, most_bytes).unwrap();
+                    let rest = std::iter::from_fn(|| runs.next(info, SLOT_BYTES, true));
+                    let rest: Vec<usize> = rest.map(|end| end.addr().get() - SLOT_BYTES).collect();
+                    assert!(rest.len() < slots, "a run of {} slots", rest.len() + 1);
+                    taken.extend([start.addr().get()].into_iter().chain(rest));
+                }
+                // Nobody has initialised them.
+                for &slot in &taken {
+                    assert_eq!(core.memory.region.mark(slot).load(Ordering::Relaxed), 0);
+                }
+                taken
+            })
+        };
+        for (most_bytes, slots) in [(7 * SLOT_BYTES + 1, 7), (1, 1), (usize::MAX, SLOTS)] {
+            let fresh = taken(most_bytes, slots);
+            assert!(fresh.windows(2).all(|pair| pair[1] == pair[0] + SLOT_BYTES), "some were left out");
+            // What was given out has no colour, so that it is free again when the span is swept.
+            heap.collect();
+            assert_eq!(taken(most_bytes, slots), fresh);
+            heap.collect();
+        }
     }
 
     #[test]

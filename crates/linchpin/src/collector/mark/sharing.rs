@@ -183,13 +183,27 @@ fn trace_at_hand(
     }
 }
 
-/// Traces what is pending and what is in the queue, about so many bytes at most, for who is no marker; gives how many. What is left
-/// stays pending, but for a batch that others may take.
-pub(crate) fn trace_piece(queue: &GreyQueue, pending: &mut Pending, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
+/// Traces what is pending and what is in the queue, about so many bytes at most, for who is no marker; gives how many. After each piece of so many
+/// it asks whether to stop. What is left stays pending, but for a batch that others may take.
+pub(crate) fn trace_pieces(
+    queue: &GreyQueue,
+    pending: &mut Pending,
+    tracer: &mut Tracer<'_>,
+    budget_bytes: u64,
+    piece_bytes: u64,
+    is_long: impl Fn() -> bool,
+) -> u64 {
     let abort = AbortOnUnwind;
     let before = tracer.scanned_bytes;
+    let mut asked = before;
     let mut at_hand = std::mem::take(pending);
     while tracer.scanned_bytes - before < budget_bytes {
+        if tracer.scanned_bytes - asked >= piece_bytes {
+            if is_long() {
+                break;
+            }
+            asked = tracer.scanned_bytes;
+        }
         if let Some(window) = at_hand.next(tracer.region, &mut tracer.stack) {
             tracer.scan_window(window);
         } else if let Some(batch) = queue.take() {

@@ -28,6 +28,8 @@
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+use std::time::Duration;
+
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 
 /// The live heap below which growth is reckoned from this size, in bytes.
@@ -54,6 +56,13 @@ const STEEPEST: u64 = 4;
 
 /// A mutation that takes the steps of a small cycle traces no more than so many bytes at a time, even if they are at hand.
 const MOST_RELAYED: u64 = 256 << 10;
+
+/// The same where it traces the mark of a cycle that is not small: for each byte that it allocates, and at a time, a few microseconds.
+const STEEPEST_SHORT: u64 = 12;
+const MOST_SHORT: u64 = 24 << 10;
+
+/// Mutations allocate slowly if they allocate no more bytes than this in a microsecond, all together.
+const CALM_PER_MICROSECOND: u64 = 1 << 10;
 
 /// Decides when a cycle starts.
 ///
@@ -282,10 +291,21 @@ impl Pace {
         self.relayed.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// How many bytes a mutation should trace that takes the steps of the cycle, and has allocated so many. In a small one, as many as may
-    /// be: while it marks, stores have a barrier, and what is born stays.
-    pub(crate) fn relay_for(&self, bytes: u64, is_small: bool) -> u64 {
-        if is_small { bytes.saturating_mul(STEEPEST).min(MOST_RELAYED) } else { self.assist_for(bytes) }
+    /// How many bytes a mutation should trace that takes the steps of a small cycle, and has allocated so many: as many as may
+    /// be. While it marks, stores have a barrier, and what is born stays.
+    pub(crate) fn relay_for(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(STEEPEST).min(MOST_RELAYED)
+    }
+
+    /// How many it should trace where the mark of a cycle that is not small is left to mutations.
+    pub(crate) fn short_assist_for(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(STEEPEST_SHORT).min(MOST_SHORT)
+    }
+
+    /// Whether mutations have allocated slowly since the last mark ended, as long ago as this: not much faster than a marker traces.
+    pub(crate) fn is_calm(&self, since: Duration) -> bool {
+        let allocated = self.all().saturating_sub(self.last.lock().ended_with_outside);
+        u128::from(allocated) <= since.as_micros() * u128::from(CALM_PER_MICROSECOND)
     }
 
     /// How many bytes a mutation should trace that has allocated so many, while a mark runs.

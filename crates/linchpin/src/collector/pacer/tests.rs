@@ -1,5 +1,7 @@
 //! The pacer by itself: numbers in, numbers out.
 
+use std::time::Duration;
+
 use super::Pace;
 
 #[test]
@@ -160,13 +162,10 @@ fn who_takes_the_steps_of_a_small_cycle_traces_what_may_be() {
     pace.allocated(1 << 20);
     pace.begin_mark();
     pace.earn(1 << 10);
-    assert_eq!(
-        [0, 1 << 10, 32 << 10, 1 << 20].map(|bytes| pace.relay_for(bytes, true)),
-        [0, 4 << 10, 128 << 10, 256 << 10]
-    );
+    assert_eq!([0, 1 << 10, 32 << 10, 1 << 20].map(|bytes| pace.relay_for(bytes)), [0, 4 << 10, 128 << 10, 256 << 10]);
     // The goal is 4000 MB away, so that 256 bytes are due, and earned.
-    assert_eq!(pace.relay_for(1 << 20, false), 0, "as for any assist");
-    assert_ne!(pace.relay_for(64 << 20, false), 0);
+    assert_eq!(pace.assist_for(1 << 20), 0, "as for any assist");
+    assert_ne!(pace.assist_for(64 << 20), 0);
 }
 
 #[test]
@@ -262,4 +261,25 @@ fn nonsense_adds_up_to_no_more_than_nonsense() {
         pace.end_sweep(0, 0, 0);
     }
     assert!(pace.outside() < u64::MAX / 2);
+}
+
+#[test]
+fn mutations_are_calm_that_allocate_little_in_the_time() {
+    let pace = Pace::new(100_000, None, 1 << 40);
+    let milliseconds = Duration::from_millis;
+    pace.allocated(1 << 20);
+    assert!(pace.is_calm(Duration::from_micros(1024)) && !pace.is_calm(Duration::from_micros(1023)));
+    pace.begin_mark();
+    pace.note_births();
+    pace.end_mark();
+    pace.end_sweep(0, 0, 0);
+    assert!(pace.is_calm(Duration::ZERO), "since the last mark");
+    pace.allocated_outside(10 << 20, 0);
+    assert!(pace.is_calm(milliseconds(11)) && !pace.is_calm(milliseconds(10)), "in whatever memory");
+}
+
+#[test]
+fn who_traces_the_mark_of_a_large_cycle_traces_little_at_a_time() {
+    let pace = Pace::new(100, None, 1 << 40);
+    assert_eq!([0, 1, 1 << 10, 1 << 20].map(|bytes| pace.short_assist_for(bytes)), [0, 12, 12 << 10, 24 << 10]);
 }

@@ -1,0 +1,210 @@
+//! Large cycles whose mark is left to mutations.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use super::assist::SHORT_LOOK;
+use super::cycle;
+use super::leaving::Kind;
+use super::mark::window::WINDOW_BYTES;
+use super::pacer::MOST_TRACED;
+use super::relay::MOST_UNITS_OF_ANY;
+use super::relay_tests::{NODES, Node, allocate_until, assert_whole, begin_far, cycles, heap, list, run_the_rest};
+use super::report::CycleCause;
+use super::workers::Workers;
+use crate::processor::phase::Mode;
+use crate::{Heap, Root};
+
+/// So long that whatever a test allocates is little.
+const REST: Duration = Duration::from_secs(60);
+
+/// Begins a cycle that is not small, before which mutations have rested.
+fn begin_large(heap: &Heap) {
+    heap.core().relay.pretend_rest(REST);
+    begin_far(heap);
+    heap.core().pace.earn(MOST_TRACED + 1);
+}
+
+fn kind(heap: &Heap) -> Kind {
+    heap.core().relay.begin(heap.core(), || None).unwrap().kind(heap.core())
+}
+
+/// Does what the collector's thread does when it leaves the mark.
+fn leave(heap: &Heap) {
+    assert_eq!(kind(heap), Kind::Calm);
+    assert!(heap.core().relay.begin(heap.core(), || None).unwrap().leave_mark_for(Kind::Calm, Duration::ZERO));
+}
+
+#[test]
+fn mutations_trace_the_mark_of_a_large_cycle_that_is_left_to_them() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| {
+        list(mu);
+        mu.root(list(mu))
+    });
+    begin_large(&heap);
+    leave(&heap);
+    assert!(allocate_until(&heap, || cycles(core) == 1), "nobody ended the cycle");
+    let report = heap.stats().last_cycle.unwrap();
+    assert_eq!(report.markers, 0, "no thread but the mutation's has marked");
+    assert!(report.assisted_bytes >= NODES * size_of::<Node<'_>>() as u64);
+    assert!(heap.stats().freed_objects >= NODES);
+    assert!(!core.relay.is_mark_left(), "the next one may be another matter");
+    heap.mutate(|mu| assert_whole(mu, &root));
+    heap.verify().unwrap();
+}
+
+/// They look after two kilobytes, trace for these alone, and have no run that is longer.
+#[test]
+fn they_trace_little_at_a_time() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    begin_large(&heap);
+    leave(&heap);
+    heap.mutate(|mu| {
+        assert_eq!(mu.mode(), Mode::Mark);
+        let held = || mu.local().runs.held().into_iter();
+        let old: Vec<usize> = held().map(|run| run.unit).collect();
+        let mut before = core.pace.traced();
+        let mut most_allocated = 0;
+        for _ in 0..10 {
+            let mut allocated = 0;
+            while core.pace.traced() == before {
+                mu.alloc([0_u64; 2]);
+                allocated += size_of::<[u64; 2]>() as u64;
+                // (A run counts when the next one has been looked for.)
+                assert!(allocated <= 3 * SHORT_LOOK, "nothing is traced");
+                let longest = held().filter(|run| !old.contains(&run.unit)).map(|run| run.end - run.cursor).max();
+                assert!(longest.is_none_or(|bytes| bytes < SHORT_LOOK as usize), "{longest:?}");
+            }
+            let traced = core.pace.traced() - before;
+            assert!(traced <= 24 << 10 | WINDOW_BYTES as u64, "{traced} bytes at a time");
+            before = core.pace.traced();
+            most_allocated = allocated.max(most_allocated);
+        }
+        assert!(most_allocated >= SHORT_LOOK);
+    });
+    run_the_rest(core);
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// Who finds somebody at it tries again soon, and not each time.
+#[test]
+fn one_traces_at_a_time() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    begin_large(&heap);
+    leave(&heap);
+    heap.mutate(|mu| {
+        assert_eq!(mu.mode(), Mode::Mark);
+        let traced = core.pace.traced();
+        let in_progress = core.relay.begin(core, || None).unwrap();
+        mu.local().note_assisted();
+        mu.local().owe(SHORT_LOOK - 1);
+        mu.assist();
+        assert_eq!(mu.local().unassisted_bytes(), SHORT_LOOK - 1, "it is not time");
+        mu.local().owe(1);
+        mu.assist();
+        assert_eq!((core.pace.traced(), mu.local().unassisted_bytes()), (traced, SHORT_LOOK / 4 * 3));
+        drop(in_progress);
+        mu.local().owe(SHORT_LOOK / 4);
+        mu.assist();
+        assert_eq!(mu.local().unassisted_bytes(), 0);
+        assert!(core.pace.traced() > traced);
+    });
+    run_the_rest(core);
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+#[test]
+fn no_mark_is_left_to_mutations_that_do_not_keep_up() {
+    // They have allocated too much for the time.
+    let hasty = heap(1, 1);
+    begin_far(&hasty);
+    hasty.core().pace.earn(MOST_TRACED + 1);
+    assert_eq!(kind(&hasty), Kind::Large);
+    run_the_rest(hasty.core());
+    hasty.core().relay.pretend_rest(Duration::from_micros(1));
+    hasty.core().pace.allocated(1 << 36);
+    begin_far(&hasty);
+    hasty.core().pace.earn(MOST_TRACED + 1);
+    assert_eq!(kind(&hasty), Kind::Large);
+    run_the_rest(hasty.core());
+    // Nor where there are several markers, or it takes long to look at all units, or the goal is far behind.
+    let many = heap(5, 1);
+    begin_large(&many);
+    assert_eq!(kind(&many), Kind::Large);
+    run_the_rest(many.core());
+    let heap = heap(1, 1);
+    let core = heap.core();
+    begin_large(&heap);
+    assert_eq!(kind(&heap), Kind::Calm);
+    let units = MOST_UNITS_OF_ANY + 1;
+    let start = core.memory.with_free_spans_mut(|free| free.take(units)).unwrap();
+    assert_eq!(kind(&heap), Kind::Large);
+    core.memory.with_free_spans_mut(|free| free.give_back(start, units));
+    run_the_rest(core);
+    core.pace.set_growth_percent(1);
+    begin_large(&heap);
+    assert_eq!(kind(&heap), Kind::Calm);
+    core.pace.allocated(1 << 20);
+    assert_eq!(kind(&heap), Kind::Large);
+    run_the_rest(core);
+}
+
+/// Who allocates next to nothing traces nothing: then the collector's thread does, and has the others trace as they do for any mark.
+#[test]
+fn a_mark_that_was_left_is_taken_back() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    core.relay.pretend_rest(REST);
+    // So much is expected.
+    core.pace.earn(MOST_TRACED + 1);
+    let is_over = AtomicBool::new(false);
+    let (begun, has_begun) = channel();
+    thread::scope(|scope| {
+        let (heap, is_over) = (&heap, &is_over);
+        scope.spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                heap.mutate(|mu| {
+                    mu.alloc(0_u64);
+                    _ = begun.send(());
+                    // One mutation for the whole mark: the core is in use whenever somebody looks.
+                    while mu.mode() == Mode::Mark && !is_over.load(Ordering::Relaxed) {
+                        mu.safepoint();
+                    }
+                });
+            }
+        });
+        has_begun.recv().unwrap();
+        cycle::run(core, &Workers::none(), CycleCause::Growth);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(heap.stats().last_cycle.unwrap().markers, 1, "the thread that ran it has not marked");
+    assert!(!core.relay.is_mark_left());
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// Then no mark is left to who traces only as it allocates.
+#[test]
+fn it_is_known_that_somebody_waits() {
+    let heap = Heap::builder().processors(2).growth_percent(100_000).build().unwrap();
+    let core = heap.core();
+    assert!(!core.control.is_awaited());
+    thread::scope(|scope| {
+        // Held up for as long as this mutation does not answer the second handshake.
+        heap.mutate(|_| {
+            scope.spawn(|| heap.collect());
+            while !core.control.is_awaited() {
+                thread::yield_now();
+            }
+        });
+    });
+    assert!(!core.control.is_awaited());
+}
