@@ -40,8 +40,8 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
     loop {
         let (kind, are_cores_in_use) = (in_progress.kind(core), in_progress.are_cores_in_use(core));
         let is_for_mutations = kind == Kind::Small && are_cores_in_use;
-        // If somebody waits for it, it is not left to who traces only as it allocates.
-        let is_awaited = in_progress.steps().is_asked_for() || core.control.is_awaited();
+        // If somebody waits for its end, it is not left to who traces only as it allocates.
+        let is_awaited = in_progress.steps().is_asked_for() || core.control.is_awaited() || core.relay.is_held_off();
         let steps = in_progress.steps();
         let mut is_ended = false;
         let due = steps.advance(core);

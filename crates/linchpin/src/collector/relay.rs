@@ -178,7 +178,8 @@ impl Relay {
         self.is_mark_left.store(is_left, Ordering::Relaxed);
     }
 
-    fn is_held_off(&self) -> bool {
+    /// Whether somebody waits for a moment without a cycle.
+    pub(crate) fn is_held_off(&self) -> bool {
         self.held_off.load(Ordering::Relaxed) != 0
     }
 }
