@@ -27,7 +27,7 @@ use crate::processor::phase::Mode;
 /// Bytes that a mutation allocates before it looks whether to assist.
 pub(super) const LOOK_AFTER: u64 = 32 << 10;
 
-/// The same where the mark of a cycle that is not small is left to mutations; a run has no more than that, then.
+/// The same where the mark of a cycle that is not small is left to mutations; a run that is found meanwhile has no more than that.
 pub(crate) const SHORT_LOOK: u64 = 2 << 10;
 
 impl Mutator<'_> {
@@ -35,7 +35,12 @@ impl Mutator<'_> {
     #[inline]
     pub(crate) fn assist(&self) {
         let bytes = self.local().unassisted_bytes();
-        if bytes >= LOOK_AFTER {
+        if bytes < SHORT_LOOK {
+            return;
+        }
+        if self.traces_the_mark() {
+            self.assist_shortly(bytes);
+        } else if bytes >= LOOK_AFTER {
             match self.mode() {
                 Mode::Mark | Mode::Close => self.assist_for(bytes),
                 // Who answered last may not have got at the cycle.
@@ -43,15 +48,13 @@ impl Mutator<'_> {
                 Mode::Off if self.core().memory.is_sweep_pending() => self.assist_otherwise(),
                 Mode::Off => {}
             }
-        } else if bytes >= SHORT_LOOK && self.traces_the_mark() {
-            self.assist_shortly(bytes);
         }
     }
 
     /// Whether a mark runs that is not small, and is left to mutations.
     #[inline]
     pub(crate) fn traces_the_mark(&self) -> bool {
-        self.mode() == Mode::Mark && self.core().relay.is_mark_left()
+        matches!(self.mode(), Mode::Mark | Mode::Close) && self.core().relay.is_mark_left()
     }
 
     #[cold]
@@ -105,7 +108,7 @@ impl Mutator<'_> {
             let mut tracer = Tracer::with_stack(&core.memory.region, local.colour(), stack);
             let traced = trace_some(&core.queue, &mut tracer, budget);
             local.keep_stack(tracer.take_grey());
-            if tracer.has_traced_part() {
+            if tracer.traced_parts() != 0 {
                 left = budget.saturating_sub(traced);
             }
             traced
@@ -127,6 +130,7 @@ mod tests {
     use super::LOOK_AFTER;
     use crate::collector::cycle::Cycle;
     use crate::collector::mark::PART_BYTES;
+    use crate::collector::mark::sharing::MOST_PARTS;
     use crate::collector::protocol_tests::{mutate_in, stay_until};
     use crate::collector::queue::Grey;
     use crate::collector::relay_tests::{NODES, Node, assert_whole, list};
@@ -154,7 +158,7 @@ mod tests {
             mu.local().note_assisted();
             mu.assist_for(bytes);
             let traced = core.pace.assists();
-            assert_eq!(traced, PART_BYTES as u64);
+            assert_eq!(traced, u64::from(MOST_PARTS) * PART_BYTES as u64);
             let budget = 64 << 10;
             assert_eq!(mu.local().unassisted_bytes(), bytes * (budget - traced) / budget);
             // That it finds nothing is no debt.

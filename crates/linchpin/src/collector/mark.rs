@@ -78,8 +78,8 @@ pub struct Tracer<'a> {
     was_dense: bool,
     /// The sizes of all the slots it has traced with something in them to trace, in bytes.
     scanned_bytes: u64,
-    /// Whether a part of a large slice was among them.
-    has_traced_part: bool,
+    /// How many parts of large slices were among them.
+    traced_parts: u32,
     marker: PhantomData<*mut ()>,
 }
 
@@ -98,7 +98,7 @@ impl<'a> Tracer<'a> {
             window_bits: 0,
             was_dense: false,
             scanned_bytes: 0,
-            has_traced_part: false,
+            traced_parts: 0,
             marker: PhantomData,
         }
     }
@@ -167,9 +167,9 @@ impl<'a> Tracer<'a> {
         self.scanned_bytes
     }
 
-    /// Whether a part of a large slice was among what it has traced.
-    pub(crate) fn has_traced_part(&self) -> bool {
-        self.has_traced_part
+    /// How many parts of large slices were among what it has traced.
+    pub(crate) fn traced_parts(&self) -> u32 {
+        self.traced_parts
     }
 
     /// What is marked, and not traced yet.
@@ -300,7 +300,7 @@ impl<'a> Tracer<'a> {
         let info = self.region.span(first).info();
         debug_assert!(info.is_some(), "a grey object lies in a span in use");
         self.scanned_bytes += PART_BYTES as u64;
-        self.has_traced_part = true;
+        self.traced_parts = self.traced_parts.saturating_add(1);
         if let Some(trace_part) = info.and_then(|info| info.trace_part) {
             let object = self.region.unit_start(first);
             let offset = part.addr().get() - object.addr().get();

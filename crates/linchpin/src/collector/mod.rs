@@ -210,6 +210,13 @@ impl Control {
         state.asked > state.ended
     }
 
+    /// From now on somebody waits, until a cycle has ended.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn pretend_awaited(&self) {
+        let mut state = self.state.lock();
+        state.asked = state.ended + 1;
+    }
+
     /// Cycles that have ended.
     pub(crate) fn cycles(&self) -> u64 {
         self.state.lock().ended

@@ -159,6 +159,10 @@ impl Relay {
         // Relaxed, wherever it is touched: whether somebody waits is known under the lock, which who waits takes after this.
         self.held_off.fetch_add(1, Ordering::Relaxed);
         let mut slot = self.slot.lock();
+        if slot.steps.is_some() {
+            // The collector's thread may have left it for a while.
+            self.changed.notify_all();
+        }
         while slot.steps.is_some() {
             self.changed.wait(&mut slot);
         }
@@ -202,6 +206,7 @@ impl InProgress<'_> {
         } else if self.steps().is_calm()
             && core.memory.frontier() <= MOST_UNITS_OF_ANY
             && core.control.markers(core.processors.limit()) == 1
+            && core.pace.is_mark_calm(self.steps().age())
             && !core.pace.is_overdue()
         {
             Kind::Calm
@@ -323,8 +328,9 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
         }
     };
     abort.disarm();
-    // Where the cycle is not small it does not wait to be told, and would only take the core away.
-    let is_to_be_told = is_left_to_the_collector && is_small && !std::mem::replace(&mut slot.is_told, true);
+    // Where neither is left to mutations it does not wait to be told, and would only take the core away.
+    let is_to_be_told =
+        is_left_to_the_collector && (is_small || is_mark_left) && !std::mem::replace(&mut slot.is_told, true);
     // Who is told may take the core from who tells: not while it has the cycle.
     drop(slot);
     if has_ended {

@@ -49,6 +49,7 @@ pub(crate) struct Steps {
     is_delayed: bool,
     /// Batches that had been pushed when the last closing round began; `None` before the first.
     pushed: Option<u64>,
+    began: Instant,
     /// Mutations had allocated slowly before it began.
     is_calm: bool,
     /// The spans whose pin flags were lowered.
@@ -114,6 +115,7 @@ impl Steps {
             asked_at: Instant::now(),
             is_delayed: false,
             pushed: None,
+            began: Instant::now(),
             is_calm,
             may_hold_pins: Vec::new(),
             pending,
@@ -145,6 +147,11 @@ impl Steps {
     /// Whether somebody waits for the cycle.
     pub(crate) fn is_asked_for(&self) -> bool {
         self.stopwatch.report.cause != CycleCause::Growth
+    }
+
+    /// How long ago it began.
+    pub(crate) fn age(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Whether mutations had allocated slowly before it began.

@@ -338,7 +338,7 @@ fn held_span(run: &Run) -> Option<HeldSpan> {
     Some(HeldSpan { class, unit: run.unit as usize, may_have_room: run.cursor != run.limit })
 }
 
-/// Looks for the next free slots in the span, from the end of the last run on; as many as so many bytes hold at the most, but one.
+/// Looks for the next free slots in the span, from the end of the last run on; no more than so many bytes hold, but one at least.
 ///
 /// A slot that looks free must be, and what its last value's drop did must be over, though mark bytes are loaded relaxed. Whoever wrote its mark byte, or dropped
 /// that value, comes before:
@@ -381,7 +381,7 @@ mod tests {
     use super::*;
     use crate::memory::QUARTER_BYTES;
     use crate::sync::Ordering;
-    use crate::{Heap, Mutator};
+    use crate::{Gc, Heap, Mutator};
 
     type Value = [u64; 2];
 
@@ -418,16 +418,17 @@ mod tests {
         (slot, by)
     }
 
-    /// Runs that are to be short, in a span that is fresh and in one that is not: none has more slots than it may, or one, and no slot is left out.
+    /// Runs that are to be short, in a span that is fresh and in one that is not: none has more slots than it may, or one, and no slot is left out, or
+    /// given out that is in use.
     #[test]
     fn runs_are_no_longer_than_they_may_be() {
-        let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
-        let (core, info) = (heap.core(), RIVALS[0]);
-        let taken = |most_bytes: usize, slots: usize| -> Vec<usize> {
-            heap.mutate(|mu| {
+        for (most_bytes, slots) in [(7 * SLOT_BYTES + 1, 7), (1, 1), (usize::MAX, SLOTS)] {
+            let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
+            let (core, info) = (heap.core(), RIVALS[0]);
+            let take = |mu: &Mutator<'_>, most: usize| -> Vec<usize> {
                 let runs = &mu.local().runs;
                 let mut taken: Vec<usize> = Vec::new();
-                while taken.len() < SLOTS {
+                while taken.len() < most {
                     let mode = mu.local().mode();
                     let start = runs.next_slow(&core.memory, info, SLOT_BYTES, true, mode, most_bytes).unwrap();
                     let rest = std::iter::from_fn(|| runs.next(info, SLOT_BYTES, true));
@@ -435,20 +436,27 @@ mod tests {
                     assert!(rest.len() < slots, "a run of {} slots", rest.len() + 1);
                     taken.extend([start.addr().get()].into_iter().chain(rest));
                 }
-                // Nobody has initialised them.
-                for &slot in &taken {
-                    assert_eq!(core.memory.region.mark(slot).load(Ordering::Relaxed), 0);
-                }
                 taken
-            })
-        };
-        for (most_bytes, slots) in [(7 * SLOT_BYTES + 1, 7), (1, 1), (usize::MAX, SLOTS)] {
-            let fresh = taken(most_bytes, slots);
+            };
+            let (fresh, root) = heap.mutate(|mu| {
+                let fresh = take(mu, SLOTS);
+                // The others have no colour, so that they are free again when the span is swept.
+                let slot = core.memory.region.pointer(fresh[10]);
+                core.memory.region.mark(fresh[10]).store(mu.local().birth_colour(), Ordering::Relaxed);
+                // SAFETY: a slot that nobody else has, of the size of the type, whose alignment is less than a granule's.
+                let value: Gc<'_, Value> = unsafe {
+                    slot.cast::<Value>().write([7; 2]);
+                    Gc::from_start(slot)
+                };
+                (fresh, mu.root(value))
+            });
             assert!(fresh.windows(2).all(|pair| pair[1] == pair[0] + SLOT_BYTES), "some were left out");
-            // What was given out has no colour, so that it is free again when the span is swept.
             heap.collect();
-            assert_eq!(taken(most_bytes, slots), fresh);
-            heap.collect();
+            let free: Vec<usize> = fresh.iter().copied().filter(|&slot| slot != fresh[10]).collect();
+            heap.mutate(|mu| {
+                assert_eq!(take(mu, SLOTS - 1), free);
+                assert_eq!(*root.get(mu), [7; 2]);
+            });
         }
     }
 

@@ -15,8 +15,11 @@ use crate::sync::{AtomicUsize, Backoff, Ordering};
 /// How many bytes a marker traces before it tells the pacer of them, and looks whether to share.
 pub(crate) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
 
+/// An assist traces no more parts of large slices than this: they may lead to two thousand mark bytes in no cache.
+pub(crate) const MOST_PARTS: u32 = 8;
+
 /// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
-/// for who is no marker; or until a part of a large slice is, which may lead to two thousand mark bytes in no cache. What is left goes to the queue.
+/// for who is no marker; or until [`MOST_PARTS`] of large slices are. What is left goes to the queue.
 /// Gives how many bytes it has traced, which may be more than the budget by what begins in one window: less than a window's bytes and one object.
 ///
 /// A mutation that does this must have come back from it before it answers a handshake: a closing round finds what goes to the queue,
@@ -24,11 +27,11 @@ pub(crate) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
 pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
     // What is on the stack would never be traced.
     let abort = AbortOnUnwind;
-    debug_assert!(!tracer.has_traced_part(), "a tracer of its own");
+    debug_assert_eq!(tracer.traced_parts(), 0, "a tracer of its own");
     let before = tracer.scanned_bytes;
     let mut ahead = Ahead::default();
     while tracer.scanned_bytes - before < budget_bytes
-        && !tracer.has_traced_part()
+        && tracer.traced_parts() < MOST_PARTS
         && let Some(window) = ahead.next(tracer)
     {
         tracer.scan_window(window);

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::thread;
 
 use super::pending::Pending;
-use super::sharing::{LOOK_AFTER, Marking, trace_some};
+use super::sharing::{LOOK_AFTER, MOST_PARTS, Marking, trace_some};
 use super::window::WINDOW_BYTES;
 use super::{PART_BYTES, Tracer};
 use crate::collector::queue::{Grey, ROOM};
@@ -199,16 +199,18 @@ fn what_an_assist_leaves_is_more_than_a_batch() {
 
 /// Each of the pointers of a part may lead to a mark byte that is in no cache.
 #[test]
-fn an_assist_traces_one_part_of_a_large_slice_at_most() {
+fn an_assist_traces_a_few_parts_of_a_large_slice_at_most() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
     heap.mutate(|mu| {
         let slice = mu.alloc_slice_with(4 * SPAN_BYTES / size_of::<usize>(), |_| GcCell::<u64>::null());
         let parts = 5 * SPAN_BYTES / PART_BYTES;
         core.queue.push(vec![Grey(slice.start())]);
-        for left in (0..parts).rev() {
+        let most = MOST_PARTS as usize;
+        assert!(parts.is_multiple_of(most));
+        for left in (0..parts / most).rev() {
             let mut tracer = tracer_with(core, core.queue.take().expect("the rest"));
-            assert_eq!(trace_some(&core.queue, &mut tracer, u64::MAX), PART_BYTES as u64);
+            assert_eq!(trace_some(&core.queue, &mut tracer, u64::MAX), (most * PART_BYTES) as u64);
             assert_eq!(core.queue.is_empty(), left == 0);
         }
     });

@@ -64,6 +64,9 @@ const MOST_SHORT: u64 = 24 << 10;
 /// Mutations allocate slowly if they allocate no more bytes than this in a microsecond, all together.
 const CALM_PER_MICROSECOND: u64 = 1 << 10;
 
+/// And while a mark runs, so many more.
+const CALM_AT_ONCE: u64 = 1 << 20;
+
 /// Decides when a cycle starts.
 ///
 /// Everything is relaxed: figures, which order nothing. Where they have to be exact, the handshakes and the collector's lock have
@@ -302,10 +305,17 @@ impl Pace {
         bytes.saturating_mul(STEEPEST_SHORT).min(MOST_SHORT)
     }
 
-    /// Whether mutations have allocated slowly since the last mark ended, as long ago as this: not much faster than a marker traces.
-    pub(crate) fn is_calm(&self, since: Duration) -> bool {
+    /// Whether mutations have allocated slowly since the last mark ended, where the last cycle has ended so long ago: not much faster than a marker traces.
+    /// And there is to be room for a while.
+    pub(crate) fn is_calm(&self, rest: Duration) -> bool {
         let allocated = self.all().saturating_sub(self.last.lock().ended_with_outside);
-        u128::from(allocated) <= since.as_micros() * u128::from(CALM_PER_MICROSECOND)
+        allocated <= calm_in(rest) && self.allocated.load(Ordering::Relaxed) < self.room_trigger.load(Ordering::Relaxed)
+    }
+
+    /// Whether they have since the mark that runs began, so long ago.
+    pub(crate) fn is_mark_calm(&self, age: Duration) -> bool {
+        let allocated = self.all().saturating_sub(self.last.lock().began);
+        allocated <= calm_in(age).saturating_add(CALM_AT_ONCE)
     }
 
     /// How many bytes a mutation should trace that has allocated so many, while a mark runs.
@@ -414,6 +424,11 @@ impl Pace {
         let since = |count: u64| live.saturating_add(count.saturating_sub(last.ended_with_outside));
         (since(self.all()), since(self.goal.load(Ordering::Relaxed)))
     }
+}
+
+/// How many bytes may be allocated in a time.
+fn calm_in(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).saturating_mul(CALM_PER_MICROSECOND)
 }
 
 fn limit_to_bits(limit: Option<usize>) -> u64 {

@@ -266,16 +266,30 @@ fn nonsense_adds_up_to_no_more_than_nonsense() {
 #[test]
 fn mutations_are_calm_that_allocate_little_in_the_time() {
     let pace = Pace::new(100_000, None, 1 << 40);
-    let milliseconds = Duration::from_millis;
+    let (microseconds, milliseconds) = (Duration::from_micros, Duration::from_millis);
     pace.allocated(1 << 20);
-    assert!(pace.is_calm(Duration::from_micros(1024)) && !pace.is_calm(Duration::from_micros(1023)));
+    assert!(pace.is_calm(microseconds(1024)) && !pace.is_calm(microseconds(1023)));
     pace.begin_mark();
     pace.note_births();
+    assert!(pace.is_mark_calm(Duration::ZERO));
+    pace.allocated(2 << 20);
+    assert!(pace.is_mark_calm(microseconds(1024)) && !pace.is_mark_calm(microseconds(1023)), "one of two MiB at once");
     pace.end_mark();
     pace.end_sweep(0, 0, 0);
     assert!(pace.is_calm(Duration::ZERO), "since the last mark");
     pace.allocated_outside(10 << 20, 0);
     assert!(pace.is_calm(milliseconds(11)) && !pace.is_calm(milliseconds(10)), "in whatever memory");
+    assert!(pace.is_calm(Duration::MAX));
+}
+
+/// A cycle that begins because the region is nearly full has to end soon.
+#[test]
+fn nobody_is_calm_where_there_is_little_room() {
+    let pace = Pace::new(100_000, None, 2 << 20);
+    pace.allocated((1 << 20) - 1);
+    assert!(pace.is_calm(Duration::MAX));
+    pace.allocated(1);
+    assert!(!pace.is_calm(Duration::MAX));
 }
 
 #[test]
