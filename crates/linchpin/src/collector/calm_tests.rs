@@ -131,6 +131,8 @@ fn no_mark_is_left_to_mutations_that_do_not_keep_up() {
     run_the_rest(first.core());
     // They have allocated too much for the time, before it began or since.
     let hasty = heap(1, 1);
+    // The goal is far.
+    hasty.core().pace.set_growth_percent(u32::MAX);
     hasty.core().pace.allocated(1 << 40);
     begin_large(&hasty);
     assert_eq!(kind(&hasty), Kind::Large);
