@@ -170,7 +170,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(RELAY, "a thread that is late is waited for", "core.pace.is_overdue() || ", ""),
     mutant(SHARING, "a mutation traces all it may, however long that takes", "            if is_long() {\n                break;\n            }\n", "            is_long();\n"),
     mutant("collector/pacer/mod.rs", "small marks take as long as the goal is far", "bytes.saturating_mul(STEEPEST).min(MOST_RELAYED)", "self.assist_for(bytes)"),
-    mutant(RELAY, "the mark of a large cycle is left to mutations that do not trace it", "Due::Trace if is_mark_left || steps.is_closing()", "Due::Trace if steps.is_closing()"),
+    mutant(RELAY, "the mark of a large cycle is left to mutations that do not trace it", "Due::Trace if is_small || is_mark_left || steps.is_closing()", "Due::Trace if is_small || steps.is_closing()"),
     mutant(RELAY, "a mark is left to mutations because the last one was", "        core.relay.note_mark_left(false);\n        self.is_told", "        self.is_told"),
     mutant(RELAY, "a mark is left to mutations instead of several markers", "            && core.control.markers(core.processors.limit()) == 1\n", ""),
     mutant(RELAY, "a mark is left to mutations though they have begun to allocate fast", "            && core.pace.is_mark_calm(self.steps().age())\n", ""),

@@ -131,7 +131,7 @@ mod tests {
     use crate::collector::cycle::Cycle;
     use crate::collector::mark::PART_BYTES;
     use crate::collector::mark::sharing::MOST_PARTS;
-    use crate::collector::protocol_tests::{mutate_in, stay_until};
+    use crate::collector::protocol_tests::{mutate_in, stay_while};
     use crate::collector::queue::Grey;
     use crate::collector::relay_tests::{NODES, Node, assert_whole, list};
     use crate::collector::workers::Workers;
@@ -318,7 +318,7 @@ mod tests {
                 heap.mutate(|mu| {
                     in_off.send(()).unwrap();
                     is_arm.recv().unwrap();
-                    stay_until(mu, Mode::Arm);
+                    stay_while(mu, Mode::Off);
                     let guard = locked.get(mu).as_ref().lock.lock(mu);
                     has_lock.send(()).unwrap();
                     has_assisted.recv().unwrap();

@@ -1,7 +1,6 @@
 //! Large cycles whose mark is left to mutations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +10,10 @@ use super::leaving::Kind;
 use super::mark::window::WINDOW_BYTES;
 use super::pacer::MOST_TRACED;
 use super::relay::MOST_UNITS_OF_ANY;
-use super::relay_tests::{NODES, Node, allocate_until, assert_whole, begin_far, cycles, heap, list, run_the_rest};
+use super::relay_tests::{
+    HOUR, NODES, Node, allocate_until, allocate_until_told, assert_whole, begin_far, beside, cycles, heap, list,
+    run_the_rest,
+};
 use super::report::CycleCause;
 use super::workers::Workers;
 use crate::processor::phase::Mode;
@@ -166,31 +168,6 @@ fn no_mark_is_left_to_mutations_that_do_not_keep_up() {
     run_the_rest(core);
 }
 
-/// Has a thread that is in a mutation, but for moments, allocate and call `work` until `run`, on this one, has ended.
-fn beside(heap: &Heap, work: impl Fn(&Mutator<'_>) + Send, run: impl FnOnce()) {
-    let is_over = AtomicBool::new(false);
-    let (begun, has_begun) = channel();
-    thread::scope(|scope| {
-        let is_over = &is_over;
-        scope.spawn(move || {
-            while !is_over.load(Ordering::Relaxed) {
-                heap.mutate(|mu| {
-                    mu.alloc(0_u64);
-                    _ = begun.send(());
-                    // One mutation for the whole mark: the core is in use whenever somebody looks.
-                    while mu.mode() == Mode::Mark && !is_over.load(Ordering::Relaxed) {
-                        work(mu);
-                        mu.safepoint();
-                    }
-                });
-            }
-        });
-        has_begun.recv().unwrap();
-        run();
-        is_over.store(true, Ordering::Relaxed);
-    });
-}
-
 /// Runs a cycle that is not small, before which mutations have rested, as the collector's thread does.
 fn run_large(heap: &Heap) {
     heap.core().relay.pretend_rest(REST);
@@ -244,17 +221,7 @@ fn who_has_left_a_mark_is_told_what_mutations_leave() {
     let core = heap.core();
     let weak = heap.mutate(|mu| mu.weak_root(mu.alloc(7_u64)));
     begin_large(&heap);
-    let is_told = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut in_progress = core.relay.begin(core, || None).unwrap();
-            assert!(in_progress.leave_mark_for(Kind::Calm, Duration::from_secs(3600)));
-            is_told.store(true, Ordering::Relaxed);
-        });
-        while !is_told.load(Ordering::Relaxed) {
-            heap.mutate(|mu| (0..2048_u64).for_each(|number| _ = mu.alloc([number; 2])));
-        }
-    });
+    allocate_until_told(&heap, |in_progress| in_progress.leave_mark_for(Kind::Calm, HOUR));
     assert_eq!((core.memory.marked_cycle(), core.processors.phase().mode()), (0, Mode::Close), "it is to be decided");
     run_the_rest(core);
     heap.mutate(|mu| assert!(weak.upgrade(mu).is_none()));

@@ -41,7 +41,7 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
         let (kind, are_cores_in_use) = (in_progress.kind(core), in_progress.are_cores_in_use(core));
         let is_for_mutations = kind == Kind::Small && are_cores_in_use;
         // If somebody waits for its end, it is not left to who traces only as it allocates.
-        let is_awaited = in_progress.steps().is_asked_for() || core.control.is_awaited() || core.relay.is_held_off();
+        let is_awaited = |steps: &Steps| steps.is_asked_for() || core.control.is_awaited() || core.relay.is_held_off();
         let steps = in_progress.steps();
         let mut is_ended = false;
         let due = steps.advance(core);
@@ -56,11 +56,10 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
                 });
             }
             Due::Roots => steps.mark_roots(core),
-            Due::Trace => match leaving.pause(kind, are_cores_in_use, core.pace.traced()).filter(|_| !is_awaited) {
-                Some(pause) => is_ended = !in_progress.leave_mark_for(kind, pause),
-                None => {
-                    in_progress.take_mark();
-                    let steps = in_progress.steps();
+            Due::Trace => match leaving.pause(kind, are_cores_in_use, core.pace.traced()) {
+                Some(pause) if !is_awaited(steps) => is_ended = !in_progress.leave_mark_for(kind, pause),
+                _ => {
+                    core.relay.note_mark_left(false);
                     marker.trace(steps);
                     steps.begin_round(core);
                 }
@@ -70,7 +69,7 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
                 false => _ = steps.decide(core),
             },
             // Where the system takes the core away in the midst of it, the next cycle would begin late: so if they sweep, it is theirs.
-            Due::Sweep if is_for_mutations && !is_awaited && is_end_short(core) && !has_left_the_sweep => {
+            Due::Sweep if is_for_mutations && !has_left_the_sweep && is_end_short(core) && !is_awaited(steps) => {
                 has_left_the_sweep = true;
                 is_ended = !in_progress.leave_for(LOOK_AFTER);
             }

@@ -45,12 +45,12 @@ impl Leaving {
     pub(super) fn pause(&mut self, kind: Kind, are_cores_in_use: bool, traced: u64) -> Option<Duration> {
         let since = self.traced.replace(traced).map(|before| traced - before);
         self.misses = if are_cores_in_use { 0 } else { self.misses + 1 };
-        let (pause, least, is_room) = match kind {
+        let (pause, least, is_core_free) = match kind {
             Kind::Small => (LOOK_AFTER, LEAST_TRACED, !are_cores_in_use),
             Kind::Calm => (LOOK_AFTER_CALM, LEAST_TRACED_CALM, self.misses >= if since.is_none() { 1 } else { MISSES }),
             Kind::Large => return None,
         };
-        (!is_room && since.is_none_or(|since| since >= least)).then_some(pause)
+        (!is_core_free && since.is_none_or(|since| since >= least)).then_some(pause)
     }
 }
 

@@ -21,10 +21,10 @@ pub(crate) fn mutate_in<R>(heap: &Heap, mode: Mode, mut work: impl for<'gc> FnMu
     }
 }
 
-/// Stays in a mutation until that is in `mode`. Ends as `mutate_in` does. (It allocates nothing, as it may have to wait for long where much else
-/// runs.)
-pub(crate) fn stay_until(mu: &Mutator<'_>, mode: Mode) {
-    while mu.mode() != mode {
+/// Stays in a mutation for as long as that is in `mode`. Ends as `mutate_in` does. (Not until it is in the next one: it may answer two handshakes at a
+/// time. And it allocates nothing, as it may have to wait for long where much else runs.)
+pub(crate) fn stay_while(mu: &Mutator<'_>, mode: Mode) {
+    while mu.mode() == mode {
         mu.safepoint();
         thread::yield_now();
     }
@@ -111,7 +111,7 @@ fn what_is_put_into_an_object_born_in_mark_survives(from_off: bool, put: Put) {
                     collect();
                 }
                 let in_hand: Gc<'_, Arc<()>> = only_root.lock().unwrap().as_ref().unwrap().get(mu);
-                stay_until(mu, Mode::Arm);
+                stay_while(mu, Mode::Off);
                 in_arm.send(()).unwrap();
                 mark_entered.recv().unwrap();
                 let made = made.lock().unwrap().as_ref().unwrap().get(mu);

@@ -178,7 +178,8 @@ impl Relay {
         self.is_mark_left.load(Ordering::Relaxed)
     }
 
-    fn note_mark_left(&self, is_left: bool) {
+    /// From now on it is, or is not.
+    pub(crate) fn note_mark_left(&self, is_left: bool) {
         self.is_mark_left.store(is_left, Ordering::Relaxed);
     }
 
@@ -218,11 +219,6 @@ impl InProgress<'_> {
     /// Whether mutations run on all cores.
     pub(crate) fn are_cores_in_use(&self, core: &Core) -> bool {
         (0..LOOKS).any(|_| all_cores_are_in_use(core))
-    }
-
-    /// From now on its mark is the collector's thread's.
-    pub(crate) fn take_mark(&mut self) {
-        self.relay.note_mark_left(false);
     }
 
     /// Leaves the mark to mutations for as long, or until there is something that they do not do; false if they have ended the cycle.
@@ -293,23 +289,24 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
                 true => break false,
                 false => steps.begin_round(core),
             },
-            Due::Trace if is_small => match core.pace.relay_for(std::mem::take(&mut allocated)) {
-                0 => break false,
-                budget => {
-                    core.pace.relayed(steps.trace_some(core, budget, Pieces::LONG));
-                    has_traced = true;
-                }
-            },
-            Due::Trace if is_mark_left || steps.is_closing() => {
+            Due::Trace if is_small || is_mark_left || steps.is_closing() => {
                 let bytes = std::mem::take(&mut allocated);
-                let (budget, pieces) = match is_mark_left {
-                    true => (core.pace.short_assist_for(bytes), Pieces::SHORT),
-                    false => (core.pace.assist_for(bytes), Pieces::LONG),
+                let (budget, pieces) = if is_small {
+                    (core.pace.relay_for(bytes), Pieces::LONG)
+                } else if is_mark_left {
+                    (core.pace.short_assist_for(bytes), Pieces::SHORT)
+                } else {
+                    (core.pace.assist_for(bytes), Pieces::LONG)
                 };
                 if budget == 0 {
                     break false;
                 }
-                core.pace.assisted(steps.trace_some(core, budget, pieces));
+                let traced = steps.trace_some(core, budget, pieces);
+                if is_small {
+                    core.pace.relayed(traced)
+                } else {
+                    core.pace.assisted(traced)
+                }
                 has_traced = true;
             }
             Due::Trace => break true,
@@ -328,7 +325,7 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
         }
     };
     abort.disarm();
-    // Where neither is left to mutations it does not wait to be told, and would only take the core away.
+    // Where the mark is its own it does not wait to be told, and would only take the core away.
     let is_to_be_told =
         is_left_to_the_collector && (is_small || is_mark_left) && !std::mem::replace(&mut slot.is_told, true);
     // Who is told may take the core from who tells: not while it has the cycle.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cycle;
 use super::pacer::MOST_TRACED;
-use super::relay::{self, MOST_UNITS_OF_ANY};
+use super::relay::{self, InProgress, MOST_UNITS_OF_ANY};
 use super::report::CycleCause;
 use super::workers::Workers;
 use crate::heap::Core;
@@ -22,6 +22,9 @@ pub(super) struct Node<'gc> {
 }
 
 pub(super) const NODES: u64 = 20_000;
+
+/// No test takes so long.
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Of so many nodes, the highest number first.
 pub(super) fn list<'gc>(mu: &Mutator<'gc>) -> Gc<'gc, Node<'gc>> {
@@ -62,6 +65,46 @@ pub(super) fn allocate_until(heap: &Heap, is_so: impl Fn() -> bool) -> bool {
         heap.mutate(|mu| (0..2048_u64).for_each(|number| _ = mu.alloc([number; 2])));
         is_so()
     })
+}
+
+/// Has a thread that is in a mutation, but for moments, allocate and call `work` until `run`, on this one, has ended.
+pub(super) fn beside(heap: &Heap, work: impl Fn(&Mutator<'_>) + Send, run: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    let (begun, has_begun) = channel();
+    thread::scope(|scope| {
+        let is_over = &is_over;
+        scope.spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                heap.mutate(|mu| {
+                    mu.alloc(0_u64);
+                    _ = begun.send(());
+                    // One mutation for the whole mark: the core is in use whenever somebody looks.
+                    while mu.mode() == Mode::Mark && !is_over.load(Ordering::Relaxed) {
+                        work(mu);
+                        mu.safepoint();
+                    }
+                });
+            }
+        });
+        has_begun.recv().unwrap();
+        run();
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Has mutations allocate until a thread has been told that it is to go on with a cycle, which it has left as `leave` does.
+pub(super) fn allocate_until_told(heap: &Heap, leave: impl FnOnce(&mut InProgress<'_>) -> bool + Send) {
+    let core = heap.core();
+    let is_told = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(leave(&mut core.relay.begin(core, || None).unwrap()));
+            is_told.store(true, Ordering::Relaxed);
+        });
+        while !is_told.load(Ordering::Relaxed) {
+            heap.mutate(|mu| (0..2048_u64).for_each(|number| _ = mu.alloc([number; 2])));
+        }
+    });
 }
 
 /// Does what the collector's thread would.
@@ -399,26 +442,7 @@ fn a_mark_is_not_left_to_mutations_that_hardly_trace() {
         let heap = heap(1, 1);
         let core = heap.core();
         let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
-        let is_over = AtomicBool::new(false);
-        let (begun, has_begun) = channel();
-        thread::scope(|scope| {
-            let (heap, is_over) = (&heap, &is_over);
-            scope.spawn(move || {
-                while !is_over.load(Ordering::Relaxed) {
-                    heap.mutate(|mu| {
-                        mu.alloc(0_u64);
-                        _ = begun.send(());
-                        // One mutation for the whole mark: the core is in use whenever somebody looks.
-                        while mu.mode() == Mode::Mark && !is_over.load(Ordering::Relaxed) {
-                            mu.safepoint();
-                        }
-                    });
-                }
-            });
-            has_begun.recv().unwrap();
-            cycle::run(core, &Workers::none(), cause);
-            is_over.store(true, Ordering::Relaxed);
-        });
+        beside(&heap, |_| (), || cycle::run(core, &Workers::none(), cause));
         let report = heap.stats().last_cycle.unwrap();
         assert_eq!((report.cause, report.markers), (cause, 1), "the thread that ran it has not marked");
         heap.mutate(|mu| assert_whole(mu, &root));
@@ -462,17 +486,7 @@ fn the_collector_is_told_what_is_left_to_it() {
     let witness = Arc::new(());
     heap.mutate(|mu| _ = mu.alloc(Arc::clone(&witness)));
     begin(&heap);
-    let is_told = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut in_progress = core.relay.begin(core, || None).unwrap();
-            assert!(in_progress.leave_for(Duration::from_secs(3600)));
-            is_told.store(true, Ordering::Relaxed);
-        });
-        while !is_told.load(Ordering::Relaxed) {
-            heap.mutate(|mu| (0..2048_u64).for_each(|number| _ = mu.alloc([number; 2])));
-        }
-    });
+    allocate_until_told(&heap, |in_progress| in_progress.leave_for(HOUR));
     assert_eq!((core.memory.marked_cycle(), Arc::strong_count(&witness)), (1, 2));
     run_the_rest(core);
     assert_eq!(Arc::strong_count(&witness), 1);

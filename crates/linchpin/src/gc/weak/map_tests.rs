@@ -8,7 +8,7 @@ use super::map::PARTS;
 use super::table::part_of;
 use crate::collector::cycle::Cycle;
 use crate::collector::handshake::handshake;
-use crate::collector::protocol_tests::{mutate_in, stay_until};
+use crate::collector::protocol_tests::{mutate_in, stay_while};
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};
 use crate::sync::Ordering;
@@ -152,7 +152,7 @@ fn a_key_of_arm_in_a_map_of_mark_is_not_freed_before_its_entry() {
             scope.spawn(move || {
                 heap.mutate(|mu| {
                     in_off.send(()).unwrap();
-                    stay_until(mu, Mode::Arm);
+                    stay_while(mu, Mode::Off);
                     in_arm.send(()).unwrap();
                     let names = is_made.recv().unwrap();
                     let key = mu.alloc(Arc::clone(alive));

@@ -9,7 +9,7 @@ use super::map::PARTS;
 use super::map_tests::{Hook, key_in};
 use crate::collector::cycle::Cycle;
 use crate::collector::handshake::handshake;
-use crate::collector::protocol_tests::{mutate_in, stay_until};
+use crate::collector::protocol_tests::{mutate_in, stay_while};
 use crate::collector::workers::Workers;
 use crate::processor::phase::{Mode, colour_of_cycle};
 use crate::{Gc, GcCell, GcMutex, GcOnce, GcRwLock, Heap, Interner, Mutator, Root, Trace, WeakCell, WeakMap, WeakRoot};
@@ -76,7 +76,7 @@ fn beside(heap: &Heap, long: impl for<'gc> Fn(&Mutator<'gc>, Go<'_, 'gc>) + Send
                 assert_eq!(mu.mode(), Mode::Off);
                 let go = || {
                     in_off.send(()).unwrap();
-                    stay_until(mu, Mode::Arm);
+                    stay_while(mu, Mode::Off);
                     in_arm.send(()).unwrap();
                     is_made.recv().unwrap();
                     root.lock().unwrap().as_ref().unwrap().get(mu)
@@ -460,20 +460,13 @@ fn a_map_that_goes_from_mark_to_arm() {
                     assert_eq!(mu.mode(), Mode::Mark);
                     let map = Map::new(mu);
                     let add = || _ = map.insert(mu, mu.alloc(Arc::clone(keys)), mu.alloc(Arc::clone(values)));
-                    // (Not until it is in the next one: it may answer two handshakes at a time.)
-                    let leave = |mode| {
-                        while mu.mode() == mode {
-                            mu.safepoint();
-                            thread::yield_now();
-                        }
-                    };
                     add();
                     begun.send(()).unwrap();
-                    leave(Mode::Mark);
+                    stay_while(mu, Mode::Mark);
                     add();
-                    leave(Mode::Close);
+                    stay_while(mu, Mode::Close);
                     add();
-                    leave(Mode::Off);
+                    stay_while(mu, Mode::Off);
                     add();
                     in_arm.send(()).unwrap();
                     is_made.recv().unwrap();
