@@ -36,7 +36,10 @@ fn kind(heap: &Heap) -> Kind {
 /// Does what the collector's thread does when it leaves the mark.
 fn leave(heap: &Heap) {
     assert_eq!(kind(heap), Kind::Calm);
-    assert!(heap.core().relay.begin(heap.core(), || None).unwrap().leave_mark_for(Kind::Calm, Duration::ZERO));
+    let mut in_progress = heap.core().relay.begin(heap.core(), || None).unwrap();
+    assert!(in_progress.leave_mark_for(heap.core(), Kind::Calm, Duration::ZERO));
+    let units = heap.core().memory.frontier();
+    assert!(units != 0 && in_progress.steps().pending.has_room_for(units), "who traces has not to wait for room");
 }
 
 #[test]
@@ -221,7 +224,7 @@ fn who_has_left_a_mark_is_told_what_mutations_leave() {
     let core = heap.core();
     let weak = heap.mutate(|mu| mu.weak_root(mu.alloc(7_u64)));
     begin_large(&heap);
-    allocate_until_told(&heap, |in_progress| in_progress.leave_mark_for(Kind::Calm, HOUR));
+    allocate_until_told(&heap, |in_progress| in_progress.leave_mark_for(heap.core(), Kind::Calm, HOUR));
     assert_eq!((core.memory.marked_cycle(), core.processors.phase().mode()), (0, Mode::Close), "it is to be decided");
     run_the_rest(core);
     heap.mutate(|mu| assert!(weak.upgrade(mu).is_none()));

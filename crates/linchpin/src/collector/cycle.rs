@@ -57,7 +57,7 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
             }
             Due::Roots => steps.mark_roots(core),
             Due::Trace => match leaving.pause(kind, are_cores_in_use, core.pace.traced()) {
-                Some(pause) if !is_awaited(steps) => is_ended = !in_progress.leave_mark_for(kind, pause),
+                Some(pause) if !is_awaited(steps) => is_ended = !in_progress.leave_mark_for(core, kind, pause),
                 _ => {
                     core.relay.note_mark_left(false);
                     marker.trace(steps);

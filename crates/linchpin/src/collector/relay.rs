@@ -29,8 +29,9 @@ use std::time::{Duration, Instant};
 use super::AbortOnUnwind;
 use super::leaving::{Kind, LOOK_AFTER};
 use super::mark::pending::Pending;
+use super::mark::sharing::Pieces;
 use super::report::CycleCause;
-use super::steps::{Due, Pieces, Steps};
+use super::steps::{Due, Steps};
 use crate::heap::Core;
 use crate::memory::sweep::Left;
 use crate::processor::phase::Status;
@@ -222,7 +223,10 @@ impl InProgress<'_> {
     }
 
     /// Leaves the mark to mutations for as long, or until there is something that they do not do; false if they have ended the cycle.
-    pub(crate) fn leave_mark_for(&mut self, kind: Kind, pause: Duration) -> bool {
+    pub(crate) fn leave_mark_for(&mut self, core: &Core, kind: Kind, pause: Duration) -> bool {
+        if kind == Kind::Calm {
+            self.steps().pending.make_room(core.memory.frontier());
+        }
         self.relay.note_mark_left(kind == Kind::Calm);
         self.leave_for(pause)
     }

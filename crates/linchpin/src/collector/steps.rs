@@ -8,7 +8,7 @@
 use super::handshake::{ask, handshake, is_answered};
 use super::mark::Tracer;
 use super::mark::pending::Pending;
-use super::mark::sharing::trace_pieces;
+use super::mark::sharing::{Pieces, trace_pieces};
 use super::pin_walk::{raised_pin_flags, take_pin_flags, visit_pins};
 use super::report::{CycleCause, Stopwatch};
 use std::time::{Duration, Instant};
@@ -20,23 +20,6 @@ use crate::processor::phase::{Mode, Phase, colour_of_cycle};
 use crate::processor::thread::Sweeping;
 use crate::sync::{Ordering, reordered};
 use crate::verify;
-
-/// In what pieces a mutation traces.
-#[derive(Clone, Copy)]
-pub(crate) struct Pieces {
-    /// It looks at the clock after so many bytes.
-    bytes: u64,
-    /// And stops then if it has taken so long: where each object has to come from memory.
-    long: Duration,
-}
-
-impl Pieces {
-    /// Those of a cycle that is to end soon.
-    pub(crate) const LONG: Self = Self { bytes: 64 << 10, long: Duration::from_micros(25) };
-
-    /// Those of one that goes on for long.
-    pub(crate) const SHORT: Self = Self { bytes: 4 << 10, long: Duration::from_micros(15) };
-}
 
 /// A cycle in progress, between two steps.
 pub(crate) struct Steps {
@@ -232,13 +215,13 @@ impl Steps {
     /// Traces so many bytes, about, or a part of them, if that takes long; gives how many those were.
     pub(crate) fn trace_some(&mut self, core: &Core, budget: u64, pieces: Pieces) -> u64 {
         let began = Instant::now();
-        self.trace_unless(core, budget, pieces.bytes, || began.elapsed() >= pieces.long)
+        self.trace_unless(core, budget, pieces, || began.elapsed() >= pieces.long)
     }
 
-    fn trace_unless(&mut self, core: &Core, budget: u64, piece_bytes: u64, is_long: impl Fn() -> bool) -> u64 {
+    fn trace_unless(&mut self, core: &Core, budget: u64, pieces: Pieces, is_long: impl Fn() -> bool) -> u64 {
         debug_assert_eq!(self.stage, Stage::Trace);
         let mut tracer = Tracer::new(&core.memory.region, self.black);
-        trace_pieces(&core.queue, &mut self.pending, &mut tracer, budget, piece_bytes, is_long)
+        trace_pieces(&core.queue, &mut self.pending, &mut tracer, budget, pieces, is_long)
     }
 
     /// Whether nothing is there to trace, but perhaps in buffers, or with one that assists.
@@ -383,11 +366,11 @@ mod tests {
             let mut steps = Steps::begin(core, CycleCause::Growth, false, Pending::default());
             assert_eq!(steps.advance(core), Due::Roots);
             steps.mark_roots(core);
-            let traced = steps.trace_unless(core, 4 * PIECE_BYTES, PIECE_BYTES, || is_long);
+            let traced = steps.trace_unless(core, 4 * PIECE_BYTES, Pieces::LONG, || is_long);
             // A piece ends with the window that it came to last.
             assert!((expected..expected + PIECE_BYTES / 4).contains(&traced), "{traced} of {expected} bytes");
             // More than there is.
-            let rest = steps.trace_unless(core, u64::MAX, PIECE_BYTES, || false);
+            let rest = steps.trace_unless(core, u64::MAX, Pieces::LONG, || false);
             assert!(steps.is_traced(core) && rest > PIECE_BYTES / 2, "{rest} bytes more");
             steps.begin_round(core);
             while steps.advance(core) != Due::Decision {

@@ -97,6 +97,19 @@ impl Pending {
         }
     }
 
+    /// Makes room for so many units to wait, and writes to it: who traces a little at a time should not have to wait for the system to give it.
+    pub(crate) fn make_room(&mut self, units: usize) {
+        let there = self.bits.len();
+        let Some(missing) = units.checked_sub(there) else { return };
+        self.bits.reserve_exact(missing);
+        self.bits.resize_with(units, || UnitBits { unit: 0, summary: 0, words: [0; WORDS] });
+        self.unused.extend((there as u32..units as u32).rev());
+        self.waiting.reserve(units);
+        if self.places.len() < units {
+            self.places.resize(units.next_power_of_two(), 0);
+        }
+    }
+
     /// The same, with nothing pending, for the next cycle; without the room it has, if that is much. (To ask for it anew in each cycle costs page
     /// faults, and to give it back holds a lock of the system's allocator for a millisecond, for which mutations would wait.)
     pub(crate) fn kept(self) -> Self {
@@ -107,6 +120,13 @@ impl Pending {
     /// The bytes that it takes up, whatever is pending.
     pub(super) fn room(&self) -> usize {
         self.bits.capacity() * size_of::<UnitBits>() + self.places.capacity() * size_of::<u32>()
+    }
+
+    /// Whether so many units may wait, and nothing is asked of the system.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn has_room_for(&self, units: usize) -> bool {
+        let waiting = self.waiting.capacity() >= units;
+        waiting && self.places.len() >= units && self.bits.len() >= units && self.unused.len() == self.bits.len()
     }
 
     /// Whether nothing is pending.

@@ -218,3 +218,26 @@ proptest! {
         prop_assert!(owed.is_empty());
     }
 }
+
+/// Who has room for all units asks for no more, however many wait; and room that is there is made use of.
+#[test]
+fn room_that_was_made_is_enough() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let region = &heap.core().memory.region;
+    let units = |range: std::ops::Range<usize>| range.map(|unit| at(&heap, unit, unit % 7)).collect::<Vec<_>>();
+    let mut pending = Pending::default();
+    pending.add_all(region, &mut units(3..5));
+    pending.make_room(300);
+    let room = pending.room();
+    assert!((300 * 512..301 * 600).contains(&room), "and no more than asked for: {room}");
+    pending.make_room(200);
+    pending.add_all(region, &mut units(5..300));
+    pending.add_all(region, &mut units(0..3));
+    assert_eq!(pending.room(), room);
+    let mut given = Vec::new();
+    pending.give_all(region, &mut given);
+    let mut places: Vec<_> = given.into_iter().map(|grey| place(&heap, grey)).collect();
+    places.sort_unstable();
+    assert!(places.into_iter().eq((0..300).map(|unit| (unit, unit % 7))), "each unit has bits of its own");
+    assert_eq!(pending.kept().room(), room);
+}

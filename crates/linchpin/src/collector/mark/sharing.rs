@@ -3,6 +3,8 @@
 //! Each has its own objects. A marker keeps a batch in the queue as long as it has something to give, so that nobody who comes for one has to wait
 //! until it looks up: it may be that the system has taken its processor away.
 
+use std::time::Duration;
+
 use super::Tracer;
 use super::ahead::Ahead;
 use super::pending::Pending;
@@ -17,6 +19,25 @@ pub(crate) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
 
 /// An assist traces no more parts of large slices than this: they may lead to two thousand mark bytes in no cache.
 pub(crate) const MOST_PARTS: u32 = 8;
+
+/// In what pieces a mutation traces.
+#[derive(Clone, Copy)]
+pub(crate) struct Pieces {
+    /// It looks at the clock after so many bytes.
+    pub(crate) bytes: u64,
+    /// And stops then if it has taken so long: where each object has to come from memory.
+    pub(crate) long: Duration,
+    /// At the end it takes in no more than so many batches that others have left.
+    batches: usize,
+}
+
+impl Pieces {
+    /// Those of a cycle that is to end soon.
+    pub(crate) const LONG: Self = Self { bytes: 64 << 10, long: Duration::from_micros(25), batches: 16 };
+
+    /// Those of one that goes on for long.
+    pub(crate) const SHORT: Self = Self { bytes: 4 << 10, long: Duration::from_micros(15), batches: 2 };
+}
 
 /// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
 /// for who is no marker; or until [`MOST_PARTS`] of large slices are. What is left goes to the queue.
@@ -179,21 +200,21 @@ fn trace_at_hand(
             if !go_on() {
                 return pending.give_all(tracer.region, &mut tracer.stack);
             }
-            take_in(queue, tracer);
+            take_in(queue, tracer, usize::MAX);
             // Behind it: two markers that take in may take the last one, too.
             share(queue, tracer.region, pending);
         }
     }
 }
 
-/// Traces what is pending and what is in the queue, about so many bytes at most, for who is no marker; gives how many. After each piece of so many
-/// it asks whether to stop. What is left stays pending, but for a batch that others may take.
+/// Traces what is pending and what is in the queue, about so many bytes at most, for who is no marker; gives how many. After each piece
+/// it asks whether to stop. What is left stays pending, or in the queue, of which some is taken in at the end, but for a batch that others may take.
 pub(crate) fn trace_pieces(
     queue: &GreyQueue,
     pending: &mut Pending,
     tracer: &mut Tracer<'_>,
     budget_bytes: u64,
-    piece_bytes: u64,
+    pieces: Pieces,
     is_long: impl Fn() -> bool,
 ) -> u64 {
     let abort = AbortOnUnwind;
@@ -201,7 +222,7 @@ pub(crate) fn trace_pieces(
     let mut asked = before;
     let mut at_hand = std::mem::take(pending);
     while tracer.scanned_bytes - before < budget_bytes {
-        if tracer.scanned_bytes - asked >= piece_bytes {
+        if tracer.scanned_bytes - asked >= pieces.bytes {
             if is_long() {
                 break;
             }
@@ -215,7 +236,7 @@ pub(crate) fn trace_pieces(
             break;
         }
     }
-    take_in(queue, tracer);
+    take_in(queue, tracer, pieces.batches);
     at_hand.add_all(tracer.region, &mut tracer.stack);
     share(queue, tracer.region, &mut at_hand);
     *pending = at_hand;
@@ -231,12 +252,14 @@ fn share(queue: &GreyQueue, region: &Region, pending: &mut Pending) {
     }
 }
 
-/// Takes all batches but one in hand. Most are what barriers have shaded, objects that lie anywhere: with others of their units they are traced
+/// Takes all batches but one in hand, or so many. Most are what barriers have shaded, objects that lie anywhere: with others of their units they are traced
 /// at little cost, while batch by batch, when all else is done, each would be fetched alone.
-fn take_in(queue: &GreyQueue, tracer: &mut Tracer<'_>) {
-    while queue.has_several()
-        && let Some(batch) = queue.take()
-    {
+fn take_in(queue: &GreyQueue, tracer: &mut Tracer<'_>, most: usize) {
+    for _ in 0..most {
+        if !queue.has_several() {
+            return;
+        }
+        let Some(batch) = queue.take() else { return };
         add(queue, tracer, batch);
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::thread;
 
 use super::pending::Pending;
-use super::sharing::{LOOK_AFTER, MOST_PARTS, Marking, trace_some};
+use super::sharing::{LOOK_AFTER, MOST_PARTS, Marking, Pieces, trace_pieces, trace_some};
 use super::window::WINDOW_BYTES;
 use super::{PART_BYTES, Tracer};
 use crate::collector::queue::{Grey, ROOM};
@@ -110,6 +110,33 @@ fn a_marker_takes_in_what_others_have_put_in_the_queue() {
 }
 
 /// A marker that has run out of work does not go before all have: others may share theirs.
+/// A mutation takes in as much at the end of a piece as it has time for, and leaves the rest for the next one.
+#[test]
+fn a_piece_ends_with_few_of_the_batches_that_others_have_left() {
+    for (pieces, most) in [(Pieces::SHORT, 2), (Pieces::LONG, 16)] {
+        let heap = Heap::builder().processors(1).build().unwrap();
+        let core = heap.core();
+        let grey = grey_objects(&heap, 200);
+        let mut pending = Pending::default();
+        let mut piece = |bytes: u64| {
+            let mut tracer = tracer_with(core, Vec::new());
+            trace_pieces(&core.queue, &mut pending, &mut tracer, bytes, pieces, || true)
+        };
+        grey.chunks(10).for_each(|batch| core.queue.push(batch.to_vec()));
+        let mut left = 20;
+        while left > most + 1 {
+            assert_eq!(piece(0), 0);
+            left -= most;
+            let batches: Vec<_> = std::iter::from_fn(|| core.queue.take()).collect();
+            assert_eq!(batches.len(), left);
+            batches.into_iter().for_each(|batch| core.queue.push(batch));
+        }
+        piece(0);
+        assert!(!core.queue.has_several() && !core.queue.is_empty(), "one is left for others");
+        assert_eq!(piece(u64::MAX), 200 * GRANULE as u64, "nothing is lost");
+    }
+}
+
 #[test]
 fn a_marker_waits_for_the_others() {
     let heap = Heap::builder().processors(1).build().unwrap();
