@@ -49,6 +49,8 @@ pub struct HeapBuilder {
     growth_percent: u32,
     memory_limit: Option<usize>,
     region_size: Option<usize>,
+    huge_pages: bool,
+    populate: usize,
     pinner_cache: bool,
     leak_hook: Option<LeakHook>,
     debug: DebugSettings,
@@ -63,6 +65,8 @@ impl HeapBuilder {
             growth_percent: 100,
             memory_limit: None,
             region_size: None,
+            huge_pages: false,
+            populate: 0,
             pinner_cache: true,
             leak_hook: None,
             debug: DebugSettings::new(),
@@ -112,6 +116,38 @@ impl HeapBuilder {
     /// system refuses); from 1 MiB to 32 TiB, rounded up to 64 KiB.
     pub fn region_size(mut self, bytes: usize) -> Self {
         self.region_size = Some(bytes);
+        self
+    }
+
+    /// Whether the operating system is asked to back objects and their mark bytes with huge pages (Linux: `MADV_HUGEPAGE`; of 2 MiB where others have
+    /// 4 KiB): false by default. Where it has none, or is set never to give any, nothing changes.
+    ///
+    /// In a large heap whose objects are visited at random most of the time goes into finding out where memory is, and less of it does with
+    /// huge pages. The price is that a huge page is filled with zeros as a whole when it is first touched, in the midst of an allocation: a
+    /// fraction of a millisecond, or several where a machine is a virtual one whose host has to find the memory first. So it is best to
+    /// [`populate`](Self::populate) as much as the heap will need. What is returned to the system in the background goes in pieces that
+    /// are smaller, and comes back in pages of 4 KiB if only a part of a huge page was returned.
+    ///
+    /// ```
+    /// use linchpin::Heap;
+    ///
+    /// let heap = Heap::builder().huge_pages(true).populate(16 << 20).build()?;
+    /// assert!(heap.stats().resident_bytes >= 16 << 20);
+    /// # Ok::<(), linchpin::BuildError>(())
+    /// ```
+    pub fn huge_pages(mut self, on: bool) -> Self {
+        self.huge_pages = on;
+        self
+    }
+
+    /// So many bytes of the region, rounded up to 64 KiB, have their memory from the start, and their mark bytes, a sixteenth of that, too: 0 by default. No
+    /// allocation waits then for the operating system to give a page and fill it with zeros. It takes the time that takes to build the heap, and its
+    /// memory from then on. On a machine with several nodes it is that of the node whose thread builds the heap.
+    ///
+    /// It is not returned to the system in the background, but it is by [`Heap::return_memory`], and as far as a
+    /// [memory limit](Self::memory_limit) asks for that.
+    pub fn populate(mut self, bytes: usize) -> Self {
+        self.populate = bytes;
         self
     }
 
@@ -190,7 +226,7 @@ impl HeapBuilder {
     ///
     /// # Errors
     /// If a setting, here or in the environment variable `LINCHPIN`, is unknown or out of its range, or the operating
-    /// system refuses to reserve the region.
+    /// system refuses to reserve the region, or the memory that is to be [populated](Self::populate).
     pub fn build(self) -> Result<Heap, BuildError> {
         let processors =
             self.processors.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(1024));
@@ -199,10 +235,14 @@ impl HeapBuilder {
         check_memory_limit(self.memory_limit)?;
         let environment = std::env::var_os(settings::VARIABLE);
         let debug = settings::resolve(self.debug, environment.as_deref()).map_err(BuildError::DebugSetting)?;
-        let region = match self.region_size {
+        let mut region = match self.region_size {
             Some(bytes) => Region::reserve(bytes)?,
             None => reserve_default()?,
         };
+        if self.huge_pages {
+            region.ask_for_huge_pages();
+        }
+        region.populate(self.populate)?;
         let pace = Pace::new(self.growth_percent, self.memory_limit, region.bytes());
         let config = Config {
             pinner_cache: self.pinner_cache,
@@ -252,6 +292,8 @@ impl std::fmt::Debug for HeapBuilder {
             .field("growth_percent", &self.growth_percent)
             .field("memory_limit", &self.memory_limit)
             .field("region_size", &self.region_size)
+            .field("huge_pages", &self.huge_pages)
+            .field("populate", &self.populate)
             .field("pinner_cache", &self.pinner_cache)
             .field("leak_hook", &self.leak_hook.as_ref().map(|_| ".."))
             .field("debug", &self.debug)

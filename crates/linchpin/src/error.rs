@@ -52,6 +52,20 @@ pub enum BuildError {
         /// The operating system's error number.
         errno: i32,
     },
+    /// More memory is to be populated than the region has.
+    PopulateTooLarge {
+        /// The size asked for, in bytes.
+        requested: usize,
+        /// The region's size, in bytes.
+        max: usize,
+    },
+    /// The operating system refused the pages that were to be populated.
+    PopulateFailed {
+        /// How many bytes they have, those of side metadata among them.
+        bytes: usize,
+        /// The operating system's error number.
+        errno: i32,
+    },
     /// A debug setting is not known or has a bad value; see [`DebugSettings`](crate::DebugSettings).
     DebugSetting(SettingError),
 }
@@ -87,6 +101,15 @@ impl fmt::Display for BuildError {
                 f,
                 "the operating system refused to reserve {bytes} bytes of address space \
                  (error {errno}); choose a smaller region_size or raise the limit (ulimit -v)"
+            ),
+            Self::PopulateTooLarge { requested, max } => write!(
+                f,
+                "{requested} bytes cannot be populated in a region of {max}; populate less or choose a larger region_size"
+            ),
+            Self::PopulateFailed { bytes, errno } => write!(
+                f,
+                "the operating system refused to populate {bytes} bytes (error {errno}); populate less, or see whether \
+                 the machine, or the process's control group, has so much memory to spare"
             ),
         }
     }

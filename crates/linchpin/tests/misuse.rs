@@ -57,6 +57,11 @@ fn impossible_settings_are_typed_errors() {
         built(Heap::builder().region_size(usize::MAX)),
         BuildError::RegionTooLarge { requested: usize::MAX, .. }
     ));
+    let too_much = built(Heap::builder().region_size(1 << 20).populate((1 << 20) + 1));
+    assert_eq!(too_much, BuildError::PopulateTooLarge { requested: (1 << 20) + 1, max: 1 << 20 });
+    assert!(too_much.to_string().contains("1048577 bytes cannot be populated in a region of 1048576"), "{too_much}");
+    let refused = BuildError::PopulateFailed { bytes: 4096, errno: 12 };
+    assert!(refused.to_string().contains("refused to populate 4096 bytes (error 12)"), "{refused}");
     // The errors say what was wrong.
     let error: Box<dyn std::error::Error> = Box::new(built(Heap::builder().region_size(1)));
     assert!(error.to_string().contains(&min.to_string()), "{error}");

@@ -206,6 +206,10 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant("processor/runs.rs", "a displaced run gives a slot twice", "        self.cursor = slot.wrapping_add(self.slot_bytes);\n", ""),
     mutant("processor/runs.rs", "a displaced run has no end", "        if run.cursor == run.end {\n            return None;\n        }\n        run.take()", "        run.take()"),
     mutant("mutator.rs", "what a displaced run gives has no colour", "            self.give_birth_colour(start);\n            return Some(start);", "            return Some(start);"),
+    mutant("memory/backing.rs", "nothing is populated, but said to be", "            unsafe { populate(start, bytes) }\n                .map_err(|error| BuildError::PopulateFailed { bytes, errno: error.raw_os_error() })?;\n", ""),
+    mutant("memory/backing.rs", "what is populated is used like all else", "        self.note_populated(units);\n", ""),
+    mutant("memory/free_spans.rs", "what was populated is surplus", "self.retained.max(self.populated) as usize", "self.retained as usize"),
+    mutant("memory/sweep.rs", "what was populated is not poisoned", "        unsafe { memory.poison_again(0..populated) };\n", ""),
     // Marking.
     mutant(SHARING, "what a marker gives away is lost", "queue.push(pending.give_half(region, queue.empty_batch()));", "drop(pending.give_half(region, queue.empty_batch()));"),
     mutant(PENDING, "a window has one object", "bits: std::mem::take(&mut self.words[index]) }", "bits: std::mem::take(&mut self.words[index]) & 1 }"),

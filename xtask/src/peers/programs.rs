@@ -34,6 +34,15 @@ fn recursion(workload: &str, _: u64) -> Option<&'static str> {
     (workload == "churn").then_some(text)
 }
 
+/// With 576 MiB of them, the churn and the cache have as much as they come to.
+const ON_HUGE_PAGES: &[&str] = &["--huge-pages", "--populate", "576"];
+
+fn huge_pages(_: &str, _: u64) -> Option<&'static str> {
+    Some(
+        "Linchpin, huge pages: it asks for these, and for 576 MiB of memory before it begins (`--huge-pages --populate 576`).",
+    )
+}
+
 /// A row of the tables.
 pub(super) struct Peer {
     /// What it is called.
@@ -47,6 +56,8 @@ pub(super) struct Peer {
     program: PathBuf,
     /// Arguments before the workload.
     pub(super) before: &'static [&'static str],
+    /// And after it.
+    after: &'static [&'static str],
     environment: Option<(&'static str, &'static str)>,
 }
 
@@ -58,7 +69,7 @@ impl Peer {
         for name in ["GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "LINCHPIN"] {
             command.env_remove(name);
         }
-        command.envs(self.environment).args(self.before).arg(workload);
+        command.envs(self.environment).args(self.before).arg(workload).args(self.after);
         command
     }
 
@@ -77,6 +88,7 @@ impl Peer {
             workloads: COMMON.to_vec(),
             program: program.to_owned(),
             before: &[],
+            after: &[],
             environment: None,
         }
     }
@@ -93,15 +105,28 @@ pub(super) fn build(directory: &Path, go: &Path) -> Result<Programs> {
     let ours = program()?;
     let version = first_line(Command::new(&ours).arg("--version"))?;
     let mut programs = Programs {
-        peers: vec![Peer {
-            name: LINCHPIN.to_owned(),
-            version,
-            remark: no_remark,
-            workloads: [FOR_GO, HICCUP].concat(),
-            program: ours,
-            before: &["bench"],
-            environment: None,
-        }],
+        peers: vec![
+            Peer {
+                name: LINCHPIN.to_owned(),
+                version: version.clone(),
+                remark: no_remark,
+                workloads: [FOR_GO, HICCUP].concat(),
+                program: ours.clone(),
+                before: &["bench"],
+                after: &[],
+                environment: None,
+            },
+            Peer {
+                name: format!("{LINCHPIN}, huge pages"),
+                version,
+                remark: huge_pages,
+                workloads: ["churn", "cache"].to_vec(),
+                program: ours,
+                before: &["bench"],
+                after: ON_HUGE_PAGES,
+                environment: None,
+            },
+        ],
         missing: Vec::new(),
     };
     programs.add(build_go(directory, go)?);
@@ -147,6 +172,7 @@ fn build_go(directory: &Path, go: &Path) -> Result<Result<Vec<Peer>, String>> {
         workloads,
         program: program.clone(),
         before: &[],
+        after: &[],
         environment,
     };
     Ok(Ok(vec![
@@ -175,7 +201,16 @@ fn build_boehm(directory: &Path, compiler: &OsStr) -> Result<Result<Vec<Peer>, S
     let version = first_line(Command::new(&program).arg("--version"))?;
     let name = "Boehm".to_owned();
     let workloads = COMMON.to_vec();
-    Ok(Ok(vec![Peer { name, version, remark: no_remark, workloads, program, before: &[], environment: None }]))
+    Ok(Ok(vec![Peer {
+        name,
+        version,
+        remark: no_remark,
+        workloads,
+        program,
+        before: &[],
+        after: &[],
+        environment: None,
+    }]))
 }
 
 fn build_rust(directory: &Path, compiler: &OsStr) -> Result<Result<Vec<Peer>, String>> {
@@ -204,6 +239,7 @@ fn build_rust(directory: &Path, compiler: &OsStr) -> Result<Result<Vec<Peer>, St
         workloads: if binary == "plain" { HICCUP } else { COMMON }.to_vec(),
         program: target.join("release").join(binary),
         before: &[],
+        after: &[],
         environment: None,
     };
     Ok(Ok(vec![
@@ -263,5 +299,9 @@ mod tests {
         let environment: Vec<_> = command.get_envs().filter(|(name, _)| *name == "GOGC").collect();
         assert_eq!(environment, [(OsStr::new("GOGC"), Some(OsStr::new("400")))]);
         assert!(go.takes_part_in("trees") && !go.takes_part_in("hiccup"));
+        let own =
+            Peer { before: &["bench"], after: ON_HUGE_PAGES, ..Peer::for_test("Linchpin", Path::new("linchpin")) };
+        let arguments: Vec<_> = own.command("churn").get_args().map(OsStr::to_owned).collect();
+        assert_eq!(arguments, ["bench", "churn", "--huge-pages", "--populate", "576"]);
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct TreesArgs {
     /// Run Go's program for the same work, too, by turns, and print both with ratios. PATH is the Go tool to build it
     /// with.
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "go")]
-    #[arg(conflicts_with_all = ["json", "growth_percent", "processors"])]
+    #[arg(conflicts_with_all = ["json", "growth_percent", "processors", "huge_pages", "populate"])]
     with_go: Option<PathBuf>,
     /// How often each program runs with --with-go.
     #[arg(long, default_value_t = 5, requires = "with_go", value_parser = clap::value_parser!(u32).range(1..=1000))]

@@ -39,6 +39,12 @@ pub(crate) struct HeapOptions {
     /// How many mutations may run at once; by default as many as there are cores, or threads if these are more.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     processors: Option<u32>,
+    /// Ask the system for huge pages.
+    #[arg(long)]
+    huge_pages: bool,
+    /// How many MiB of the heap have their memory from the start.
+    #[arg(long, value_name = "MIB", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
+    populate: u32,
 }
 
 impl HeapOptions {
@@ -46,7 +52,13 @@ impl HeapOptions {
     pub(crate) fn build(&self, threads: u32) -> Result<Heap> {
         let available = std::thread::available_parallelism().map_or(1, usize::from).min(1024);
         let processors = self.processors.map_or(available.max(threads as usize), |processors| processors as usize);
-        Heap::builder().processors(processors).growth_percent(self.growth_percent).build().context("cannot make a heap")
+        Heap::builder()
+            .processors(processors)
+            .growth_percent(self.growth_percent)
+            .huge_pages(self.huge_pages)
+            .populate((self.populate as usize) << 20)
+            .build()
+            .context("cannot make a heap")
     }
 }
 

@@ -12,7 +12,7 @@ const LEAST: u32 = 64;
 /// The free units: everything from the frontier on, and runs below it.
 ///
 /// A free unit is *resident*, which is to say that the operating system may have pages for it, if it was in use and was not
-/// returned since. Resident ones are taken first; first fit, lowest address first. One lock guards it (it is asked once for each
+/// returned since, or had pages from the start. Resident ones are taken first; first fit, lowest address first. One lock guards it (it is asked once for each
 /// 64 KiB of small objects, or once for a large one).
 ///
 /// Who returns pages takes the units out of the table for as long as that takes ([`FreeSpans::begin_return`]), so
@@ -20,7 +20,7 @@ const LEAST: u32 = 64;
 pub(crate) struct FreeSpans {
     /// Units from here on are free.
     frontier: u32,
-    /// Units from here on have never been used.
+    /// Units from here on have never been used, nor had pages.
     top: u32,
     end: u32,
     /// The free ones below the frontier.
@@ -37,6 +37,8 @@ pub(crate) struct FreeSpans {
     growth: [u64; CYCLES],
     /// How many units are to stay resident, those in use among them.
     retained: u32,
+    /// No fewer than these, which had their pages before they were used.
+    populated: u32,
     /// The operating system has refused to take the pages of a piece that begins here: those from here on are left alone.
     refused_from: u32,
 }
@@ -55,7 +57,18 @@ impl FreeSpans {
             base: 0,
             growth: [0; CYCLES],
             retained: u32::MAX,
+            populated: 0,
             refused_from: u32::MAX,
+        }
+    }
+
+    /// The lowest units, so many, have their pages before any of them is used, and are to keep them.
+    pub(crate) fn note_populated(&mut self, units: usize) {
+        debug_assert_eq!(self.top, 0, "nothing was used yet");
+        self.populated = units as u32;
+        self.top = self.populated;
+        if units != 0 {
+            self.resident.add(0..self.populated);
         }
     }
 
@@ -131,7 +144,7 @@ impl FreeSpans {
 
     /// How many units are to stay resident, those in use among them.
     pub(crate) fn retained(&self) -> usize {
-        self.retained as usize
+        self.retained.max(self.populated) as usize
     }
 
     /// Units in use, and free ones that are resident.
@@ -149,7 +162,7 @@ impl FreeSpans {
         self.frontier as usize
     }
 
-    /// Units that have ever been in use, or lie below one that has.
+    /// Units that have ever been in use or had pages, or lie below one that has.
     pub(crate) fn top(&self) -> usize {
         self.top as usize
     }

@@ -5,8 +5,8 @@
 //!
 //! | part | size | what it is |
 //! | --- | --- | --- |
-//! | region | `R`, aligned to 64 KiB | the objects, in spans of 64 KiB (or a multiple, for one large object; or a quarter, where a type has few) |
-//! | mark bytes | `R / 16` | one byte a granule of 16 bytes: 0 = free, else one of two colours |
+//! | region | `R`, aligned to 2 MiB | the objects, in spans of 64 KiB (or a multiple, for one large object; or a quarter, where a type has few) |
+//! | mark bytes | `R / 16`, aligned to 2 MiB | one byte a granule of 16 bytes: 0 = free, else one of two colours |
 //! | pin counters | `R / 2` | one [counter](crate::pin::counter) of 8 bytes a granule; only pages near pinned objects ever exist |
 //! | pin flags | `R / 65536` | one byte a unit: [`PIN_FLAG_CLEAR`], [`PIN_FLAG_TOUCHED`] or [`PIN_FLAG_RAISED`] |
 //! | spans | `R / 1024` | one [`Span`](span::Span) record a 64 KiB unit |
@@ -24,6 +24,7 @@
 //! of a span reads and writes plainly: it owns the span, no barrier is active (every processor is in `Off`)
 //! and no marker runs. The order between these epochs comes from the handshakes.
 
+mod backing;
 pub(crate) mod class;
 pub(crate) mod free_spans;
 pub(crate) mod opaque_load;

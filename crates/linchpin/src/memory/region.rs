@@ -20,6 +20,9 @@ pub(crate) const MIN_REGION: usize = if cfg!(loom) { 2 } else { 16 } * SPAN_BYTE
 /// The largest region, in bytes: what leaves room for the metadata in 47 bits of address space.
 pub(crate) const MAX_REGION: usize = 1 << 45;
 
+/// Where a huge page may begin, in bytes, on machines whose pages have 4 KiB.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// One mapping: the region and, behind it, its side metadata.
 ///
 /// The mapping lives exactly as long as this value.
@@ -44,6 +47,8 @@ pub(crate) struct Region {
     pin_flags: SideTable<AtomicU8>,
     spans: SideTable<Span>,
     quarters: SideTable<Span>,
+    /// Units from the first one on that had their pages before anything was in them.
+    populated_units: usize,
 }
 
 // SAFETY: the pointers lead into a mapping this value owns, and what lies there is atomics, or objects whose
@@ -65,14 +70,16 @@ impl Region {
         let units = bytes / SPAN_BYTES;
         let granules = bytes / GRANULE;
         let page = rustix::param::page_size().max(4096);
+        // Objects and mark bytes begin where huge pages may.
+        let objects_bytes = bytes.next_multiple_of(HUGE_PAGE);
         let marks_bytes = granules.next_multiple_of(page);
         let counters_bytes = (granules * size_of::<PinCounter>()).next_multiple_of(page);
         let flags_bytes = units.next_multiple_of(page);
         let spans_bytes = (units * size_of::<Span>()).next_multiple_of(page);
         let quarters_bytes = (units * QUARTERS * size_of::<Span>()).next_multiple_of(page);
-        // One unit more than needed, so that the region can be aligned inside the mapping.
+        // A huge page more than needed, so that the region can be aligned inside the mapping.
         let mapping_bytes =
-            bytes + SPAN_BYTES + marks_bytes + counters_bytes + flags_bytes + spans_bytes + quarters_bytes;
+            objects_bytes + HUGE_PAGE + marks_bytes + counters_bytes + flags_bytes + spans_bytes + quarters_bytes;
         // SAFETY: an anonymous private mapping at an address of the kernel's choice overlaps nothing.
         let mapping = unsafe {
             mmap_anonymous(
@@ -85,17 +92,18 @@ impl Region {
         .map_err(|error| BuildError::ReserveFailed { bytes: mapping_bytes, errno: error.raw_os_error() })?
         .cast::<u8>();
         let mapping = NonNull::new(mapping).expect("the kernel maps nothing at address zero");
-        let slack = mapping.addr().get().next_multiple_of(SPAN_BYTES) - mapping.addr().get();
+        let slack = mapping.addr().get().next_multiple_of(HUGE_PAGE) - mapping.addr().get();
         let part = |offset: usize| {
             // SAFETY: `offset` is the sum of sizes that together make up the mapping, so it stays inside.
             unsafe { mapping.add(offset) }
         };
         let base = part(slack);
-        let marks = part(slack + bytes);
-        let pin_counters = part(slack + bytes + marks_bytes);
-        let pin_flags = part(slack + bytes + marks_bytes + counters_bytes);
-        let spans = part(slack + bytes + marks_bytes + counters_bytes + flags_bytes);
-        let quarters = part(slack + bytes + marks_bytes + counters_bytes + flags_bytes + spans_bytes);
+        let marks_at = slack + objects_bytes;
+        let marks = part(marks_at);
+        let pin_counters = part(marks_at + marks_bytes);
+        let pin_flags = part(marks_at + marks_bytes + counters_bytes);
+        let spans = part(marks_at + marks_bytes + counters_bytes + flags_bytes);
+        let quarters = part(marks_at + marks_bytes + counters_bytes + flags_bytes + spans_bytes);
         // A huge page under one pin counter would commit two megabytes for four bytes. Where the kernel
         // knows no huge pages the advice fails, and nothing is lost.
         // SAFETY: the range is part of the mapping made above and holds nothing yet.
@@ -120,7 +128,19 @@ impl Region {
             )
         };
         let stripes = Stripes::default();
-        Ok(Self { mapping, mapping_bytes, base, bytes, marks, pin_counters, stripes, pin_flags, spans, quarters })
+        Ok(Self {
+            mapping,
+            mapping_bytes,
+            base,
+            bytes,
+            marks,
+            pin_counters,
+            stripes,
+            pin_flags,
+            spans,
+            quarters,
+            populated_units: 0,
+        })
     }
 
     /// The size of the region in bytes, metadata not counted.
@@ -131,6 +151,27 @@ impl Region {
     /// The number of 64 KiB units.
     pub(crate) fn units(&self) -> usize {
         self.bytes / SPAN_BYTES
+    }
+
+    /// Units from the first one on that had their pages before anything was in them.
+    pub(crate) fn populated_units(&self) -> usize {
+        self.populated_units
+    }
+
+    /// So many units have their pages.
+    pub(super) fn note_populated(&mut self, units: usize) {
+        self.populated_units = units;
+    }
+
+    /// Where the objects and the mark bytes of the lowest units lie, and how many bytes these are. Both begin with a page of the mapping, and
+    /// the last page that begins in one is part of the mapping.
+    pub(super) fn objects_and_marks(&self, units: usize) -> [(NonNull<u8>, usize); 2] {
+        #[cfg(not(loom))]
+        let marks = (self.marks.start(), units * SPAN_GRANULES);
+        // (Loom's tables are not in the mapping.)
+        #[cfg(loom)]
+        let marks = (self.base, 0);
+        [(self.base, units * SPAN_BYTES), marks]
     }
 
     /// Whether `address` lies in the region.

@@ -53,6 +53,13 @@ mod mapped {
             unsafe { Self::of_granules(memory, 0, length) }
         }
 
+        /// Where the table begins in memory.
+        pub(crate) fn start(&self) -> NonNull<u8> {
+            NonNull::new(self.origin.wrapping_add(self.first).cast_mut())
+                .expect("the mapping is not at address zero")
+                .cast()
+        }
+
         /// The entry of a number that the table has.
         #[inline(always)]
         pub(crate) fn get(&self, number: usize) -> &T {

@@ -99,12 +99,14 @@ pub(crate) struct Taken {
 
 impl Memory {
     pub(crate) fn new(heap: u64, region: Region, poison: Option<Poison>, slow_sweeps: bool) -> Self {
-        let units = region.units();
-        Self {
+        let mut free = FreeSpans::new(region.units());
+        let populated = region.populated_units();
+        free.note_populated(populated);
+        let memory = Self {
             heap,
             region,
             classes: Classes::new(),
-            free: Mutex::new(FreeSpans::new(units)),
+            free: Mutex::new(free),
             quarters: Mutex::default(),
             marked_cycle: AtomicU64::new(0),
             sweepable_cycle: AtomicU64::new(0),
@@ -113,7 +115,11 @@ impl Memory {
             longest_wait: Longest::default(),
             poison,
             patience: if slow_sweeps { SLOW_PATIENCE } else { PATIENCE },
-        }
+        };
+        // What is resident holds the pattern.
+        // SAFETY: nobody else has the memory yet, in which nothing is.
+        unsafe { memory.poison_again(0..populated) };
+        memory
     }
 
     /// The last cycle whose mark has ended.

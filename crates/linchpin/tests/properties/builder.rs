@@ -38,8 +38,24 @@ fn region() -> impl Strategy<Value = usize> {
     ]
 }
 
+/// In parts of a region of so many bytes, or of what it is rounded up to, and a little more: little memory, as it is really used.
+fn populated(region: Option<usize>) -> impl Strategy<Value = usize> {
+    let most = region.filter(|&bytes| bytes <= 4 << 20).map_or(4 << 20, |bytes| bytes.next_multiple_of(UNIT));
+    prop_oneof![2 => Just(0), 2 => 0..=most, 1 => near(most), 1 => near(usize::MAX), 1 => MOST_REGION + 1..]
+}
+
+fn region_and_populated() -> impl Strategy<Value = (Option<usize>, usize)> {
+    option::of(region()).prop_flat_map(|region| (Just(region), populated(region)))
+}
+
 /// Whether `error` is true of the settings, and says what they were.
-fn is_right(error: &BuildError, processors: Option<usize>, growth: Option<u32>, region: Option<usize>) -> bool {
+fn is_right(
+    error: &BuildError,
+    processors: Option<usize>,
+    growth: Option<u32>,
+    region: Option<usize>,
+    populated: usize,
+) -> bool {
     match *error {
         BuildError::ZeroProcessors => processors == Some(0),
         BuildError::TooManyProcessors { requested, max } => {
@@ -55,6 +71,11 @@ fn is_right(error: &BuildError, processors: Option<usize>, growth: Option<u32>, 
         BuildError::RegionTooLarge { requested, max } => {
             max == MOST_REGION && region == Some(requested) && requested > max
         }
+        BuildError::PopulateTooLarge { requested, max } => {
+            requested == populated
+                && requested > max
+                && region.is_none_or(|region| max == region.next_multiple_of(UNIT))
+        }
         BuildError::ReserveFailed { bytes, .. } => region.is_none_or(|region| region > SURE_REGION && bytes >= region),
         _ => false,
     }
@@ -67,10 +88,11 @@ proptest! {
     fn settings_make_a_heap_or_the_documented_error(
         processors in option::of(processors()),
         growth in option::of(growth()),
-        region in option::of(region()),
+        (region, populated) in region_and_populated(),
         cache in any::<bool>(),
+        huge_pages in any::<bool>(),
     ) {
-        let mut builder = Heap::builder().pinner_cache(cache);
+        let mut builder = Heap::builder().pinner_cache(cache).huge_pages(huge_pages).populate(populated);
         if let Some(count) = processors {
             builder = builder.processors(count);
         }
@@ -82,7 +104,7 @@ proptest! {
         }
         match builder.build() {
             Err(error) => {
-                prop_assert!(is_right(&error, processors, growth, region), "{:?}: {}", error, error);
+                prop_assert!(is_right(&error, processors, growth, region, populated), "{:?}: {}", error, error);
                 prop_assert!(!error.to_string().is_empty());
             }
             Ok(heap) => {
@@ -90,6 +112,7 @@ proptest! {
                 prop_assert!(growth.is_none_or(|percent| (1..=MOST_GROWTH).contains(&percent)));
                 prop_assert!(region.is_none_or(|bytes| (LEAST_REGION..=MOST_REGION).contains(&bytes)));
                 let stats = heap.stats();
+                prop_assert!(populated <= stats.region_bytes && stats.resident_bytes >= populated);
                 prop_assert!(processors.is_none_or(|count| count == heap.processors() && count == stats.processors));
                 prop_assert!(region.is_none_or(|bytes| stats.region_bytes == bytes.next_multiple_of(UNIT)));
                 let root = heap.mutate(|mu| {
@@ -113,7 +136,7 @@ proptest! {
                     prop_assert!((1..=MOST_PROCESSORS).contains(&count));
                     current = count;
                 }
-                Err(error) => prop_assert!(is_right(&error, Some(count), None, None), "{:?}", error),
+                Err(error) => prop_assert!(is_right(&error, Some(count), None, None, 0), "{:?}", error),
             }
             prop_assert_eq!(heap.processors(), current);
             prop_assert_eq!(heap.mutate(|mu| *mu.alloc(count)), count);
