@@ -16,7 +16,8 @@
 //! [`lock`](crate::gc::lock): it would pass by, and nobody would have the lock forget the cycle before last, whose colour is that of the
 //! next one.
 
-use std::time::Instant;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use super::mark::Tracer;
 use super::mark::sharing::trace_some;
@@ -26,6 +27,10 @@ use crate::processor::phase::Mode;
 
 /// Bytes that a mutation allocates before it looks whether to assist.
 pub(super) const LOOK_AFTER: u64 = 32 << 10;
+
+/// An assist that has taken so long leaves the rest for the next one: each object may have to come from memory.
+/// (In tests it is long when they say so.)
+const LONG: Duration = if cfg!(test) { Duration::MAX } else { Duration::from_micros(25) };
 
 /// The same where the mark of a cycle that is not small is left to mutations; a run that is found meanwhile has no more than that.
 pub(crate) const SHORT_LOOK: u64 = 2 << 10;
@@ -94,21 +99,30 @@ impl Mutator<'_> {
     /// Traces so many bytes, if anything is there to trace, and every mutation is in `Mark` by now. In `Mark` only. Gives how many of them are left
     /// for the next time, because they would have taken too long.
     pub(crate) fn trace_for_the_collector(&self, budget: u64) -> u64 {
+        let since = Instant::now();
+        self.trace_unless(budget, since, || since.elapsed() >= LONG)
+    }
+
+    fn trace_unless(&self, budget: u64, since: Instant, is_long: impl Fn() -> bool) -> u64 {
         let core = self.core();
         if !core.queue.may_assist() {
             return 0;
         }
-        let since = Instant::now();
         let mut left = 0;
+        let was_long = Cell::new(false);
+        let is_to_stop = || {
+            was_long.set(is_long());
+            was_long.get()
+        };
         let traced = core.queue.assist(|mut batch| {
             let local = self.local();
             let mut stack = local.take_stack();
             stack.append(&mut batch);
             core.queue.keep(batch);
             let mut tracer = Tracer::with_stack(&core.memory.region, local.colour(), stack);
-            let traced = trace_some(&core.queue, &mut tracer, budget);
+            let traced = trace_some(&core.queue, &mut tracer, budget, is_to_stop);
             local.keep_stack(tracer.take_grey());
-            if tracer.traced_parts() != 0 {
+            if was_long.get() || tracer.traced_parts() != 0 {
                 left = budget.saturating_sub(traced);
             }
             traced
@@ -127,10 +141,12 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::thread;
 
+    use std::time::Instant;
+
     use super::LOOK_AFTER;
     use crate::collector::cycle::Cycle;
     use crate::collector::mark::PART_BYTES;
-    use crate::collector::mark::sharing::MOST_PARTS;
+    use crate::collector::mark::sharing::{ASK_AFTER, MOST_PARTS};
     use crate::collector::protocol_tests::{mutate_in, stay_while};
     use crate::collector::queue::Grey;
     use crate::collector::relay_tests::{NODES, Node, assert_whole, list};
@@ -170,6 +186,40 @@ mod tests {
         cycle.close();
         cycle.switch_off();
         cycle.sweep();
+        heap.verify().unwrap();
+    }
+
+    /// Where each object has to come from memory an assist stops before its budget is used up, and owes the rest.
+    #[test]
+    fn an_assist_that_takes_long_is_owed() {
+        let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
+        let core = heap.core();
+        let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+        core.pace.set_growth_percent(1);
+        let workers = Workers::none();
+        let mut cycle = Cycle::begin(core, &workers);
+        cycle.take_the_snapshot();
+        heap.mutate(|mu| {
+            let start = root.get(mu).start();
+            // SAFETY: the object is in hand.
+            unsafe { mu.shade(start) };
+            core.queue.push(vec![Grey(start)]);
+            let assist = |is_long: bool| {
+                let before = core.pace.assists();
+                let left = mu.trace_unless(NODES * 8, Instant::now(), || is_long);
+                (core.pace.assists() - before, left)
+            };
+            let (traced, left) = assist(true);
+            assert!((ASK_AFTER..2 * ASK_AFTER).contains(&traced), "{traced}");
+            assert_eq!(left, NODES * 8 - traced);
+            let (traced, left) = assist(false);
+            assert!(traced >= NODES * 8 && left == 0, "{traced} of {}, {left} left", NODES * 8);
+        });
+        cycle.mark();
+        cycle.close();
+        cycle.switch_off();
+        cycle.sweep();
+        heap.mutate(|mu| assert_whole(mu, &root));
         heap.verify().unwrap();
     }
 

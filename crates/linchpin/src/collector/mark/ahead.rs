@@ -138,7 +138,7 @@ mod tests {
             let mut all = addresses(&grey);
             let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
             tracer.add_grey(grey);
-            let traced = trace_some(&core.queue, &mut tracer, 1);
+            let traced = trace_some(&core.queue, &mut tracer, 1, || false);
             assert_eq!(traced, (TOGETHER * 32) as u64, "one window");
             let left = addresses(&core.queue.take().expect("the rest"));
             assert!(core.queue.is_empty());
@@ -162,7 +162,7 @@ mod tests {
             let slot = core.memory.region.span_of(far[0]).slot_bytes() as u64;
             let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
             tracer.add_grey(far.iter().copied().map(Grey).collect());
-            assert_eq!(trace_some(&core.queue, &mut tracer, 2 * slot), 2 * slot);
+            assert_eq!(trace_some(&core.queue, &mut tracer, 2 * slot, || false), 2 * slot);
             let mut left = addresses(&core.queue.take().expect("the rest"));
             left.sort_unstable();
             let mut expected: Vec<_> = far[..FAR - 2].iter().map(|object| object.addr().get()).collect();

@@ -20,6 +20,9 @@ pub(crate) const LOOK_AFTER: u64 = if cfg!(loom) { 1 } else { 32 << 10 };
 /// An assist traces no more parts of large slices than this: they may lead to two thousand mark bytes in no cache.
 pub(crate) const MOST_PARTS: u32 = 8;
 
+/// It asks whether to stop after each of them, and after so many bytes.
+pub(crate) const ASK_AFTER: u64 = 8 << 10;
+
 /// In what pieces a mutation traces.
 #[derive(Clone, Copy)]
 pub(crate) struct Pieces {
@@ -40,22 +43,34 @@ impl Pieces {
 }
 
 /// Traces what is on the tracer's stack, and what that leads to, until as many bytes are traced as the budget has or nothing is left;
-/// for who is no marker; or until [`MOST_PARTS`] of large slices are. What is left goes to the queue.
+/// for who is no marker; or until [`MOST_PARTS`] of large slices are, or it is to stop. What is left goes to the queue.
 /// Gives how many bytes it has traced, which may be more than the budget by what begins in one window: less than a window's bytes and one object.
 ///
 /// A mutation that does this must have come back from it before it answers a handshake: a closing round finds what goes to the queue,
 /// and nothing else.
-pub(crate) fn trace_some(queue: &GreyQueue, tracer: &mut Tracer<'_>, budget_bytes: u64) -> u64 {
+pub(crate) fn trace_some(
+    queue: &GreyQueue,
+    tracer: &mut Tracer<'_>,
+    budget_bytes: u64,
+    is_to_stop: impl Fn() -> bool,
+) -> u64 {
     // What is on the stack would never be traced.
     let abort = AbortOnUnwind;
     debug_assert_eq!(tracer.traced_parts(), 0, "a tracer of its own");
     let before = tracer.scanned_bytes;
+    let mut asked = (before, 0);
     let mut ahead = Ahead::default();
     while tracer.scanned_bytes - before < budget_bytes
         && tracer.traced_parts() < MOST_PARTS
         && let Some(window) = ahead.next(tracer)
     {
         tracer.scan_window(window);
+        if tracer.scanned_bytes - asked.0 >= ASK_AFTER || tracer.traced_parts() != asked.1 {
+            asked = (tracer.scanned_bytes, tracer.traced_parts());
+            if is_to_stop() {
+                break;
+            }
+        }
     }
     ahead.give_back(tracer);
     // In batches as large as any, so that room for them is there; the tracer's own is used again.

@@ -73,7 +73,7 @@ fn a_mutation_that_assists_takes_a_batch_and_gives_back_what_is_left() {
     let traced = core.queue.assist(|batch| {
         assert!(core.queue.is_assisted());
         let mut tracer = tracer_with(core, batch);
-        trace_some(&core.queue, &mut tracer, 2 * GRANULE as u64)
+        trace_some(&core.queue, &mut tracer, 2 * GRANULE as u64, || false)
     });
     assert_eq!(traced, Some(2 * GRANULE as u64));
     assert!(!core.queue.is_assisted());
@@ -180,12 +180,12 @@ fn an_assist_ends_with_its_budget() {
     // In the colour of the first cycle: the list is white.
     let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));
     tracer.add_grey(vec![list]);
-    assert_eq!(trace_some(&core.queue, &mut tracer, 0), 0);
+    assert_eq!(trace_some(&core.queue, &mut tracer, 0, || false), 0);
     assert_eq!(core.queue.pushed(), 1, "it is given back as it is");
     for (budget, traced) in [(1, BYTES), (BYTES, BYTES), (BYTES + 1, 2 * BYTES), (u64::MAX, 6 * BYTES)] {
         tracer.add_grey(core.queue.take().expect("the rest"));
         assert!(core.queue.is_empty());
-        assert_eq!(trace_some(&core.queue, &mut tracer, budget), traced);
+        assert_eq!(trace_some(&core.queue, &mut tracer, budget, || false), traced);
         assert!(tracer.take_grey().is_empty());
     }
     assert!(core.queue.is_empty());
@@ -200,7 +200,7 @@ fn what_an_assist_leaves_is_more_than_a_batch() {
     let grey = grey_objects(&heap, 2 * ROOM + 5);
     let mut left: Vec<_> = grey.iter().map(|&Grey(object)| object).collect();
     let mut tracer = tracer_with(core, grey);
-    assert_eq!(trace_some(&core.queue, &mut tracer, 0), 0);
+    assert_eq!(trace_some(&core.queue, &mut tracer, 0, || false), 0);
     let stack = tracer.take_grey();
     assert!(stack.is_empty() && stack.capacity() >= 2 * ROOM);
     let mut taken = Vec::new();
@@ -237,9 +237,22 @@ fn an_assist_traces_a_few_parts_of_a_large_slice_at_most() {
         assert!(parts.is_multiple_of(most));
         for left in (0..parts / most).rev() {
             let mut tracer = tracer_with(core, core.queue.take().expect("the rest"));
-            assert_eq!(trace_some(&core.queue, &mut tracer, u64::MAX), (most * PART_BYTES) as u64);
+            assert_eq!(trace_some(&core.queue, &mut tracer, u64::MAX, || false), (most * PART_BYTES) as u64);
             assert_eq!(core.queue.is_empty(), left == 0);
         }
+    });
+}
+
+/// It asks after each part whether it is to stop.
+#[test]
+fn an_assist_may_stop_after_each_part() {
+    let heap = Heap::builder().processors(1).build().unwrap();
+    let core = heap.core();
+    heap.mutate(|mu| {
+        let slice = mu.alloc_slice_with(4 * SPAN_BYTES / size_of::<usize>(), |_| GcCell::<u64>::null());
+        let mut tracer = tracer_with(core, vec![Grey(slice.start())]);
+        assert_eq!(trace_some(&core.queue, &mut tracer, u64::MAX, || true), PART_BYTES as u64);
+        assert!(!core.queue.is_empty());
     });
 }
 
@@ -251,10 +264,10 @@ fn an_assist_tells_that_it_has_passed_by() {
     heap.mutate(|mu| {
         let lock = mu.alloc(GcMutex::new(Node(None, 0)));
         let guard = lock.lock(mu);
-        trace_some(&core.queue, &mut tracer_with(core, vec![Grey(lock.start())]), u64::MAX);
+        trace_some(&core.queue, &mut tracer_with(core, vec![Grey(lock.start())]), u64::MAX, || false);
         assert!(core.queue.take_passed_by());
         drop(guard);
-        trace_some(&core.queue, &mut tracer_with(core, vec![Grey(lock.start())]), u64::MAX);
+        trace_some(&core.queue, &mut tracer_with(core, vec![Grey(lock.start())]), u64::MAX, || false);
         assert!(!core.queue.take_passed_by());
     });
 }
