@@ -125,8 +125,8 @@ impl HeapBuilder {
     /// In a large heap whose objects are visited at random most of the time goes into finding out where memory is, and less of it does with
     /// huge pages. The price is that a huge page is filled with zeros as a whole when it is first touched, in the midst of an allocation: a
     /// fraction of a millisecond, or several where a machine is a virtual one whose host has to find the memory first. So it is best to
-    /// [`populate`](Self::populate) as much as the heap will need. What is returned to the system in the background goes in pieces that
-    /// are smaller, and comes back in pages of 4 KiB if only a part of a huge page was returned.
+    /// [`populate`](Self::populate) as much as the heap will need. What is returned to the system goes in pieces that are smaller: of a huge page of which
+    /// only a part was returned the system may have the memory back late, and may fill the rest up again in the background.
     ///
     /// ```
     /// use linchpin::Heap;
@@ -144,8 +144,8 @@ impl HeapBuilder {
     /// allocation waits then for the operating system to give a page and fill it with zeros. It takes the time that takes to build the heap, and its
     /// memory from then on. On a machine with several nodes it is that of the node whose thread builds the heap.
     ///
-    /// It is not returned to the system in the background, but it is by [`Heap::return_memory`], and as far as a
-    /// [memory limit](Self::memory_limit) asks for that.
+    /// What is returned to the system in the background leaves the heap as many bytes as that, those in use among them. [`Heap::return_memory`] returns all that is free, and a
+    /// [memory limit](Self::memory_limit) as much as it asks for.
     pub fn populate(mut self, bytes: usize) -> Self {
         self.populate = bytes;
         self
@@ -226,7 +226,8 @@ impl HeapBuilder {
     ///
     /// # Errors
     /// If a setting, here or in the environment variable `LINCHPIN`, is unknown or out of its range, or the operating
-    /// system refuses to reserve the region, or the memory that is to be [populated](Self::populate).
+    /// system refuses to reserve the region, or the memory that is to be [populated](Self::populate). (Where a control group has no more to give, it
+    /// rather ends a process.)
     pub fn build(self) -> Result<Heap, BuildError> {
         let processors =
             self.processors.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(1024));

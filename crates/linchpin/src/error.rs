@@ -61,7 +61,7 @@ pub enum BuildError {
     },
     /// The operating system refused the pages that were to be populated.
     PopulateFailed {
-        /// How many bytes they have, those of side metadata among them.
+        /// How many bytes it was asked for when it refused: those of objects, or of their mark bytes.
         bytes: usize,
         /// The operating system's error number.
         errno: i32,

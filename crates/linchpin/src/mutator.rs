@@ -272,14 +272,14 @@ impl<'gc> Mutator<'gc> {
         }
         // First, since what it may give back is what the slot is looked for in.
         self.safepoint();
-        self.assist();
+        let most_bytes = self.assist();
         let _busy = local.busy();
         // A span that types share has no name for its objects, and nothing to look through them with. The verifier needs both:
         // then no run is ever found by the name of such a span, and each type with it comes here each time.
         let is_verified = core.config.debug.verify != Verify::Off;
         let info = if is_verified { own } else { info };
         let memory = &core.memory;
-        let most_bytes = if self.traces_the_mark() { SHORT_LOOK as usize } else { usize::MAX };
+        let most_bytes = if self.traces_the_mark() { SHORT_LOOK as usize } else { most_bytes };
         let start = local.runs.next_slow(memory, info, slot_bytes, !every_time, local.mode(), most_bytes);
         // Before the object is noted or coloured, since it may unwind.
         let reported = self.report_allocated(start.is_none()).and_then(|()| {

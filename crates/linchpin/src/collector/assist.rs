@@ -28,32 +28,33 @@ use crate::processor::phase::Mode;
 /// Bytes that a mutation allocates before it looks whether to assist.
 pub(super) const LOOK_AFTER: u64 = 32 << 10;
 
+/// The same where the mark of a cycle that is not small is left to mutations; a run that is found meanwhile has no more than that.
+pub(crate) const SHORT_LOOK: u64 = 2 << 10;
+
 /// An assist that has taken so long leaves the rest for the next one: each object may have to come from memory.
 /// (In tests it is long when they say so.)
 const LONG: Duration = if cfg!(test) { Duration::MAX } else { Duration::from_micros(25) };
 
-/// The same where the mark of a cycle that is not small is left to mutations; a run that is found meanwhile has no more than that.
-pub(crate) const SHORT_LOOK: u64 = 2 << 10;
-
 impl Mutator<'_> {
-    /// Assists, if that is due. To be called where a run is used up, before another one is looked for.
+    /// Assists, if that is due. To be called where a run is used up, before another one is looked for; this is to have no more bytes than it gives.
     #[inline]
-    pub(crate) fn assist(&self) {
+    pub(crate) fn assist(&self) -> usize {
         let bytes = self.local().unassisted_bytes();
         if bytes < SHORT_LOOK {
-            return;
+            return usize::MAX;
         }
         if self.traces_the_mark() {
             self.assist_shortly(bytes);
         } else if bytes >= LOOK_AFTER {
             match self.mode() {
-                Mode::Mark | Mode::Close => self.assist_for(bytes),
+                Mode::Mark | Mode::Close => return self.assist_for(bytes),
                 // Who answered last may not have got at the cycle.
                 Mode::Arm => self.assist_otherwise(),
                 Mode::Off if self.core().memory.is_sweep_pending() => self.assist_otherwise(),
                 Mode::Off => {}
             }
         }
+        usize::MAX
     }
 
     /// Whether a mark runs that is not small, and is left to mutations.
@@ -82,18 +83,25 @@ impl Mutator<'_> {
 
     #[cold]
     #[inline(never)]
-    fn assist_for(&self, bytes: u64) {
+    fn assist_for(&self, bytes: u64) -> usize {
         let core = self.core();
+        let mut most_bytes = usize::MAX;
         self.local().note_assisted();
         if !take_steps(core, bytes) && self.mode() == Mode::Mark {
             let budget = core.pace.assist_for(bytes);
             if budget != 0 {
                 let left = self.trace_for_the_collector(budget);
-                self.local().owe(bytes * left / budget);
+                if left != 0 {
+                    let owed = core.pace.worth(bytes, left);
+                    self.local().owe(owed);
+                    // Else more might come to be owed than is ever traced for.
+                    most_bytes = LOOK_AFTER.saturating_sub(owed).max(SHORT_LOOK) as usize;
+                }
             }
         }
         // There may be a handshake that the steps have led to.
         self.safepoint();
+        most_bytes
     }
 
     /// Traces so many bytes, if anything is there to trace, and every mutation is in `Mark` by now. In `Mark` only. Gives how many of them are left
@@ -103,6 +111,7 @@ impl Mutator<'_> {
         self.trace_unless(budget, since, || since.elapsed() >= LONG)
     }
 
+    /// The same, from `since` on, until it is long.
     fn trace_unless(&self, budget: u64, since: Instant, is_long: impl Fn() -> bool) -> u64 {
         let core = self.core();
         if !core.queue.may_assist() {
@@ -152,6 +161,7 @@ mod tests {
     use crate::collector::relay_tests::{NODES, Node, assert_whole, list};
     use crate::collector::workers::Workers;
     use crate::processor::phase::Mode;
+    use crate::processor::runs::HeldSpan;
     use crate::sync::{Mutex, Ordering};
     use crate::{Gc, GcCell, GcMutex, Heap, Root, Trace, Tracer};
 
@@ -172,15 +182,24 @@ mod tests {
             core.queue.push(vec![Grey(root.get(mu).start())]);
             let bytes = 2 * LOOK_AFTER;
             mu.local().note_assisted();
-            mu.assist_for(bytes);
+            let most_bytes = mu.assist_for(bytes);
             let traced = core.pace.assists();
             assert_eq!(traced, u64::from(MOST_PARTS) * PART_BYTES as u64);
-            let budget = 64 << 10;
-            assert_eq!(mu.local().unassisted_bytes(), bytes * (budget - traced) / budget);
+            // The goal is near: four bytes are due for one, 64 KiB at most.
+            let owed = ((64 << 10) - traced) / 4;
+            assert_eq!(mu.local().unassisted_bytes(), owed);
+            assert_eq!(most_bytes as u64, LOOK_AFTER - owed, "the next one is due soon");
+            // The next run is no longer than that.
+            mu.local().owe(bytes);
+            mu.local().runs.surrender().into_iter().for_each(HeldSpan::give_back);
+            mu.alloc([0_u64; 2]);
+            let longest = mu.local().runs.held().into_iter().map(|run| run.end - run.cursor).max();
+            assert!(longest.is_some_and(|longest| longest < LOOK_AFTER as usize), "{longest:?}");
+            assert_eq!(core.pace.assists(), 2 * traced);
             // That it finds nothing is no debt.
             while core.queue.take().is_some() {}
-            mu.assist_for(bytes);
-            assert_eq!((core.pace.assists(), mu.local().unassisted_bytes()), (traced, 0));
+            assert_eq!(mu.assist_for(bytes), usize::MAX);
+            assert_eq!((core.pace.assists(), mu.local().unassisted_bytes()), (2 * traced, 0));
         });
         cycle.mark();
         cycle.close();

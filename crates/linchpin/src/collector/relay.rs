@@ -46,7 +46,7 @@ const MOST_PINNED_SPANS: usize = 4;
 
 /// Mutations take steps of no cycle with more units in use than this (512 MiB): to gather what is to be swept, and to count what may hold pins, is a look at
 /// each, and so some dozen microseconds.
-pub(super) const MOST_UNITS_OF_ANY: usize = 1 << 13;
+pub(crate) const MOST_UNITS_OF_ANY: usize = 1 << 13;
 
 /// A mutation sweeps no more spans than this at a time.
 const MOST_SPANS: usize = 16;
@@ -224,8 +224,8 @@ impl InProgress<'_> {
 
     /// Leaves the mark to mutations for as long, or until there is something that they do not do; false if they have ended the cycle.
     pub(crate) fn leave_mark_for(&mut self, core: &Core, kind: Kind, pause: Duration) -> bool {
-        if kind == Kind::Calm {
-            self.steps().pending.make_room(core.memory.frontier());
+        if kind == Kind::Calm && !self.relay.is_mark_left() {
+            self.steps().pending.make_room(core.memory.frontier().min(MOST_UNITS_OF_ANY));
         }
         self.relay.note_mark_left(kind == Kind::Calm);
         self.leave_for(pause)

@@ -1,8 +1,8 @@
 //! What backs the region: pages that are there before they are used, and huge ones.
 //!
 //! The operating system gives a page when it is first written to, in the midst of an allocation. A heap may have them given in
-//! advance instead, from the lowest addresses on, which are those that spans are taken from first; they count as resident, and stay so,
-//! as the surplus that goes back in the background begins beyond them ([`FreeSpans::retained`]).
+//! advance instead, from the lowest addresses on, which are those that spans are taken from first; they count as resident, and what goes back in the background
+//! leaves as many so ([`FreeSpans::retained`]).
 //!
 //! Huge pages are asked for where objects lie and where their mark bytes lie, which both are touched at random. Pin counters are left out:
 //! two megabytes of them would come with the first pin.
@@ -33,6 +33,9 @@ impl Region {
             return Err(BuildError::PopulateTooLarge { requested: bytes, max: self.bytes() });
         }
         let units = bytes.div_ceil(SPAN_BYTES);
+        if units == 0 {
+            return Ok(());
+        }
         for (start, bytes) in self.objects_and_marks(units) {
             // SAFETY: nobody else has the region yet, in which all is 0; pages of the mapping are what the range is made of.
             unsafe { populate(start, bytes) }
@@ -43,24 +46,36 @@ impl Region {
     }
 }
 
-/// Has the system give the pages that begin in a range, which is not empty or nothing happens.
+/// Has the system give the pages that begin in a range.
 ///
 /// # Safety
 /// The range begins with a page of a private anonymous mapping, and all pages that begin in it are part of that; they hold nothing but
 /// zeros, and nobody else writes to them.
 unsafe fn populate(start: NonNull<u8>, bytes: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    match unsafe { ask_for_pages(start, bytes) } {
+        // Before Linux 5.14 it knows nothing of that, and a sandbox may forbid it.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
+            // SAFETY: the caller's promise.
+            unsafe { touch(start, bytes) };
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+/// The same, if it knows how to.
+///
+/// # Safety
+/// If there is anything in the range, it is part of a mapping of the caller's.
+unsafe fn ask_for_pages(start: NonNull<u8>, bytes: usize) -> Result<(), Errno> {
     loop {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise; what lies there does not change.
         match unsafe { madvise(start.as_ptr().cast(), bytes, Advice::LinuxPopulateWrite) } {
             Err(Errno::INTR | Errno::AGAIN) => {}
-            // Before Linux 5.14, it knows nothing of that.
-            Err(Errno::INVAL) => break,
             outcome => return outcome,
         }
     }
-    // SAFETY: the caller's promise.
-    unsafe { touch(start, bytes) };
-    Ok(())
 }
 
 /// The same, by writing to them.
@@ -94,24 +109,38 @@ mod tests {
     #[test]
     fn what_is_populated_has_its_pages_and_nothing_else() {
         let mut region = Region::reserve(8 << 20).unwrap();
-        let ranges = |region: &Region| region.objects_and_marks(region.units());
-        let count = |region: &Region| ranges(region).map(|(start, bytes)| resident(start, bytes));
-        assert_eq!(count(&region), [0, 0]);
-        region.populate((1 << 20) + 1).unwrap();
-        assert_eq!(count(&region), [17 * SPAN_BYTES, 17 * SPAN_GRANULES]);
-        let [(start, _), _] = ranges(&region);
-        assert_eq!(resident(start, 17 * SPAN_BYTES), 17 * SPAN_BYTES, "the lowest");
+        let count = |region: &Region, units: usize| {
+            region.objects_and_marks(units).map(|(start, bytes)| resident(start, bytes))
+        };
+        assert_eq!(count(&region, 128), [0, 0]);
+        region.populate((1 << 20) - SPAN_BYTES + 1).unwrap();
+        assert_eq!(count(&region, 16), [16 * SPAN_BYTES, 16 * SPAN_GRANULES]);
+        assert_eq!(region.populated_units(), 16);
+        // Not beyond a huge page, which a system may give whoever asks for a small one.
+        let beyond = region.unit_start(32);
+        assert_eq!(resident(beyond, 96 * SPAN_BYTES), 0);
         // SAFETY: nobody else has the region.
-        unsafe { touch(start, 18 * SPAN_BYTES) };
-        assert_eq!(count(&region)[0], 18 * SPAN_BYTES);
+        unsafe { touch(beyond, 2 * SPAN_BYTES) };
+        assert_eq!(resident(beyond, 2 * SPAN_BYTES), 2 * SPAN_BYTES);
     }
 
     /// The lowest page is never anybody's.
     #[test]
     fn what_the_system_refuses_is_told_of() {
-        let lowest = NonNull::without_provenance(std::num::NonZero::new(4096).unwrap());
-        // SAFETY: there is nothing that could be written to.
-        assert_eq!(unsafe { populate(lowest, 4096) }, Err(Errno::NOMEM));
+        let page = rustix::param::page_size();
+        let lowest = NonNull::without_provenance(std::num::NonZero::new(page).unwrap());
+        // SAFETY: there is nothing.
+        let refused = unsafe { ask_for_pages(lowest, page) }.unwrap_err();
+        assert!([Errno::NOMEM, Errno::INVAL].contains(&refused), "{refused}");
+    }
+
+    /// A limit comes first.
+    #[test]
+    fn what_was_populated_goes_where_a_limit_asks_for_it() {
+        let heap = Heap::builder().processors(1).memory_limit(4 << 20).populate(16 << 20).build().unwrap();
+        assert!(heap.stats().resident_bytes >= 16 << 20);
+        heap.collect();
+        assert!(heap.stats().resident_bytes <= 4 << 20, "{}", heap.stats().resident_bytes);
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl FreeSpans {
         (self.in_use + self.resident.units()) as usize
     }
 
-    /// Free units that were in use once and whose pages have been returned since.
+    /// Free units that were in use once, or populated, and whose pages have been returned since.
     pub(crate) fn returned_units(&self) -> usize {
         (self.top - self.in_use - self.resident.units() - self.returning) as usize
     }

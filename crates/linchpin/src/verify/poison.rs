@@ -2,7 +2,7 @@
 //!
 //! A unit is filled when it comes into use, a slot again when its object was swept, after its value was dropped. So every free
 //! slot holds the pattern, whatever the unit was used for before, and is checked when it is handed out. A unit that was never
-//! in use, or whose pages were returned to the system since, holds zeros; one that was, the pattern all over.
+//! in use, or whose pages were returned to the system since, holds zeros; one that was, or whose pages were asked for in advance, the pattern all over.
 
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -96,7 +96,7 @@ impl Memory {
     /// Checks free units that are about to be returned to the operating system; gives what it has found, to be reported.
     ///
     /// # Safety
-    /// The units are free, were in use, and belong to the caller.
+    /// The units are free, resident, and belong to the caller.
     pub(crate) unsafe fn check_poison_of_units(&self, units: Range<usize>) -> Vec<VerifyFinding> {
         let Some(poison) = &self.poison else { return Vec::new() };
         let starts = units.map(|unit| self.region.unit_start(unit));

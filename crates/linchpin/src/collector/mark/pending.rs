@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 
 use super::window::{WINDOW_BYTES, Window};
 use crate::collector::queue::Grey;
+use crate::collector::relay::MOST_UNITS_OF_ANY;
 use crate::memory::prefetch::prefetch;
 use crate::memory::region::Region;
 use crate::memory::{GRANULE, SPAN_GRANULES};
@@ -34,8 +35,8 @@ const UNITS_AHEAD: usize = 3;
 /// And so many objects of that, of its lowest word.
 const OBJECTS_AHEAD: usize = 4;
 
-/// No more bytes than this are kept for the next cycle: with half a gigabyte of units that wait.
-const MOST_KEPT: usize = 4 << 20;
+/// No more bytes than this are kept for the next cycle: what half a gigabyte of units takes that wait, all that a mark may have which is left to mutations.
+const MOST_KEPT: usize = MOST_UNITS_OF_ANY * (size_of::<UnitBits>() + 2 * size_of::<u32>());
 
 /// The objects of one unit that are pending: a bit for each granule that one starts at.
 struct UnitBits {
@@ -97,7 +98,7 @@ impl Pending {
         }
     }
 
-    /// Makes room for so many units to wait, and writes to it: who traces a little at a time should not have to wait for the system to give it.
+    /// Makes room for so many units, and writes to it, if there is less: who traces a little at a time should not have to wait for the system to give it.
     pub(crate) fn make_room(&mut self, units: usize) {
         let there = self.bits.len();
         let Some(missing) = units.checked_sub(there) else { return };

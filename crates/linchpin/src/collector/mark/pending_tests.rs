@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::pending::Pending;
 use super::window::Window;
 use crate::collector::queue::Grey;
+use crate::collector::relay::MOST_UNITS_OF_ANY;
 use crate::memory::{GRANULE, SPAN_BYTES};
 use crate::{Gc, Heap};
 
@@ -133,6 +134,9 @@ fn little_room_is_kept_and_much_is_not() {
     let (few, kept) = pending_of(3000);
     assert!((3000 * 512..4 << 20).contains(&few), "half a kilobyte each, and not twice that: {few}");
     assert_eq!(kept, few);
+    let mut all = Pending::default();
+    all.make_room(MOST_UNITS_OF_ANY);
+    assert_ne!(all.kept().room(), 0, "of all units that mutations may have to trace");
     let (many, kept) = pending_of(10_000);
     assert!(many > 10_000 * 512);
     assert_eq!(kept, 0);

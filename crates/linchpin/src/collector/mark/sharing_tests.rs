@@ -109,7 +109,6 @@ fn a_marker_takes_in_what_others_have_put_in_the_queue() {
     assert_eq!(core.pace.traced(), 2 * SPAN_BYTES as u64, "and all is traced");
 }
 
-/// A marker that has run out of work does not go before all have: others may share theirs.
 /// A mutation takes in as much at the end of a piece as it has time for, and leaves the rest for the next one.
 #[test]
 fn a_piece_ends_with_few_of_the_batches_that_others_have_left() {
@@ -137,6 +136,7 @@ fn a_piece_ends_with_few_of_the_batches_that_others_have_left() {
     }
 }
 
+/// A marker that has run out of work does not go before all have: others may share theirs.
 #[test]
 fn a_marker_waits_for_the_others() {
     let heap = Heap::builder().processors(1).build().unwrap();

@@ -318,15 +318,24 @@ impl Pace {
         allocated <= calm_in(age).saturating_add(CALM_AT_ONCE)
     }
 
-    /// How many bytes a mutation should trace that has allocated so many, while a mark runs.
-    pub(crate) fn assist_for(&self, bytes: u64) -> u64 {
+    /// How many bytes are to be traced for so many that were allocated while a mark runs, whoever does that.
+    fn due_for(&self, bytes: u64) -> u64 {
         let expected = self.expected.load(Ordering::Relaxed);
         // There may be more than expected.
         let remaining = expected.saturating_sub(self.traced.load(Ordering::Relaxed)).max(expected / 16);
         let room = self.goal.load(Ordering::Relaxed).saturating_sub(self.all());
         let most = bytes.saturating_mul(STEEPEST);
-        let due =
-            bytes.saturating_mul(remaining).checked_div(room).map_or(most, |due| due.min(most)).min(MOST_ASSISTED);
+        bytes.saturating_mul(remaining).checked_div(room).map_or(most, |due| due.min(most))
+    }
+
+    /// For how many bytes that were allocated, of so many, it is to trace `traced`.
+    pub(crate) fn worth(&self, bytes: u64, traced: u64) -> u64 {
+        bytes.saturating_mul(traced).checked_div(self.due_for(bytes)).map_or(0, |worth| worth.min(bytes))
+    }
+
+    /// How many bytes a mutation should trace that has allocated so many, while a mark runs.
+    pub(crate) fn assist_for(&self, bytes: u64) -> u64 {
+        let due = self.due_for(bytes).min(MOST_ASSISTED);
         // Taken one by one it could be spent twice, so by a compare-and-swap.
         let spend = |earned: u64| Some(earned - earned.min(due));
         let earned = self.earned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).unwrap_or_default();

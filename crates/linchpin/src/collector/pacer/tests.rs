@@ -217,6 +217,8 @@ fn who_allocates_faster_than_the_markers_mark_assists() {
     assert_eq!(pace.assist_for(32 << 10), (32 << 10) / 3, "3 MB to the goal, 1 MB to trace");
     pace.assisted(256 << 10);
     assert_eq!(pace.assist_for(32 << 10), (32 << 10) / 4, "768 kB are left");
+    assert_eq!([0, 1 << 10, 8 << 10, 9 << 10].map(|left| pace.worth(32 << 10, left)), [0, 4 << 10, 32 << 10, 32 << 10]);
+    assert_eq!(pace.worth(0, 1), 0);
     pace.earn(256 << 10);
     assert_eq!(pace.assist_for(96 << 10), 0, "markers have earned so much");
     assert_eq!(pace.traced(), 512 << 10);
@@ -228,6 +230,7 @@ fn who_allocates_faster_than_the_markers_mark_assists() {
     // The goal is behind.
     pace.allocated(4 << 20);
     assert_eq!(pace.assist_for(1 << 10), 4 << 10, "four bytes for one at most");
+    assert_eq!(pace.worth(1 << 20, 4 << 10), 1 << 10, "however many were not asked for");
     pace.end_mark();
     pace.end_sweep(0, 0, 0);
     // The next mark is expected to be like this one.
