@@ -192,7 +192,8 @@ mod tests {
             // The next run is no longer than that.
             mu.local().owe(bytes);
             mu.local().runs.surrender().into_iter().for_each(HeldSpan::give_back);
-            mu.alloc([0_u64; 2]);
+            // (Of a size for which there are no quarters.)
+            mu.alloc([0_u64; 256]);
             let longest = mu.local().runs.held().into_iter().map(|run| run.end - run.cursor).max();
             assert!(longest.is_some_and(|longest| longest < LOOK_AFTER as usize), "{longest:?}");
             assert_eq!(core.pace.assists(), 2 * traced);
