@@ -35,7 +35,8 @@ fn recursion(workload: &str, _: u64) -> Option<&'static str> {
 }
 
 /// With 576 MiB of them, the churn and the cache have as much as they come to.
-const ON_HUGE_PAGES: &[&str] = &["--huge-pages", "--populate", "576"];
+const HUGE_PAGES: &[&str] = &["--huge-pages", "--populate", "576"];
+const ON_HUGE_PAGES: &str = "Linchpin, huge pages";
 
 fn huge_pages(_: &str, _: u64) -> Option<&'static str> {
     Some(
@@ -104,28 +105,20 @@ pub(super) struct Programs {
 pub(super) fn build(directory: &Path, go: &Path) -> Result<Programs> {
     let ours = program()?;
     let version = first_line(Command::new(&ours).arg("--version"))?;
+    let own = |name: &str, remark, workloads, after| Peer {
+        name: name.to_owned(),
+        version: version.clone(),
+        remark,
+        workloads,
+        program: ours.clone(),
+        before: &["bench"],
+        after,
+        environment: None,
+    };
     let mut programs = Programs {
         peers: vec![
-            Peer {
-                name: LINCHPIN.to_owned(),
-                version: version.clone(),
-                remark: no_remark,
-                workloads: [FOR_GO, HICCUP].concat(),
-                program: ours.clone(),
-                before: &["bench"],
-                after: &[],
-                environment: None,
-            },
-            Peer {
-                name: format!("{LINCHPIN}, huge pages"),
-                version,
-                remark: huge_pages,
-                workloads: ["churn", "cache"].to_vec(),
-                program: ours,
-                before: &["bench"],
-                after: ON_HUGE_PAGES,
-                environment: None,
-            },
+            own(LINCHPIN, no_remark as Remark, [FOR_GO, HICCUP].concat(), &[][..]),
+            own(ON_HUGE_PAGES, huge_pages, vec!["churn", "cache"], HUGE_PAGES),
         ],
         missing: Vec::new(),
     };
@@ -299,8 +292,7 @@ mod tests {
         let environment: Vec<_> = command.get_envs().filter(|(name, _)| *name == "GOGC").collect();
         assert_eq!(environment, [(OsStr::new("GOGC"), Some(OsStr::new("400")))]);
         assert!(go.takes_part_in("trees") && !go.takes_part_in("hiccup"));
-        let own =
-            Peer { before: &["bench"], after: ON_HUGE_PAGES, ..Peer::for_test("Linchpin", Path::new("linchpin")) };
+        let own = Peer { before: &["bench"], after: HUGE_PAGES, ..Peer::for_test("Linchpin", Path::new("linchpin")) };
         let arguments: Vec<_> = own.command("churn").get_args().map(OsStr::to_owned).collect();
         assert_eq!(arguments, ["bench", "churn", "--huge-pages", "--populate", "576"]);
     }

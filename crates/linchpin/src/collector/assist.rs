@@ -107,20 +107,20 @@ impl Mutator<'_> {
     /// Traces so many bytes, if anything is there to trace, and every mutation is in `Mark` by now. In `Mark` only. Gives how many of them are left
     /// for the next time, because they would have taken too long.
     pub(crate) fn trace_for_the_collector(&self, budget: u64) -> u64 {
-        let since = Instant::now();
-        self.trace_unless(budget, since, || since.elapsed() >= LONG)
+        self.trace_unless(budget, |time| time >= LONG)
     }
 
-    /// The same, from `since` on, until it is long.
-    fn trace_unless(&self, budget: u64, since: Instant, is_long: impl Fn() -> bool) -> u64 {
+    /// The same, until it has taken long.
+    fn trace_unless(&self, budget: u64, is_long: impl Fn(Duration) -> bool) -> u64 {
         let core = self.core();
         if !core.queue.may_assist() {
             return 0;
         }
+        let since = Instant::now();
         let mut left = 0;
         let was_long = Cell::new(false);
         let is_to_stop = || {
-            was_long.set(is_long());
+            was_long.set(is_long(since.elapsed()));
             was_long.get()
         };
         let traced = core.queue.assist(|mut batch| {
@@ -149,8 +149,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
     use std::thread;
-
-    use std::time::Instant;
+    use std::time::Duration;
 
     use super::LOOK_AFTER;
     use crate::collector::cycle::Cycle;
@@ -163,7 +162,7 @@ mod tests {
     use crate::processor::phase::Mode;
     use crate::processor::runs::HeldSpan;
     use crate::sync::{Mutex, Ordering};
-    use crate::{Gc, GcCell, GcMutex, Heap, Root, Trace, Tracer};
+    use crate::{Gc, GcCell, GcMutex, Heap, Mutator, Root, Trace, Tracer};
 
     /// An assist ends with a part of a large slice; the rest of its budget is left for the next one, and not forgiven.
     #[test]
@@ -209,43 +208,8 @@ mod tests {
         heap.verify().unwrap();
     }
 
-    /// Where each object has to come from memory an assist stops before its budget is used up, and owes the rest.
-    #[test]
-    fn an_assist_that_takes_long_is_owed() {
-        let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
-        let core = heap.core();
-        let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
-        core.pace.set_growth_percent(1);
-        let workers = Workers::none();
-        let mut cycle = Cycle::begin(core, &workers);
-        cycle.take_the_snapshot();
-        heap.mutate(|mu| {
-            let start = root.get(mu).start();
-            // SAFETY: the object is in hand.
-            unsafe { mu.shade(start) };
-            core.queue.push(vec![Grey(start)]);
-            let assist = |is_long: bool| {
-                let before = core.pace.assists();
-                let left = mu.trace_unless(NODES * 8, Instant::now(), || is_long);
-                (core.pace.assists() - before, left)
-            };
-            let (traced, left) = assist(true);
-            assert!((ASK_AFTER..2 * ASK_AFTER).contains(&traced), "{traced}");
-            assert_eq!(left, NODES * 8 - traced);
-            let (traced, left) = assist(false);
-            assert!(traced >= NODES * 8 && left == 0, "{traced} of {}, {left} left", NODES * 8);
-        });
-        cycle.mark();
-        cycle.close();
-        cycle.switch_off();
-        cycle.sweep();
-        heap.mutate(|mu| assert_whole(mu, &root));
-        heap.verify().unwrap();
-    }
-
-    /// All marking but that of the last piece is done by a mutation: what it does not come to it puts back, and nothing is lost.
-    #[test]
-    fn a_mutation_that_allocates_traces_what_is_grey() {
+    /// Has a mutation in `Mark` do `work` where the head of a list is grey, and the goal near; then all that this leaves is marked, and the list whole.
+    fn with_a_grey_list(work: impl FnOnce(&Mutator<'_>)) {
         // No cycle but the one by hand.
         let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
         let core = heap.core();
@@ -260,21 +224,48 @@ mod tests {
             // SAFETY: the object is in hand.
             unsafe { mu.shade(start) };
             core.queue.push(vec![Grey(start)]);
-            let mut spans = 0;
-            while core.pace.assists() < NODES * 8 {
-                (0..4096).for_each(|number: u64| _ = mu.alloc(number));
-                spans += 1;
-                assert!(spans < 1000, "only {} bytes were traced", core.pace.assists());
-            }
+            work(mu);
         });
         assert!(!core.queue.is_assisted());
-        assert!(core.memory.longest_wait.get() > std::time::Duration::ZERO);
+        assert!(core.memory.longest_wait.get() > Duration::ZERO);
         cycle.mark();
         cycle.close();
         cycle.switch_off();
         cycle.sweep();
         heap.mutate(|mu| assert_whole(mu, &root));
         heap.verify().unwrap();
+    }
+
+    /// Where each object has to come from memory an assist stops before its budget is used up, and owes the rest.
+    #[test]
+    fn an_assist_that_takes_long_is_owed() {
+        with_a_grey_list(|mu| {
+            let pace = &mu.core().pace;
+            let assist = |is_long: bool| {
+                let before = pace.assists();
+                let left = mu.trace_unless(NODES * 8, |_| is_long);
+                (pace.assists() - before, left)
+            };
+            let (traced, left) = assist(true);
+            assert!((ASK_AFTER..2 * ASK_AFTER).contains(&traced), "{traced}");
+            assert_eq!(left, NODES * 8 - traced);
+            let (traced, left) = assist(false);
+            assert!(traced >= NODES * 8 && left == 0, "{traced} of {}, {left} left", NODES * 8);
+        });
+    }
+
+    /// All marking but that of the last piece is done by a mutation: what it does not come to it puts back, and nothing is lost.
+    #[test]
+    fn a_mutation_that_allocates_traces_what_is_grey() {
+        with_a_grey_list(|mu| {
+            let pace = &mu.core().pace;
+            let mut spans = 0;
+            while pace.assists() < NODES * 8 {
+                (0..4096).for_each(|number: u64| _ = mu.alloc(number));
+                spans += 1;
+                assert!(spans < 1000, "only {} bytes were traced", pace.assists());
+            }
+        });
     }
 
     /// A marker of a test comes to it and does what the test has it do.

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use super::AbortOnUnwind;
 use super::leaving::{Kind, LOOK_AFTER};
-use super::mark::pending::Pending;
+use super::mark::pending::{MOST_KEPT, Pending};
 use super::mark::sharing::Pieces;
 use super::report::CycleCause;
 use super::steps::{Due, Steps};
@@ -46,7 +46,10 @@ const MOST_PINNED_SPANS: usize = 4;
 
 /// Mutations take steps of no cycle with more units in use than this (512 MiB): to gather what is to be swept, and to count what may hold pins, is a look at
 /// each, and so some dozen microseconds.
-pub(crate) const MOST_UNITS_OF_ANY: usize = 1 << 13;
+pub(super) const MOST_UNITS_OF_ANY: usize = 1 << 13;
+
+const _: () =
+    assert!(MOST_UNITS_OF_ANY <= MOST_KEPT, "the room that is made for a mark which is left is there for the next one");
 
 /// A mutation sweeps no more spans than this at a time.
 const MOST_SPANS: usize = 16;

@@ -14,7 +14,6 @@ use std::collections::VecDeque;
 
 use super::window::{WINDOW_BYTES, Window};
 use crate::collector::queue::Grey;
-use crate::collector::relay::MOST_UNITS_OF_ANY;
 use crate::memory::prefetch::prefetch;
 use crate::memory::region::Region;
 use crate::memory::{GRANULE, SPAN_GRANULES};
@@ -35,8 +34,11 @@ const UNITS_AHEAD: usize = 3;
 /// And so many objects of that, of its lowest word.
 const OBJECTS_AHEAD: usize = 4;
 
-/// No more bytes than this are kept for the next cycle: what half a gigabyte of units takes that wait, all that a mark may have which is left to mutations.
-const MOST_KEPT: usize = MOST_UNITS_OF_ANY * (size_of::<UnitBits>() + 2 * size_of::<u32>());
+/// The room for no more units than so many is kept for the next cycle: half a gigabyte.
+pub(crate) const MOST_KEPT: usize = 1 << 13;
+
+/// In bytes, the table of places being as long as the next power of two.
+const MOST_KEPT_BYTES: usize = MOST_KEPT * (size_of::<UnitBits>() + 2 * size_of::<u32>());
 
 /// The objects of one unit that are pending: a bit for each granule that one starts at.
 struct UnitBits {
@@ -47,6 +49,11 @@ struct UnitBits {
 }
 
 impl UnitBits {
+    /// None of a unit.
+    fn none_of(unit: u32) -> Self {
+        Self { unit, summary: 0, words: [0; WORDS] }
+    }
+
     fn take_window(&mut self, region: &Region, index: usize) -> Window {
         self.summary &= !(1 << index);
         Window { address: self.address_of_window(region, index), bits: std::mem::take(&mut self.words[index]) }
@@ -103,9 +110,14 @@ impl Pending {
         let there = self.bits.len();
         let Some(missing) = units.checked_sub(there) else { return };
         self.bits.reserve_exact(missing);
-        self.bits.resize_with(units, || UnitBits { unit: 0, summary: 0, words: [0; WORDS] });
+        self.bits.resize_with(units, || UnitBits::none_of(0));
         self.unused.extend((there as u32..units as u32).rev());
         self.waiting.reserve(units);
+        self.have_places_for(units);
+    }
+
+    /// The units below this have a place each in the table.
+    fn have_places_for(&mut self, units: usize) {
         if self.places.len() < units {
             self.places.resize(units.next_power_of_two(), 0);
         }
@@ -115,7 +127,7 @@ impl Pending {
     /// faults, and to give it back holds a lock of the system's allocator for a millisecond, for which mutations would wait.)
     pub(crate) fn kept(self) -> Self {
         debug_assert!(self.is_done(), "what is pending would be lost");
-        if self.room() <= MOST_KEPT { self } else { Self::default() }
+        if self.room() <= MOST_KEPT_BYTES { self } else { Self::default() }
     }
 
     /// The bytes that it takes up, whatever is pending.
@@ -154,9 +166,7 @@ impl Pending {
     /// Gives a unit bits, and has it wait; gives their place.
     #[inline(never)]
     fn open(&mut self, region: &Region, unit: usize) -> u32 {
-        if self.places.len() <= unit {
-            self.places.resize((unit + 1).next_power_of_two(), 0);
-        }
+        self.have_places_for(unit + 1);
         let number = unit as u32;
         let place = match self.unused.pop() {
             Some(place) => {
@@ -164,7 +174,7 @@ impl Pending {
                 place
             }
             None => {
-                self.bits.push(UnitBits { unit: number, summary: 0, words: [0; WORDS] });
+                self.bits.push(UnitBits::none_of(number));
                 (self.bits.len() - 1) as u32
             }
         };
