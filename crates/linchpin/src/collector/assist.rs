@@ -25,8 +25,9 @@ use super::relay::take_steps;
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
 
-/// Bytes that a mutation allocates before it looks whether to assist.
+/// Bytes that a mutation allocates before it looks whether to assist; and where the mark is long.
 pub(super) const LOOK_AFTER: u64 = 32 << 10;
+pub(super) const LOOK_SOON: u64 = LOOK_AFTER / 2;
 
 /// The same where the mark of a cycle that is not small is left to mutations; a run that is found meanwhile has no more than that.
 pub(crate) const SHORT_LOOK: u64 = 2 << 10;
@@ -45,7 +46,7 @@ impl Mutator<'_> {
         }
         if self.traces_the_mark() {
             self.assist_shortly(bytes);
-        } else if bytes >= LOOK_AFTER {
+        } else if bytes >= LOOK_AFTER || bytes >= LOOK_SOON && self.core().pace.is_mark_long() {
             match self.mode() {
                 Mode::Mark | Mode::Close => return self.assist_for(bytes),
                 // Who answered last may not have got at the cycle.

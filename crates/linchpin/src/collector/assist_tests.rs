@@ -1,6 +1,6 @@
 //! When a mutation assists, at steps of a cycle that the test takes by hand.
 
-use super::assist::LOOK_AFTER;
+use super::assist::{LOOK_AFTER, LOOK_SOON};
 use super::cycle::Cycle;
 use super::handshake::handshake;
 use super::mark::Tracer;
@@ -34,6 +34,16 @@ fn push_grey(heap: &Heap, list: &Root<Node<'static>>, black: u8) {
 
 #[test]
 fn a_mutation_assists_in_mark_when_it_has_allocated_enough() {
+    assists_when_it_has_allocated(LOOK_AFTER, 0);
+}
+
+#[test]
+fn it_looks_sooner_where_much_is_to_be_traced() {
+    assists_when_it_has_allocated(LOOK_SOON, 5 << 20);
+}
+
+/// A mutation assists when it has allocated so much, in the mark after one in which so much was traced.
+fn assists_when_it_has_allocated(bytes: u64, traced_before: u64) {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
     let block = |mu: &Mutator<'_>| _ = mu.alloc::<Block>([0; 512]);
@@ -50,6 +60,7 @@ fn a_mutation_assists_in_mark_when_it_has_allocated_enough() {
     let mut first = Cycle::begin(core, &workers);
     first.take_the_snapshot();
     first.mark();
+    core.pace.earn(traced_before);
     first.close();
     first.switch_off();
     first.sweep();
@@ -62,11 +73,11 @@ fn a_mutation_assists_in_mark_when_it_has_allocated_enough() {
     heap.mutate(|mu| {
         assert_eq!(mu.mode(), Mode::Mark);
         // A run is counted when the one after it is looked for: so the last of these looks at all that were before but the last.
-        let enough = LOOK_AFTER / BLOCK + 1;
+        let enough = bytes / BLOCK + 1;
         (0..enough).for_each(|_| block(mu));
         assert_eq!((core.pace.assists(), core.queue.pushed()), (0, pushed), "not for so little");
-        let budget = core.pace.assist_for(LOOK_AFTER);
-        assert!((1..1000 * NODE).contains(&budget), "{budget}");
+        let budget = core.pace.assist_for(bytes);
+        assert!((1..2000 * NODE).contains(&budget), "{budget}");
         block(mu);
         let traced = core.pace.assists();
         assert!((budget..budget + WINDOW_BYTES as u64).contains(&traced), "{traced} for {budget}");

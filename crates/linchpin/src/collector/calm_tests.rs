@@ -9,7 +9,7 @@ use super::cycle;
 use super::leaving::Kind;
 use super::mark::window::WINDOW_BYTES;
 use super::pacer::MOST_TRACED;
-use super::relay::MOST_UNITS_OF_ANY;
+use super::relay::MOST_UNITS;
 use super::relay_tests::{
     HOUR, NODES, Node, allocate_until, allocate_until_told, assert_whole, begin_far, beside, cycles, heap, list,
     run_the_rest,
@@ -157,7 +157,7 @@ fn no_mark_is_left_to_mutations_that_do_not_keep_up() {
     let core = heap.core();
     begin_large(&heap);
     assert_eq!(kind(&heap), Kind::Calm);
-    let units = MOST_UNITS_OF_ANY + 1;
+    let units = MOST_UNITS + 1;
     let start = core.memory.with_free_spans_mut(|free| free.take(units)).unwrap();
     assert_eq!(kind(&heap), Kind::Large);
     core.memory.with_free_spans_mut(|free| free.give_back(start, units));

@@ -38,18 +38,16 @@ use crate::processor::phase::Status;
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread};
 use crate::verify::settings::Verify;
 
-/// A cycle is small if its mark is, and there are no more units than this to look through for pins; and mutations mark its roots if there are no
-/// more slots of them, and spans that may hold pins, than that: some microseconds.
-const MOST_UNITS: usize = 1 << 11;
+/// Mutations mark the roots of a small cycle if there are no more slots of them, and spans that may hold pins, than that: some microseconds.
 const MOST_ROOT_SLOTS: usize = 4096;
 const MOST_PINNED_SPANS: usize = 4;
 
 /// Mutations take steps of no cycle with more units in use than this (512 MiB): to gather what is to be swept, and to count what may hold pins, is a look at
 /// each, and so some dozen microseconds.
-pub(super) const MOST_UNITS_OF_ANY: usize = 1 << 13;
+pub(super) const MOST_UNITS: usize = 1 << 13;
 
 const _: () =
-    assert!(MOST_UNITS_OF_ANY <= MOST_KEPT, "the room that is made for a mark which is left is there for the next one");
+    assert!(MOST_UNITS <= MOST_KEPT, "the room that is made for a mark which is left is there for the next one");
 
 /// A mutation sweeps no more spans than this at a time.
 const MOST_SPANS: usize = 16;
@@ -209,7 +207,7 @@ impl InProgress<'_> {
         if is_small(core) {
             Kind::Small
         } else if self.steps().is_calm()
-            && core.memory.frontier() <= MOST_UNITS_OF_ANY
+            && core.memory.frontier() <= MOST_UNITS
             && core.control.markers(core.processors.limit()) == 1
             && core.pace.is_mark_calm(self.steps().age())
             && !core.pace.is_overdue()
@@ -228,7 +226,7 @@ impl InProgress<'_> {
     /// Leaves the mark to mutations for as long, or until there is something that they do not do; false if they have ended the cycle.
     pub(crate) fn leave_mark_for(&mut self, core: &Core, kind: Kind, pause: Duration) -> bool {
         if kind == Kind::Calm && !self.relay.is_mark_left() {
-            self.steps().pending.make_room(core.memory.frontier().min(MOST_UNITS_OF_ANY));
+            self.steps().pending.make_room(core.memory.frontier().min(MOST_UNITS));
         }
         self.relay.note_mark_left(kind == Kind::Calm);
         self.leave_for(pause)
@@ -278,7 +276,7 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
     let Some(mut slot) = core.relay.slot.try_lock() else { return false };
     let Some(steps) = &mut slot.steps else { return false };
     let (is_small, is_mark_left) = (is_small(core), core.relay.is_mark_left());
-    if !is_small && core.memory.frontier() > MOST_UNITS_OF_ANY || !is_turn_of_mutations(core) {
+    if core.memory.frontier() > MOST_UNITS || !is_turn_of_mutations(core) {
         return false;
     }
     let since = Instant::now();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cycle;
 use super::pacer::MOST_TRACED;
-use super::relay::{self, InProgress, MOST_UNITS_OF_ANY};
+use super::relay::{self, InProgress, MOST_UNITS};
 use super::report::CycleCause;
 use super::workers::Workers;
 use crate::heap::Core;
@@ -318,7 +318,7 @@ fn a_cycle_of_a_large_heap_is_left_alone() {
     let heap = heap(2, 1);
     let core = heap.core();
     // As if a large object had them; nobody touches them.
-    let units = MOST_UNITS_OF_ANY + 1;
+    let units = MOST_UNITS + 1;
     let start = core.memory.with_free_spans_mut(|free| free.take(units)).unwrap();
     begin(&heap);
     assert!(!allocate_until(&heap, || core.processors.phase().mode() != Mode::Arm));

@@ -26,7 +26,7 @@ pub(crate) const ASK_AFTER: u64 = 8 << 10;
 /// In what pieces a mutation traces.
 #[derive(Clone, Copy)]
 pub(crate) struct Pieces {
-    /// It looks at the clock after so many bytes.
+    /// It looks at the clock after so many bytes, and after each part of a large slice.
     pub(crate) bytes: u64,
     /// And stops then if it has taken so long: where each object has to come from memory.
     pub(crate) long: Duration,
@@ -222,8 +222,8 @@ fn trace_at_hand(
     }
 }
 
-/// Traces what is pending and what is in the queue, about so many bytes at most, for who is no marker; gives how many. After each piece
-/// it asks whether to stop. What is left stays pending, or in the queue, of which some is taken in at the end, but for a batch that others may take.
+/// Traces what is pending and what is in the queue, about so many bytes at most, for who is no marker; gives how many. After each piece,
+/// and each part of a large slice, it asks whether to stop. What is left stays pending, or in the queue, of which some is taken in at the end, but for a batch that others may take.
 pub(crate) fn trace_pieces(
     queue: &GreyQueue,
     pending: &mut Pending,
@@ -234,14 +234,14 @@ pub(crate) fn trace_pieces(
 ) -> u64 {
     let abort = AbortOnUnwind;
     let before = tracer.scanned_bytes;
-    let mut asked = before;
+    let mut asked = (before, tracer.traced_parts());
     let mut at_hand = std::mem::take(pending);
     while tracer.scanned_bytes - before < budget_bytes {
-        if tracer.scanned_bytes - asked >= pieces.bytes {
+        if tracer.scanned_bytes - asked.0 >= pieces.bytes || tracer.traced_parts() != asked.1 {
             if is_long() {
                 break;
             }
-            asked = tracer.scanned_bytes;
+            asked = (tracer.scanned_bytes, tracer.traced_parts());
         }
         if let Some(window) = at_hand.next(tracer.region, &mut tracer.stack) {
             tracer.scan_window(window);

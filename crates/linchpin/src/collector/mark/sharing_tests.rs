@@ -243,9 +243,9 @@ fn an_assist_traces_a_few_parts_of_a_large_slice_at_most() {
     });
 }
 
-/// It asks after each part whether it is to stop.
+/// It asks after each part whether it is to stop; so does a mutation that takes the steps of the cycle, which goes on with the rest later.
 #[test]
-fn an_assist_may_stop_after_each_part() {
+fn a_mutation_may_stop_after_each_part() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let core = heap.core();
     heap.mutate(|mu| {
@@ -253,6 +253,15 @@ fn an_assist_may_stop_after_each_part() {
         let mut tracer = tracer_with(core, vec![Grey(slice.start())]);
         assert_eq!(trace_some(&core.queue, &mut tracer, u64::MAX, || true), PART_BYTES as u64);
         assert!(!core.queue.is_empty());
+        while core.queue.take().is_some() {}
+        core.queue.push(vec![Grey(slice.start())]);
+        let mut pending = Pending::default();
+        let mut piece = |is_long: bool| {
+            let mut tracer = tracer_with(core, Vec::new());
+            trace_pieces(&core.queue, &mut pending, &mut tracer, u64::MAX, Pieces::LONG, || is_long)
+        };
+        assert_eq!([true, true].map(&mut piece), [PART_BYTES as u64; 2]);
+        assert_eq!(piece(false), (5 * SPAN_BYTES - 2 * PART_BYTES) as u64, "the rest");
     });
 }
 

@@ -44,9 +44,12 @@ const MOST_OUTSIDE: u64 = 1 << 62;
 /// However near the limit is, so many bytes may be allocated between two cycles.
 const MIN_GROWTH: u64 = 256 << 10;
 
-/// A mark is small if no more bytes than this are expected to be traced, and were so far: mutations may trace it as steps of the cycle. (Larger
-/// ones have more from it that who traces has the core to itself: measured with trees of depth 20, which trace a third more.)
-pub(super) const MOST_TRACED: u64 = 24 << 20;
+/// A mark is small if no more bytes than this are expected to be traced, and were so far: mutations may trace it as steps of the cycle. (With
+/// twice as much the tails of a churn grow longer, whose first cycles are small then.)
+pub(super) const MOST_TRACED: u64 = 48 << 20;
+
+/// One of more than this is not over in an instant: mutations are to look more often whether to trace.
+const SHORTLY_TRACED: u64 = 4 << 20;
 
 /// An assist traces no more than so many bytes at a time: some dozen microseconds.
 const MOST_ASSISTED: u64 = 64 << 10;
@@ -54,7 +57,8 @@ const MOST_ASSISTED: u64 = 64 << 10;
 /// A mutation traces no more than so many bytes for each that it allocates.
 const STEEPEST: u64 = 4;
 
-/// A mutation that takes the steps of a small cycle traces no more than so many bytes at a time, even if they are at hand.
+/// The same where it takes the steps of a small cycle, which is to end soon; and at a time, even if they are at hand.
+const STEEPEST_RELAYED: u64 = 8;
 const MOST_RELAYED: u64 = 256 << 10;
 
 /// The same where it traces the mark of a cycle that is not small: for each byte that it allocates, and at a time, a few microseconds.
@@ -297,7 +301,7 @@ impl Pace {
     /// How many bytes a mutation should trace that takes the steps of a small cycle, and has allocated so many: as many as may
     /// be. While it marks, stores have a barrier, and what is born stays.
     pub(crate) fn relay_for(&self, bytes: u64) -> u64 {
-        bytes.saturating_mul(STEEPEST).min(MOST_RELAYED)
+        bytes.saturating_mul(STEEPEST_RELAYED).min(MOST_RELAYED)
     }
 
     /// How many it should trace where the mark of a cycle that is not small is left to mutations.
@@ -412,6 +416,11 @@ impl Pace {
     /// Whether the mark that runs, or else the next one by what the last one was, is small.
     pub(crate) fn is_small(&self) -> bool {
         self.most_to_trace() <= MOST_TRACED
+    }
+
+    /// Whether that mark is long enough for mutations to look more often whether to trace.
+    pub(crate) fn is_mark_long(&self) -> bool {
+        self.most_to_trace() > SHORTLY_TRACED
     }
 
     /// Bytes that mutations have traced since the heap was made.
