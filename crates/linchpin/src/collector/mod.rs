@@ -354,6 +354,7 @@ fn serve(core: Arc<Core>) {
     let workers = Workers::start(helpers, most_idle_helpers(helpers + 1), core.id);
     // Relaxed: as in `markers`.
     core.control.markers.store(workers.count() + 1, Ordering::Relaxed);
+    handshake::wake_in_time();
     let mut returner = Returner::default();
     while core.control.next_cycle(&core.memory, &mut returner) {
         let is_ended = cycle::run_wanted(&core, &workers);

@@ -36,7 +36,7 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     /// Those of a cycle that is to end soon.
-    pub(crate) const LONG: Self = Self { bytes: 64 << 10, long: Duration::from_micros(25), batches: 16 };
+    pub(crate) const LONG: Self = Self { bytes: 32 << 10, long: Duration::from_micros(32), batches: 16 };
 
     /// Those of one that goes on for long.
     pub(crate) const SHORT: Self = Self { bytes: 4 << 10, long: Duration::from_micros(15), batches: 2 };
