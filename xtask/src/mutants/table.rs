@@ -232,6 +232,8 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(SHARING, "an assist is long", "            if is_to_stop() {\n", "            if false {\n"),
     mutant(SHARING, "an assist does not ask after each part whether it is long", ">= ASK_AFTER || tracer.traced_parts() != asked.1 {", ">= ASK_AFTER {"),
     mutant(SHARING, "a mutation that takes steps does not ask after each part whether it is long", ">= pieces.bytes || tracer.traced_parts() != asked.1 {", ">= pieces.bytes {"),
+    mutant("collector/pacer/mod.rs", "a long snapshot is forgotten at once", "last.snapshot = expected_after(snapshot, last.snapshot);", "last.snapshot = snapshot;"),
+    mutant("collector/mod.rs", "the collector's thread is woken late", "    handshake::wake_in_time();\n", ""),
     mutant("collector/assist.rs", "a mutation looks no sooner where a mark is long", " || bytes >= LOOK_SOON && self.core().pace.is_mark_long()", ""),
     mutant(SHARING, "an assist traces part after part", "        && tracer.traced_parts() < MOST_PARTS\n", ""),
     mutant(PENDING, "large objects wait for their turn", "if span.back() != 0 || span.units() > 1 {", "if span.back() == usize::MAX {"),

@@ -9,7 +9,8 @@
 //! **The start.** A mark takes a while, in which mutations allocate: the *runway*. So a cycle starts that much before the goal, but not
 //! before half the way to it is behind: what is left is a matter of assists. Where mutations themselves have traced most of the last mark, how long it took is what this pacer has
 //! had them take; for them it is enough to start as many bytes before the goal as were allocated until the snapshot, and as there are to be traced. Where they have traced most of it as steps of a small
-//! cycle, which they do as fast as may be, the snapshot is to be at the goal (but where there is a memory limit). In a small region a cycle starts when half of what was
+//! cycle, which they do as fast as may be, the snapshot is to be at the goal (but where there is a memory limit). As late as the last ones it is expected to be, by
+//! and by less: one that waits for a long mutation is mostly followed by more of them. In a small region a cycle starts when half of what was
 //! free has been allocated, if that is earlier.
 //!
 //! **Assists.** While the mark runs, each byte allocated is worth so many bytes traced that the mark, as long as the last one was, is
@@ -127,12 +128,12 @@ struct LastMark {
     span_bytes: u64,
     /// The value of `allocated` and `outside` together when it began.
     began: u64,
-    /// Of what was allocated in it, what was until its snapshot; and what mutations had traced before it began, ever.
-    snapshot: u64,
+    /// What mutations had traced before it began, ever.
     assists: u64,
     relayed: u64,
-    /// Bytes that are expected to be allocated during a mark.
+    /// Bytes that are expected to be allocated during a mark, and of these until its snapshot.
     runway: u64,
+    snapshot: u64,
     /// Bytes before the goal at which a mark is to begin.
     lead: u64,
 }
@@ -277,7 +278,8 @@ impl Pace {
         self.mark_began.store(self.allocated.load(Ordering::Relaxed), Ordering::Relaxed);
         self.owned_when_it_began.store(self.owned.load(Ordering::Relaxed), Ordering::Relaxed);
         let mut last = self.last.lock();
-        last.snapshot = self.all().saturating_sub(last.began);
+        let snapshot = self.all().saturating_sub(last.began);
+        last.snapshot = expected_after(snapshot, last.snapshot);
     }
 
     /// A marker has traced so many bytes.
@@ -352,8 +354,7 @@ impl Pace {
         last.ended = self.allocated.load(Ordering::Relaxed);
         last.ended_with_outside = self.all();
         let during = last.ended_with_outside.saturating_sub(last.began);
-        // At once where it is longer, by and by where it is shorter: to start late costs memory, to start early only time.
-        last.runway = during.max(last.runway - last.runway.saturating_sub(during) / 4);
+        last.runway = expected_after(during, last.runway);
         last.lead = if self.was_relayed(&last) && self.memory_limit().is_none() {
             last.runway.min(last.snapshot)
         } else if self.assists.load(Ordering::Relaxed) - last.assists > self.traced() / 2 {
@@ -442,6 +443,12 @@ impl Pace {
         let since = |count: u64| live.saturating_add(count.saturating_sub(last.ended_with_outside));
         (since(self.all()), since(self.goal.load(Ordering::Relaxed)))
     }
+}
+
+/// What is expected of the next cycle, where this one took so much and so much was expected of it: more at once, less by and by. To start late costs
+/// memory, to start early only time.
+fn expected_after(took: u64, expected: u64) -> u64 {
+    took.max(expected - expected.saturating_sub(took) / 4)
 }
 
 /// How many bytes may be allocated in a time.

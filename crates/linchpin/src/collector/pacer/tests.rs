@@ -148,6 +148,27 @@ fn a_cycle_starts_later_where_mutations_trace() {
     assert_eq!(after(0, 0, 49), (0, 11), "that was not small");
 }
 
+/// A snapshot that has waited for a long mutation may do so again: a few cycles start earlier for it.
+#[test]
+fn a_long_snapshot_is_forgotten_by_and_by() {
+    let pace = Pace::new(100, None, 1 << 40);
+    let start_before_the_goal = |snapshot: u64| {
+        pace.begin_mark();
+        pace.allocated(snapshot << 20);
+        pace.note_births();
+        pace.relayed(3 << 20);
+        pace.allocated(2 << 20);
+        pace.end_mark();
+        pace.end_sweep((40 + 2) << 20, 0, 0);
+        let (live, goal) = pace.size_and_goal();
+        let start = (1..).find(|_| pace.allocated(1 << 20)).unwrap();
+        ((goal - live) >> 20) - start
+    };
+    // That something is small is known from the mark before.
+    start_before_the_goal(1);
+    assert_eq!([1, 9, 1, 1, 12].map(start_before_the_goal), [1, 9, 7, 5, 12]);
+}
+
 /// Where a limit brings the goal nearer, a mark is to have ended there.
 #[test]
 fn a_small_mark_ends_at_the_goal_where_there_is_a_limit() {
