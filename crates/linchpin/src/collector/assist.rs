@@ -25,8 +25,10 @@ use super::relay::take_steps;
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
 
-/// Bytes that a mutation allocates before it looks whether to assist; and where the mark is long.
+/// Bytes that a mutation allocates before it looks whether to assist.
 pub(super) const LOOK_AFTER: u64 = 32 << 10;
+
+/// The same where the mark is long.
 pub(super) const LOOK_SOON: u64 = LOOK_AFTER / 2;
 
 /// The same where the mark of a cycle that is not small is left to mutations; a run that is found meanwhile has no more than that.

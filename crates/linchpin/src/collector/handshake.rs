@@ -80,7 +80,8 @@ impl<'a> Patience<'a> {
 }
 
 /// Has the system wake the calling thread when it is to, and not up to 50 µs later, as it does by default to wake several at once: in a handshake
-/// this one sleeps for 10 µs at first, and what is born meanwhile stays.
+/// this one sleeps for 10 µs at first, and what is born meanwhile stays. (Threads that it starts later have it from it: helpers, or what a value that is
+/// dropped there may start.)
 pub(super) fn wake_in_time() {
     // Where the system does not, it is later. (Loom's threads do not sleep.)
     #[cfg(not(loom))]

@@ -41,6 +41,10 @@ const SPLIT_ABOVE: usize = 2 * SPAN_BYTES;
 /// that is in no cache.)
 pub(super) const PART_BYTES: usize = SPAN_BYTES / 32;
 
+/// The first part of a slice has one for each so many units traced later, and each of these the others: a mutation that traces the first one of half a
+/// gigabyte would else make room for thousands of units.
+const GROUP_BYTES: usize = 32 * SPAN_BYTES;
+
 /// The colour of a tracer that only records what it is told of. No mark byte has it, so each pointer takes the same way as a
 /// white object's.
 const INSPECTING: u8 = u8::MAX;
@@ -258,9 +262,6 @@ impl<'a> Tracer<'a> {
         let Some(info) = span.info() else { return self.scan_part(object) };
         let bytes = span.slot_bytes();
         if bytes > SPLIT_ABOVE && info.trace_part.is_some() {
-            if object.addr().get().is_multiple_of(SPAN_BYTES) {
-                self.split(object, SPAN_BYTES..bytes, SPAN_BYTES);
-            }
             return self.scan_part(object);
         }
         if let Some(trace) = info.trace {
@@ -289,15 +290,23 @@ impl<'a> Tracer<'a> {
         self.stack.extend(offsets.map(|offset| Grey(self.region.pointer(start.addr().get() + offset))));
     }
 
-    /// Traces the elements of a large slice that begin in one part of it; the first part of a unit has the others traced later.
+    /// Traces the elements of a large slice that begin in one part of it; the first part of a unit has the others traced later, that of a group the
+    /// other units, and that of the slice the other groups.
     #[cold]
     fn scan_part(&mut self, part: NonNull<u8>) {
-        if part.addr().get().is_multiple_of(SPAN_BYTES) {
-            self.split(part, PART_BYTES..SPAN_BYTES, PART_BYTES);
-        }
         let unit = self.region.unit_of(part.addr().get());
         let first = unit - self.region.span(unit).back();
         let info = self.region.span(first).info();
+        if part.addr().get().is_multiple_of(SPAN_BYTES) {
+            let (before, bytes) = ((unit - first) * SPAN_BYTES, self.region.span(first).slot_bytes());
+            if before == 0 {
+                self.split(part, GROUP_BYTES..bytes, GROUP_BYTES);
+            }
+            if before.is_multiple_of(GROUP_BYTES) {
+                self.split(part, SPAN_BYTES..GROUP_BYTES.min(bytes - before), SPAN_BYTES);
+            }
+            self.split(part, PART_BYTES..SPAN_BYTES, PART_BYTES);
+        }
         debug_assert!(info.is_some(), "a grey object lies in a span in use");
         self.scanned_bytes += PART_BYTES as u64;
         self.traced_parts = self.traced_parts.saturating_add(1);

@@ -31,16 +31,12 @@ use super::leaving::{Kind, LOOK_AFTER};
 use super::mark::pending::{MOST_KEPT, Pending};
 use super::mark::sharing::Pieces;
 use super::report::CycleCause;
-use super::steps::{Due, Steps};
+use super::steps::{Due, MANY_UNITS, Steps};
 use crate::heap::Core;
 use crate::memory::sweep::Left;
 use crate::processor::phase::Status;
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread};
 use crate::verify::settings::Verify;
-
-/// Mutations mark the roots of a small cycle if there are no more slots of them, and spans that may hold pins, than that: some microseconds.
-const MOST_ROOT_SLOTS: usize = 4096;
-const MOST_PINNED_SPANS: usize = 4;
 
 /// Mutations take steps of no cycle with more units in use than this (512 MiB): to gather what is to be swept, and to count what may hold pins, is a look at
 /// each, and so some dozen microseconds.
@@ -225,8 +221,9 @@ impl InProgress<'_> {
 
     /// Leaves the mark to mutations for as long, or until there is something that they do not do; false if they have ended the cycle.
     pub(crate) fn leave_mark_for(&mut self, core: &Core, kind: Kind, pause: Duration) -> bool {
-        if kind == Kind::Calm && !self.relay.is_mark_left() {
-            self.steps().pending.make_room(core.memory.frontier().min(MOST_UNITS));
+        let units = core.memory.frontier().min(MOST_UNITS);
+        if kind == Kind::Calm && !self.relay.is_mark_left() || units > MANY_UNITS {
+            self.steps().pending.make_room(units);
         }
         self.relay.note_mark_left(kind == Kind::Calm);
         self.leave_for(pause)
@@ -275,8 +272,9 @@ pub(crate) fn begin(core: &Core) -> bool {
 pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
     let Some(mut slot) = core.relay.slot.try_lock() else { return false };
     let Some(steps) = &mut slot.steps else { return false };
-    let (is_small, is_mark_left) = (is_small(core), core.relay.is_mark_left());
-    if core.memory.frontier() > MOST_UNITS || !is_turn_of_mutations(core) {
+    let frontier = core.memory.frontier();
+    let (is_small, is_mark_left) = (core.pace.is_small(), core.relay.is_mark_left());
+    if frontier > MOST_UNITS || !is_turn_of_mutations(core) {
         return false;
     }
     let since = Instant::now();
@@ -288,7 +286,7 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
         }
         match steps.advance(core) {
             Due::Answers => break false,
-            Due::Roots if are_roots_few(core, steps) => steps.mark_roots(core),
+            Due::Roots if steps.are_roots_few(core) => steps.mark_roots(core),
             Due::Trace if steps.is_traced(core) => match core.queue.is_assisted() {
                 // That may bring something: then there would be another round.
                 true => break false,
@@ -360,10 +358,6 @@ fn all_cores_are_in_use(core: &Core) -> bool {
 
 fn is_small(core: &Core) -> bool {
     core.pace.is_small() && core.memory.frontier() <= MOST_UNITS
-}
-
-fn are_roots_few(core: &Core, steps: &Steps) -> bool {
-    core.roots.slots() <= MOST_ROOT_SLOTS && steps.spans_that_may_hold_pins(core) <= MOST_PINNED_SPANS
 }
 
 /// Whether there is nothing at the end of a cycle that takes long, or that a mutation must not do in the midst of an allocation: when

@@ -320,11 +320,31 @@ fn a_cycle_of_a_large_heap_is_left_alone() {
     // As if a large object had them; nobody touches them.
     let units = MOST_UNITS + 1;
     let start = core.memory.with_free_spans_mut(|free| free.take(units)).unwrap();
+    core.control.want_without_a_thread();
+    assert!(!heap.mutate(|_| relay::begin(core)), "nor begun");
     begin(&heap);
     assert!(!allocate_until(&heap, || core.processors.phase().mode() != Mode::Arm));
     core.memory.with_free_spans_mut(|free| free.give_back(start, units));
     run_the_rest(core);
     assert_eq!(cycles(core), 1);
+}
+
+/// Up to that many are no matter, whatever they are in use for.
+#[test]
+fn mutations_end_a_cycle_of_a_heap_that_is_not_too_large() {
+    let heap = heap(2, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    let units = MOST_UNITS - 64;
+    let start = core.memory.with_free_spans_mut(|free| free.take(units)).unwrap();
+    core.control.want_without_a_thread();
+    assert!(heap.mutate(|_| relay::begin(core)));
+    assert!(allocate_until(&heap, || cycles(core) == 1), "nobody ended the cycle");
+    assert!((MOST_UNITS - 64..=MOST_UNITS).contains(&core.memory.frontier()));
+    core.memory.with_free_spans_mut(|free| free.give_back(start, units));
+    assert_eq!(heap.stats().last_cycle.unwrap().markers, 0);
+    heap.mutate(|mu| assert_whole(mu, &root));
+    heap.verify().unwrap();
 }
 
 /// A weak pointer to what is dead is cleared by the collector's thread; until then the mark has not ended.

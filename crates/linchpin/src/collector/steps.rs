@@ -21,6 +21,13 @@ use crate::processor::thread::Sweeping;
 use crate::sync::{Ordering, reordered};
 use crate::verify;
 
+/// Mutations mark the roots if there are no more slots of them, and spans that may hold pins, than that: some microseconds.
+const MOST_ROOT_SLOTS: usize = 4096;
+const MOST_PINNED_SPANS: usize = 4;
+
+/// To look through the spans of more units than this (128 MiB) is a step by itself; and room for so many that are pending takes the system a while.
+pub(super) const MANY_UNITS: usize = 1 << 11;
+
 /// A cycle in progress, between two steps.
 pub(crate) struct Steps {
     number: u64,
@@ -37,6 +44,8 @@ pub(crate) struct Steps {
     is_calm: bool,
     /// The spans whose pin flags were lowered.
     may_hold_pins: Vec<usize>,
+    /// These, or the roots, were found to be too many for a mutation.
+    are_roots_many: bool,
     /// What is grey and not in the queue, between two who trace.
     pub(super) pending: Pending,
     /// Whether the sweep has been opened.
@@ -101,6 +110,7 @@ impl Steps {
             began: Instant::now(),
             is_calm,
             may_hold_pins: Vec::new(),
+            are_roots_many: false,
             pending,
             is_open: false,
             stopwatch,
@@ -122,9 +132,14 @@ impl Steps {
         self.asked
     }
 
-    /// How many spans may hold pins.
-    pub(crate) fn spans_that_may_hold_pins(&self, core: &Core) -> usize {
-        self.may_hold_pins.len() + raised_pin_flags(core).count()
+    /// Whether there are so few roots, and spans that may hold pins, that a mutation may mark them.
+    pub(crate) fn are_roots_few(&mut self, core: &Core) -> bool {
+        if !self.are_roots_many {
+            let flags = raised_pin_flags(core).take(MOST_PINNED_SPANS + 1).count();
+            self.are_roots_many =
+                core.roots.slots() > MOST_ROOT_SLOTS || self.may_hold_pins.len() + flags > MOST_PINNED_SPANS;
+        }
+        !self.are_roots_many
     }
 
     /// Whether somebody waits for the cycle.
@@ -309,7 +324,12 @@ impl Steps {
 
     /// Sweeps some spans, if none of their values are to be dropped; gives what is left.
     pub(crate) fn sweep_some(&mut self, core: &Core, most: usize) -> Left {
-        self.open_sweep(core);
+        if !self.is_open {
+            self.open_sweep(core);
+            if core.memory.frontier() > MANY_UNITS {
+                return Left::Spans;
+            }
+        }
         let left = core.memory.sweep_some(self.number, most);
         if left == Left::Nothing {
             self.end_sweep(core);
@@ -355,6 +375,42 @@ mod tests {
     use crate::{Heap, Root};
 
     const PIECE_BYTES: u64 = Pieces::LONG.bytes;
+
+    /// Takes a cycle to its sweep.
+    fn to_the_sweep(core: &Core) -> Steps {
+        let mut steps = Steps::begin(core, CycleCause::Growth, false, Pending::default());
+        assert_eq!(steps.advance(core), Due::Roots);
+        steps.mark_roots(core);
+        steps.trace_unless(core, u64::MAX, Pieces::LONG, || false);
+        steps.begin_round(core);
+        while steps.advance(core) != Due::Decision {
+            steps.begin_round(core);
+        }
+        assert!(steps.decide(core));
+        assert_eq!(steps.advance(core), Due::Sweep);
+        steps
+    }
+
+    /// To gather what is to be swept is all that a mutation does at a time, if there is much to look through.
+    #[test]
+    fn to_open_a_large_sweep_is_a_step_by_itself() {
+        for units in [1, MANY_UNITS + 1] {
+            let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
+            let core = heap.core();
+            let _root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+            // As if a large object had them; nobody touches them.
+            let start = core.memory.with_free_spans_mut(|free| free.take(units)).unwrap();
+            let mut steps = to_the_sweep(core);
+            let left = |steps: &mut Steps| steps.sweep_some(core, usize::MAX);
+            if units > MANY_UNITS {
+                assert!(left(&mut steps) == Left::Spans);
+            }
+            assert!(left(&mut steps) == Left::Nothing);
+            core.memory.with_free_spans_mut(|free| free.give_back(start, units));
+            steps.stop(core);
+            heap.verify().unwrap();
+        }
+    }
 
     /// Where objects have to come from memory, to trace all that a mutation may would take it longer than it should.
     #[test]

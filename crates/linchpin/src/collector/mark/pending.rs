@@ -174,6 +174,11 @@ impl Pending {
                 place
             }
             None => {
+                // No more than is kept for the next cycle, if that is enough.
+                let (there, kept) = (self.bits.len(), MOST_KEPT.saturating_sub(self.bits.len()));
+                if there == self.bits.capacity() && kept != 0 {
+                    self.bits.reserve_exact(there.clamp(1, kept));
+                }
                 self.bits.push(UnitBits::none_of(number));
                 (self.bits.len() - 1) as u32
             }

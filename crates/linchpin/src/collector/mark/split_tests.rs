@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use super::{PART_BYTES, SPLIT_ABOVE, Tracer};
+use super::{GROUP_BYTES, PART_BYTES, SPLIT_ABOVE, Tracer};
 use crate::collector::queue::Grey;
 use crate::memory::SPAN_BYTES;
 use crate::processor::phase::colour_of_cycle;
@@ -27,7 +27,7 @@ fn slice<'gc>(mu: &Mutator<'gc>, elements: usize) -> Case<'gc> {
     Case { start: slice.start(), leads_to }
 }
 
-/// Traces an object, part by part; in how many after the first. The parts of a unit wait from its first one on.
+/// Traces an object, part by part; in how many after the first. The parts of a unit wait from its first one on, and so do the units of a group.
 fn trace(heap: &Heap, case: &Case<'_>) -> usize {
     let region = &heap.core().memory.region;
     let black = colour_of_cycle(1);
@@ -37,7 +37,7 @@ fn trace(heap: &Heap, case: &Case<'_>) -> usize {
     while let Some(grey) = tracer.pop() {
         tracer.scan(grey);
         parts += 1;
-        assert!(tracer.stack.len() < 64, "{} entries wait at a time", tracer.stack.len());
+        assert!(tracer.stack.len() < 66, "{} entries wait at a time", tracer.stack.len());
     }
     for object in case.leads_to {
         let mark = region.mark(object.start().addr().get());
@@ -64,6 +64,9 @@ fn a_slice_of_three_units_and_more_is_split_and_none_smaller() {
             // All parts of all units of the span, be there elements or not.
             (SPLIT_ABOVE + WORD, 95),
             (5 * SPAN_BYTES, 159),
+            (GROUP_BYTES, 1023),
+            (GROUP_BYTES + WORD, 1055),
+            (3 * GROUP_BYTES - SPAN_BYTES, 3039),
         ] {
             assert_eq!(trace(&heap, &slice(mu, elements_of(bytes))), parts, "{bytes} bytes");
         }

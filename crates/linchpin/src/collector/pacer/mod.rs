@@ -8,7 +8,7 @@
 //!
 //! **The start.** A mark takes a while, in which mutations allocate: the *runway*. So a cycle starts that much before the goal, but not
 //! before half the way to it is behind: what is left is a matter of assists. Where mutations themselves have traced most of the last mark, how long it took is what this pacer has
-//! had them take; for them it is enough to start as many bytes before the goal as were allocated until the snapshot, and as there are to be traced. Where they have traced most of it as steps of a small
+//! had them take; for them it is enough to start as many bytes before the goal as are allocated until the snapshot, and as there are to be traced. Where they have traced most of it as steps of a small
 //! cycle, which they do as fast as may be, the snapshot is to be at the goal (but where there is a memory limit). As late as the last ones it is expected to be, by
 //! and by less: one that waits for a long mutation is mostly followed by more of them. In a small region a cycle starts when half of what was
 //! free has been allocated, if that is earlier.
@@ -46,7 +46,7 @@ const MOST_OUTSIDE: u64 = 1 << 62;
 const MIN_GROWTH: u64 = 256 << 10;
 
 /// A mark is small if no more bytes than this are expected to be traced, and were so far: mutations may trace it as steps of the cycle. (With
-/// twice as much the tails of a churn grow longer, whose first cycles are small then.)
+/// 96 MiB the tails of a churn grow longer, whose first cycles are small then.)
 pub(super) const MOST_TRACED: u64 = 48 << 20;
 
 /// One of more than this is not over in an instant: mutations are to look more often whether to trace.

@@ -176,6 +176,16 @@ fn a_small_mark_ends_at_the_goal_where_there_is_a_limit() {
     assert_eq!(after_mark(&pace, 0, 0, 3), (3, 4));
 }
 
+#[test]
+fn a_mark_is_long_that_traces_more_than_a_few_megabytes() {
+    let pace = Pace::new(100, None, 1 << 40);
+    assert!(!pace.is_mark_long());
+    pace.earn(4 << 20);
+    assert!(!pace.is_mark_long());
+    pace.earn(1);
+    assert!(pace.is_mark_long());
+}
+
 /// A small mark is short, however far the goal is, and whatever markers have earned.
 #[test]
 fn who_takes_the_steps_of_a_small_cycle_traces_what_may_be() {
