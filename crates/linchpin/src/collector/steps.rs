@@ -376,19 +376,22 @@ mod tests {
 
     const PIECE_BYTES: u64 = Pieces::LONG.bytes;
 
-    /// Takes a cycle to its sweep.
-    fn to_the_sweep(core: &Core) -> Steps {
+    /// Begins a cycle, and marks its roots.
+    fn begin(core: &Core) -> Steps {
         let mut steps = Steps::begin(core, CycleCause::Growth, false, Pending::default());
         assert_eq!(steps.advance(core), Due::Roots);
         steps.mark_roots(core);
-        steps.trace_unless(core, u64::MAX, Pieces::LONG, || false);
+        steps
+    }
+
+    /// Takes a cycle of which all is traced to its sweep.
+    fn end_mark(core: &Core, steps: &mut Steps) {
         steps.begin_round(core);
         while steps.advance(core) != Due::Decision {
             steps.begin_round(core);
         }
         assert!(steps.decide(core));
         assert_eq!(steps.advance(core), Due::Sweep);
-        steps
     }
 
     /// To gather what is to be swept is all that a mutation does at a time, if there is much to look through.
@@ -400,7 +403,9 @@ mod tests {
             let _root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
             // As if a large object had them; nobody touches them.
             let start = core.memory.with_free_spans_mut(|free| free.take(units)).unwrap();
-            let mut steps = to_the_sweep(core);
+            let mut steps = begin(core);
+            steps.trace_unless(core, u64::MAX, Pieces::LONG, || false);
+            end_mark(core, &mut steps);
             let left = |steps: &mut Steps| steps.sweep_some(core, usize::MAX);
             if units > MANY_UNITS {
                 assert!(left(&mut steps) == Left::Spans);
@@ -419,21 +424,14 @@ mod tests {
             let heap = Heap::builder().processors(1).growth_percent(100_000).build().unwrap();
             let core = heap.core();
             let _root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
-            let mut steps = Steps::begin(core, CycleCause::Growth, false, Pending::default());
-            assert_eq!(steps.advance(core), Due::Roots);
-            steps.mark_roots(core);
+            let mut steps = begin(core);
             let traced = steps.trace_unless(core, 4 * PIECE_BYTES, Pieces::LONG, || is_long);
             // A piece ends with the window that it came to last.
             assert!((expected..expected + PIECE_BYTES / 4).contains(&traced), "{traced} of {expected} bytes");
             // More than there is.
             let rest = steps.trace_unless(core, u64::MAX, Pieces::LONG, || false);
             assert!(steps.is_traced(core) && rest > PIECE_BYTES / 2, "{rest} bytes more");
-            steps.begin_round(core);
-            while steps.advance(core) != Due::Decision {
-                steps.begin_round(core);
-            }
-            assert!(steps.decide(core));
-            assert_eq!(steps.advance(core), Due::Sweep);
+            end_mark(core, &mut steps);
             steps.sweep(core);
             steps.stop(core);
             heap.verify().unwrap();
