@@ -189,7 +189,7 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant(MARK, "only the first unit of each group of a large slice is traced", "                self.split(part, SPAN_BYTES..GROUP_BYTES.min(bytes - before), SPAN_BYTES);\n", ""),
     mutant(MARK, "only the first group of units of a large slice is traced", "                self.split(part, GROUP_BYTES..bytes, GROUP_BYTES);\n", ""),
     mutant(MARK, "the first part of a large slice has all units wait", "SPAN_BYTES..GROUP_BYTES.min(bytes - before), SPAN_BYTES", "SPAN_BYTES..bytes - before, SPAN_BYTES"),
-    mutant("collector/pacer/mod.rs", "a mark that mutations trace ends at the goal", "last.runway.min(last.snapshot)\n", "last.runway.min(last.snapshot + traced)\n"),
+    mutant("collector/pacer/mod.rs", "a mark that mutations trace ends at the goal", "last.runway.min(last.snapshot)\n", "last.runway.min(last.snapshot + self.traced())\n"),
     mutant("collector/pacer/mod.rs", "what is born in short marks does not count", "last.born = if self.was_relayed(&last) { born.min(self.traced()) } else { 0 };", "last.born = 0;"),
     mutant("collector/pacer/mod.rs", "what is born counts, however much", "born.min(self.traced())", "born"),
     mutant("memory/unit_set.rs", "what comes back is not looked for", "*lowest = start.min(*lowest)", "_ = lowest"),
