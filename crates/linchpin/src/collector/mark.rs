@@ -296,9 +296,10 @@ impl<'a> Tracer<'a> {
     fn scan_part(&mut self, part: NonNull<u8>) {
         let unit = self.region.unit_of(part.addr().get());
         let first = unit - self.region.span(unit).back();
-        let info = self.region.span(first).info();
+        let span = self.region.span(first);
+        let info = span.info();
         if part.addr().get().is_multiple_of(SPAN_BYTES) {
-            let (before, bytes) = ((unit - first) * SPAN_BYTES, self.region.span(first).slot_bytes());
+            let (before, bytes) = ((unit - first) * SPAN_BYTES, span.slot_bytes());
             if before == 0 {
                 self.split(part, GROUP_BYTES..bytes, GROUP_BYTES);
             }

@@ -222,8 +222,8 @@ impl InProgress<'_> {
     /// Leaves the mark to mutations for as long, or until there is something that they do not do; false if they have ended the cycle.
     pub(crate) fn leave_mark_for(&mut self, core: &Core, kind: Kind, pause: Duration) -> bool {
         let units = core.memory.frontier().min(MOST_UNITS);
-        if kind == Kind::Calm && !self.relay.is_mark_left() || units > MANY_UNITS {
-            self.steps().pending.make_room(units);
+        if kind == Kind::Calm || units > MANY_UNITS {
+            self.steps().make_room(units);
         }
         self.relay.note_mark_left(kind == Kind::Calm);
         self.leave_for(pause)
@@ -272,9 +272,8 @@ pub(crate) fn begin(core: &Core) -> bool {
 pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
     let Some(mut slot) = core.relay.slot.try_lock() else { return false };
     let Some(steps) = &mut slot.steps else { return false };
-    let frontier = core.memory.frontier();
     let (is_small, is_mark_left) = (core.pace.is_small(), core.relay.is_mark_left());
-    if frontier > MOST_UNITS || !is_turn_of_mutations(core) {
+    if core.memory.frontier() > MOST_UNITS || !is_turn_of_mutations(core) {
         return false;
     }
     let since = Instant::now();

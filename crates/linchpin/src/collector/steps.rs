@@ -48,6 +48,8 @@ pub(crate) struct Steps {
     are_roots_many: bool,
     /// What is grey and not in the queue, between two who trace.
     pub(super) pending: Pending,
+    /// Room was made for what may be, which is done once.
+    has_room: bool,
     /// Whether the sweep has been opened.
     is_open: bool,
     pub(crate) stopwatch: Stopwatch,
@@ -112,6 +114,7 @@ impl Steps {
             may_hold_pins: Vec::new(),
             are_roots_many: false,
             pending,
+            has_room: false,
             is_open: false,
             stopwatch,
         }
@@ -135,9 +138,9 @@ impl Steps {
     /// Whether there are so few roots, and spans that may hold pins, that a mutation may mark them.
     pub(crate) fn are_roots_few(&mut self, core: &Core) -> bool {
         if !self.are_roots_many {
-            let flags = raised_pin_flags(core).take(MOST_PINNED_SPANS + 1).count();
+            let raised = || raised_pin_flags(core).take(MOST_PINNED_SPANS + 1).count();
             self.are_roots_many =
-                core.roots.slots() > MOST_ROOT_SLOTS || self.may_hold_pins.len() + flags > MOST_PINNED_SPANS;
+                core.roots.slots() > MOST_ROOT_SLOTS || self.may_hold_pins.len() + raised() > MOST_PINNED_SPANS;
         }
         !self.are_roots_many
     }
@@ -227,6 +230,13 @@ impl Steps {
         self.stage = Stage::Trace;
     }
 
+    /// Makes room for so many units that wait, the first time.
+    pub(crate) fn make_room(&mut self, units: usize) {
+        if !std::mem::replace(&mut self.has_room, true) {
+            self.pending.make_room(units);
+        }
+    }
+
     /// Traces so many bytes, about, or a part of them, if that takes long; gives how many those were.
     pub(crate) fn trace_some(&mut self, core: &Core, budget: u64, pieces: Pieces) -> u64 {
         let began = Instant::now();
@@ -313,22 +323,21 @@ impl Steps {
         self.stage = Stage::Sweep;
     }
 
-    /// Has processors sweep what they need.
-    fn open_sweep(&mut self, core: &Core) {
+    /// Has processors sweep what they need; whether they did not before.
+    fn open_sweep(&mut self, core: &Core) -> bool {
         debug_assert_eq!(self.stage, Stage::Sweep);
-        if !self.is_open {
-            core.memory.open_sweep(self.number);
-            self.is_open = true;
+        if self.is_open {
+            return false;
         }
+        core.memory.open_sweep(self.number);
+        self.is_open = true;
+        true
     }
 
     /// Sweeps some spans, if none of their values are to be dropped; gives what is left.
     pub(crate) fn sweep_some(&mut self, core: &Core, most: usize) -> Left {
-        if !self.is_open {
-            self.open_sweep(core);
-            if core.memory.frontier() > MANY_UNITS {
-                return Left::Spans;
-            }
+        if self.open_sweep(core) && core.memory.frontier() > MANY_UNITS {
+            return Left::Spans;
         }
         let left = core.memory.sweep_some(self.number, most);
         if left == Left::Nothing {

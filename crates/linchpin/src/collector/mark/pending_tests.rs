@@ -123,20 +123,23 @@ fn large_objects_come_first() {
 fn little_room_is_kept_and_much_is_not() {
     let heap = Heap::builder().processors(1).build().unwrap();
     let region = &heap.core().memory.region;
-    let pending_of = |units: usize| {
-        let mut pending = Pending::default();
+    let grown = |mut pending: Pending, units: usize| {
         pending.add_all(region, &mut (0..units).map(|unit| at(&heap, unit, 0)).collect());
         pending.give_all(region, &mut Vec::new());
         let room = pending.room();
         (room, pending.kept().room())
     };
-    let (few, kept) = pending_of(3000);
+    let (few, kept) = grown(Pending::default(), 3000);
     assert!((3000 * 512..4 << 20).contains(&few), "half a kilobyte each, and not twice that: {few}");
     assert_eq!(kept, few);
     let mut all = Pending::default();
     all.make_room(MOST_KEPT);
     assert_ne!(all.kept().room(), 0, "of as many as may be");
-    let (many, kept) = pending_of(10_000);
+    let mut some = Pending::default();
+    some.make_room(MOST_KEPT / 8 * 5);
+    let (all, kept) = grown(some, MOST_KEPT);
+    assert_eq!(kept, all, "it grows to that, and not beyond");
+    let (many, kept) = grown(Pending::default(), 10_000);
     assert!(many > 10_000 * 512);
     assert_eq!(kept, 0);
 }
