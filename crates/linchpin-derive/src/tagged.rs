@@ -8,7 +8,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, Member, parse_quote};
 
-/// Tags there are: an object's address is a multiple of 16.
+/// Tags there are: an object's address has four bits that are always 0.
 const TAGS: usize = 16;
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<Tokens, Error> {

@@ -13,6 +13,7 @@ use crate::error::{AllocError, OutOfMemory};
 use crate::gc::{Brand, Gc, Object, Root};
 use crate::heap::Core;
 use crate::memory::side::View;
+use crate::memory::size_class::is_odd;
 use crate::memory::{GRANULE, LARGE_BYTES, SPAN_BYTES, size_class};
 use crate::processor::phase::Mode;
 use crate::processor::thread::Frame;
@@ -72,6 +73,8 @@ impl Place {
         if bytes > LARGE_BYTES || align > LARGE_BYTES {
             return Self { info, own: info, slot_bytes: bytes, large: true, one_size: false };
         }
+        // What is traced and has slots of several sizes has none that are odd: its trace function does not know them.
+        let bytes = if info.is_plain() { bytes } else { bytes.next_multiple_of(GRANULE) };
         let class = size_class::class_of(bytes);
         let slot_bytes = size_class::slot_bytes(class);
         if align > GRANULE {
@@ -251,7 +254,11 @@ impl<'gc> Mutator<'gc> {
             return self.reserve_slow(place.info, place.own, place.slot_bytes);
         };
         // From the end, which is in a register already, not from the start, which the caller needs as it is.
-        let granule = end.addr().get() / GRANULE - place.slot_bytes / GRANULE;
+        let granule = if is_odd(place.slot_bytes) {
+            (end.addr().get() - place.slot_bytes) / GRANULE
+        } else {
+            end.addr().get() / GRANULE - place.slot_bytes / GRANULE
+        };
         // SAFETY: the slot is one of this heap's region, which is there as long as the mutator.
         let mark = unsafe { self.marks.get(granule) };
         // Relaxed: who gets to see the object has synchronised with its publication.

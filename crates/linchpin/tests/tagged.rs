@@ -235,3 +235,84 @@ fn what_threads_move_is_not_lost() {
         assert_eq!(numbers, Vec::from_iter(0..FIELDS as u64), "each once");
     });
 }
+
+/// Each tag there is, with objects that begin in the middle of 16 bytes.
+#[derive(Trace, Tagged, Clone, Copy, Debug, PartialEq)]
+enum Tag<'gc> {
+    T0(Gc<'gc, Three>),
+    T1(Gc<'gc, Three>),
+    T2(Gc<'gc, Three>),
+    T3(Gc<'gc, Three>),
+    T4(Gc<'gc, Three>),
+    T5(Gc<'gc, Three>),
+    T6(Gc<'gc, Three>),
+    T7(Gc<'gc, Three>),
+    T8(Gc<'gc, Three>),
+    T9(Gc<'gc, Three>),
+    T10(Gc<'gc, Three>),
+    T11(Gc<'gc, Three>),
+    T12(Gc<'gc, Three>),
+    T13(Gc<'gc, Three>),
+    T14(Gc<'gc, Three>),
+    T15(Gc<'gc, Three>),
+}
+
+#[derive(Trace, Debug, PartialEq)]
+struct Three(usize, usize, usize);
+
+impl<'gc> Tag<'gc> {
+    /// The variants, in order.
+    const ALL: [fn(Gc<'gc, Three>) -> Self; 16] = [
+        Self::T0,
+        Self::T1,
+        Self::T2,
+        Self::T3,
+        Self::T4,
+        Self::T5,
+        Self::T6,
+        Self::T7,
+        Self::T8,
+        Self::T9,
+        Self::T10,
+        Self::T11,
+        Self::T12,
+        Self::T13,
+        Self::T14,
+        Self::T15,
+    ];
+}
+
+/// 1 for one that begins in the middle of 16 bytes, else 0.
+fn object_middle(value: Tag<'_>) -> usize {
+    value.target().unwrap().addr().get() % 16 / 8
+}
+
+/// They are all different words, and survive in a cell.
+#[test]
+fn a_pointer_to_three_words_leaves_room_for_every_tag() {
+    let heap = Heap::new();
+    let root = heap.mutate(|mu| {
+        let make = |number: usize| Tag::ALL[number % 16](mu.alloc(Three(number, 1, 2)));
+        mu.root(mu.alloc_slice_with(64, |number| TaggedCell::new(make(number))))
+    });
+    heap.collect();
+    heap.mutate(|mu| {
+        let mut middles = 0;
+        for (number, cell) in root.get(mu).iter().enumerate() {
+            let value = cell.load();
+            let object = mu.alloc(Three(number, 1, 2));
+            assert_eq!(value, Tag::ALL[number % 16](object), "as far as what it leads to is the same");
+            middles += object_middle(value);
+            let words: Vec<usize> = Tag::ALL
+                .iter()
+                .map(|tag| {
+                    check(tag(object), true);
+                    tag(object).into_word().addr()
+                })
+                .collect();
+            assert!((1..16).all(|tag| !words[..tag].contains(&words[tag])), "{words:x?}");
+        }
+        assert!((24..40).contains(&middles), "{middles} of 64 that begin in the middle");
+    });
+    heap.verify().unwrap();
+}

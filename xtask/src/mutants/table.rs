@@ -40,6 +40,7 @@ const SAFEPOINT: &str = "processor/safepoint.rs";
 const ACQUIRE: &str = "processor/acquire.rs";
 const WAITING: &str = "processor/waiting.rs";
 const SWEEP: &str = "memory/sweep.rs";
+const REGION: &str = "memory/region.rs";
 const LOCK: &str = "gc/lock/mod.rs";
 const MUTEX: &str = "gc/lock/mutex.rs";
 const RW_LOCK: &str = "gc/lock/rw_lock.rs";
@@ -214,11 +215,22 @@ pub(super) const HAND_MADE: &[HandMade] = &[
     mutant("memory/backing.rs", "what is populated is used like all else", "        self.note_populated(units);\n", ""),
     mutant("memory/free_spans.rs", "what was populated is surplus", "self.retained.max(self.populated) as usize", "self.retained as usize"),
     mutant("memory/sweep.rs", "what was populated is not poisoned", "        unsafe { memory.poison_again(0..populated) };\n", ""),
+    mutant("memory/size_class.rs", "an odd slot begins with its granule", "    (offset / GRANULE * GRANULE + WORD) / slot_bytes * slot_bytes\n", "    (offset / GRANULE * GRANULE) / slot_bytes * slot_bytes\n"),
+    mutant(WINDOW, "an odd object is traced from where its granule begins", "odd_slot_in_granule(in_unit + granule * GRANULE, slot_bytes) - in_unit", "(in_unit + granule * GRANULE) * slot_bytes / slot_bytes - in_unit"),
+    mutant("memory/quarters.rs", "odd slots of a quarter are counted from its beginning", "            within.next_multiple_of(slot_bytes) - within\n", "            0 * within\n"),
+    mutant("memory/quarters.rs", "a quarter has a slot more than there is room for", "    (bytes - lead(span, slot_bytes)) / slot_bytes\n", "    bytes / slot_bytes\n"),
+    mutant(REGION, "an odd slot is handed out that is not free", "        while slot < end && self.mark(slot).load(Ordering::Relaxed) != 0 {\n", "        while slot < end && false {\n"),
+    mutant(REGION, "free odd slots end a granule too late", "        taken - taken % SPAN_BYTES + odd_slot_in_granule(taken % SPAN_BYTES, slot_bytes)\n", "        taken - taken % SPAN_BYTES + odd_slot_in_granule(taken % SPAN_BYTES, slot_bytes) + slot_bytes\n"),
+    mutant(REGION, "what comes before the first odd slot is part of it", "        (slot >= start).then_some(slot)\n", "        Some(slot.max(start))\n"),
+    mutant(REGION, "an odd object with pins begins with its granule", "        self.pointer(granule - within + odd_slot_in_granule(within, record.slot_bytes()))\n", "        self.pointer(granule - within + odd_slot_in_granule(within, record.slot_bytes()).min(within))\n"),
+    mutant("heap/core.rs", "what ends where a pinned object begins is pinned, too", "region.is_pinned(address) && !is_odd(region.span(region.span_at(address)).slot_bytes())", "region.is_pinned(address)"),
+    mutant("mutator.rs", "a slice of pointers has odd slots", "let bytes = if info.is_plain() { bytes } else { bytes.next_multiple_of(GRANULE) };\n", ""),
+    mutant("gc/tagged.rs", "tags are the lowest four bits", "const TAG_MASK: usize = (TAGS - 1).rotate_right(1);", "const TAG_MASK: usize = TAGS - 1;"),
     // Marking.
     mutant(SHARING, "what a marker gives away is lost", "queue.push(pending.give_half(region, queue.empty_batch()));", "drop(pending.give_half(region, queue.empty_batch()));"),
     mutant(PENDING, "a window has one object", "bits: std::mem::take(&mut self.words[index]) }", "bits: std::mem::take(&mut self.words[index]) & 1 }"),
     mutant(PENDING, "the last window of a unit is lost", "if bits.summary == 0 {", "if bits.summary & bits.summary.wrapping_sub(1) == 0 {"),
-    mutant(WINDOW, "what is come to in a window is lost", "        let mut traced = 0;\n        while let Some(granule) = take_lowest(&mut self.window_bits) {", "        let mut traced = 0;\n        let mut bits = std::mem::take(&mut self.window_bits);\n        while let Some(granule) = take_lowest(&mut bits) {"),
+    mutant(WINDOW, "what is come to in a window is lost", "        while let Some(granule) = take_lowest(&mut self.window_bits) {", "        let mut bits = std::mem::take(&mut self.window_bits);\n        while let Some(granule) = take_lowest(&mut bits) {"),
     mutant("collector/mark/ahead.rs", "of what waits together one is given back", ".flat_map(|window| window.objects(region))", ".flat_map(|window| window.objects(region).take(1))"),
     mutant(MARK, "a window has a part below it", "let offset = object.addr().get().wrapping_sub(self.window);", "let offset = object.addr().get().abs_diff(self.window);"),
     mutant(WINDOW, "a window stays one when it is left", "                self.window = NO_WINDOW;\n", ""),

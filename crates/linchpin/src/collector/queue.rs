@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Injector, Mutex, Ordering, Steal, ordering};
 
-/// A grey object: marked, and still to be traced. Or a part of a large slice: an address in it, at a multiple of a part's bytes,
+/// A grey object: marked, and still to be traced; known by its start, or by that of the granule in which it starts. Or a part of a large slice: an address in it, at a multiple of a part's bytes,
 /// stands for the elements that begin in that part.
 #[derive(Clone, Copy)]
 pub(crate) struct Grey(pub(crate) NonNull<u8>);

@@ -121,7 +121,7 @@ unsafe fn trace<H: Trace, T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>)
         }
     };
     // SAFETY: the caller's promise.
-    unsafe { tracer.each_of_window(start, trace) }
+    unsafe { tracer.each_of_window(start, None, trace) }
 }
 
 /// As [`slice::trace_part`]; the header belongs to what has the object's beginning.

@@ -115,7 +115,7 @@ pub(crate) unsafe fn trace_slices<T: Trace>(start: NonNull<u8>, tracer: &mut Tra
         unsafe { slice_at::<T>(object).as_ref() }.iter().for_each(|element| element.trace(tracer));
     };
     // SAFETY: the caller's promise.
-    unsafe { tracer.each_of_window(start, trace) }
+    unsafe { tracer.each_of_window(start, None, trace) }
 }
 
 /// Reports the pointers of the elements that begin in a range of the slice object's bytes. Such ranges side by side have each element

@@ -1,6 +1,6 @@
 //! Values of one word, some of which are pointers: what a language VM has in its fields and registers.
 //!
-//! Objects start at multiples of 16, so a pointer to one leaves four bits for a tag. `#[derive(Tagged)]` packs an enum so; a
+//! Objects start at multiples of 8, below the middle of the address space, so a pointer to one leaves four bits for a tag: the lowest three and the highest. `#[derive(Tagged)]` packs an enum so; a
 //! [`TaggedCell`] is an atomic field that holds such a value, with the barrier for what it leads to.
 
 use std::fmt;
@@ -8,15 +8,16 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use super::{Brand, Gc, Object};
-use crate::memory::GRANULE;
 use crate::mutator::Mutator;
 use crate::processor::phase::Mode;
 use crate::sync::{AtomicPtr, Ordering};
 use crate::trace::{Inspector, Trace, Tracer};
 
 /// How many bits of a word are the tag.
-const TAG_BITS: u32 = GRANULE.trailing_zeros();
-const TAG_MASK: usize = GRANULE - 1;
+const TAG_BITS: u32 = 4;
+const TAGS: usize = 1 << TAG_BITS;
+/// The highest bit, which has the lowest of the tag, and the lowest three: so one rotation brings the tag together.
+const TAG_MASK: usize = (TAGS - 1).rotate_right(1);
 
 /// A value that can be packed into one word, and leads to one object at most.
 ///
@@ -78,22 +79,22 @@ pub unsafe trait Tagged: Trace + Copy {
     #[doc(hidden)]
     #[inline(always)]
     fn __bare(tag: usize) -> *mut u8 {
-        ptr::without_provenance_mut(tag & TAG_MASK)
+        ptr::without_provenance_mut((tag % TAGS).rotate_right(1))
     }
 
     #[doc(hidden)]
     #[inline(always)]
     fn __pack<P: Payload>(payload: P, tag: usize) -> *mut u8 {
         let bits = payload.into_bits();
-        debug_assert!(bits.addr() & TAG_MASK == 0 && tag <= TAG_MASK);
-        bits.map_addr(|address| (address & !TAG_MASK) | (tag & TAG_MASK))
+        debug_assert!(bits.addr() & TAG_MASK == 0 && tag < TAGS);
+        bits.map_addr(|address| (address & !TAG_MASK) | (tag % TAGS).rotate_right(1))
     }
 
     #[doc(hidden)]
     #[inline(always)]
     #[must_use]
     fn __tag(word: *mut u8) -> usize {
-        word.addr() & TAG_MASK
+        word.addr().rotate_left(1) % TAGS
     }
 
     /// # Safety
@@ -124,10 +125,10 @@ pub unsafe trait Tagged: Trace + Copy {
     }
 }
 
-/// What fits into a word beside a tag of four bits: a [`Gc`], perhaps none, or a number of up to 60 bits.
+/// What fits into a word beside a tag of four bits: a [`Gc`], perhaps none, or a number of up to 32 bits.
 ///
 /// # Safety
-/// * The low four bits of the address that `into_bits` gives are zero, and `from_bits` gives the same value back.
+/// * The lowest three bits of the address that `into_bits` gives and the highest are zero, and `from_bits` gives the same value back.
 /// * `target` is the start of the object it leads to.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not fit into a tagged word",
@@ -150,7 +151,7 @@ pub unsafe trait Payload: Copy {
     }
 }
 
-// SAFETY: an object starts at a multiple of a granule.
+// SAFETY: an object starts at a multiple of a word of 8 bytes, in the lower half of the address space, which alone is a program's.
 unsafe impl<T: ?Sized + Object> Payload for Gc<'_, T> {
     #[inline(always)]
     fn into_bits(self) -> *mut u8 {
@@ -206,7 +207,7 @@ macro_rules! numbers {
     )*};
 }
 
-const _: () = assert!(usize::BITS >= u32::BITS + TAG_BITS);
+const _: () = assert!(usize::BITS > u32::BITS + TAG_BITS);
 
 numbers! {
     (): |()| 0, |_| ();

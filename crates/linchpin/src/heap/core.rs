@@ -15,6 +15,7 @@ use crate::collector::workers::Workers;
 use crate::collector::{Control, cycle};
 use crate::gc::root_table::RootTable;
 use crate::long_mutations::LongMutations;
+use crate::memory::size_class::is_odd;
 use crate::memory::sweep::Memory;
 use crate::panics::{Payload, tell};
 use crate::pin::leak::{self, PinLeakCause};
@@ -112,14 +113,14 @@ impl Core {
     /// Whether the object at or around `address` is pinned; true for an address outside the region.
     ///
     /// Only the granule that an object starts at has pins. So an address there that is pinned, which is what one mostly asks
-    /// about, needs no look at the span.
+    /// about, needs no look at where slots begin; but where they are odd, as the end of another object may lie there.
     #[inline(always)]
     pub(super) fn is_pinned_at(&self, address: usize) -> bool {
         let region = &self.memory.region;
         if !region.contains(address) {
             return true;
         }
-        if region.is_pinned(address) {
+        if region.is_pinned(address) && !is_odd(region.span(region.span_at(address)).slot_bytes()) {
             return true;
         }
         self.object_at(address).is_some_and(|start| region.is_pinned(start))
@@ -146,9 +147,7 @@ impl Core {
             // A span of several units holds one object.
             return Some(region.unit_start(unit - back).addr().get());
         }
-        let span = region.span_at(address);
-        let start = region.span_start(span).addr().get();
-        Some(start + region.span(span).slot_offset(address - start))
+        region.slot_at(region.span_at(address), address)
     }
 
     /// Ends the collector's thread, and then the heap; if this is that thread, it ends the heap itself when it ends. The thread of

@@ -256,7 +256,7 @@ mod tests {
         let classes = Classes::new();
         let class = classes.class(<Node<'_> as Object>::INFO, 32);
         for unit in 0..=LOOK {
-            region.span(unit).open(class, 32, crate::memory::SPAN_BYTES, if unit == 0 { 5 } else { 4 });
+            region.span(unit).open(class, 32, 2048, 1, if unit == 0 { 5 } else { 4 });
             class.give_back(unit, true);
         }
         let take = |stale, thorough| match class.take(&region, &classes, 5, false, stale, thorough) {

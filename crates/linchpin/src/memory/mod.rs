@@ -12,8 +12,8 @@
 //! | spans | `R / 1024` | one [`Span`](span::Span) record a 64 KiB unit |
 //! | quarters | `R / 256` | one such record for each [quarter](quarters) of a unit that is split; only pages near those ever exist |
 //!
-//! So the metadata of an object is found with a shift and an add. Only the granule an object *starts* at
-//! carries its mark byte and its pin counter.
+//! So the metadata of an object is found with a shift and an add. Only the granule an object *starts* in
+//! carries its mark byte and its pin counter; it mostly starts with it, but see [odd slots](size_class).
 //!
 //! **Colours.** Cycle `n` marks with colour `1 + (n & 1)`; what carries the other colour when the mark ends
 //! is dead and swept to 0. Every span is swept before the next cycle starts, hence a byte is always 0, the

@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::size_class::is_odd;
 use super::{FIRST_QUARTER, QUARTER_BYTES, SPAN_BYTES};
 
 /// Quarters a unit has.
@@ -41,6 +42,23 @@ pub(crate) fn unit_of_span(span: usize) -> usize {
 #[inline(always)]
 pub(crate) fn bytes_in_unit(span: usize) -> usize {
     if quarter_of(span).is_some() { QUARTER_BYTES } else { SPAN_BYTES }
+}
+
+/// How many bytes of a span come before its first slot: odd ones lie at multiples of their size from the beginning of the unit.
+#[inline(always)]
+pub(crate) fn lead(span: usize, slot_bytes: usize) -> usize {
+    match quarter_of(span) {
+        Some(quarter) if is_odd(slot_bytes) => {
+            let within = quarter % QUARTERS * QUARTER_BYTES;
+            within.next_multiple_of(slot_bytes) - within
+        }
+        _ => 0,
+    }
+}
+
+/// How many slots of this size a span has in so many bytes.
+pub(crate) fn slots_in(span: usize, slot_bytes: usize, bytes: usize) -> usize {
+    (bytes - lead(span, slot_bytes)) / slot_bytes
 }
 
 /// The numbers that the quarters of a unit go by, as spans.

@@ -5,15 +5,16 @@ use std::ptr::NonNull;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-use super::quarters::{QUARTERS, bytes_in_unit, quarter_of, quarters_of, unit_of_span};
+use super::quarters::{QUARTERS, bytes_in_unit, lead, quarter_of, quarters_of, unit_of_span};
 use super::side::{SideTable, View};
+use super::size_class::{is_odd, odd_slot_in_granule};
 use super::span::Span;
 use super::{FIRST_QUARTER, GRANULE, QUARTER_BYTES, SPAN_BYTES, SPAN_GRANULES};
 use crate::error::BuildError;
 use crate::panics::tell;
 use crate::pin::counter::PinCounter;
 use crate::pin::stripes::{Stripe, Stripes};
-use crate::sync::AtomicU8;
+use crate::sync::{AtomicU8, Ordering};
 
 /// The smallest region, in bytes.
 pub(crate) const MIN_REGION: usize = if cfg!(loom) { 2 } else { 16 } * SPAN_BYTES;
@@ -214,8 +215,19 @@ impl Region {
     pub(crate) fn slots(&self, span: usize) -> impl Iterator<Item = usize> {
         let record = self.span(span);
         let slot_bytes = record.slot_bytes();
-        let start = self.span_start(span).addr().get();
+        let start = self.span_start(span).addr().get() + lead(span, slot_bytes);
         (0..record.slots()).map(move |slot| start + slot * slot_bytes)
+    }
+
+    /// Where the slot begins that holds the byte at `address`, which lies in the first unit of the span; for a free span, where that begins.
+    #[inline(always)]
+    pub(crate) fn slot_at(&self, span: usize, address: usize) -> Option<usize> {
+        let record = self.span(span);
+        let start = self.span_start(span).addr().get();
+        let origin = if is_odd(record.slot_bytes()) { start - start % SPAN_BYTES } else { start };
+        let slot = origin + record.slot_offset(address - origin);
+        // What comes before the first slot of a quarter is no part of any.
+        (slot >= start).then_some(slot)
     }
 
     /// The same for a unit: of the span that begins in it, or of its quarters.
@@ -265,6 +277,26 @@ impl Region {
         self.marks.zeros(address / GRANULE..end / GRANULE)
     }
 
+    /// The first odd slot that is free, from that at `address` on; `end`, where the last one ends, if none is.
+    pub(crate) fn free_odd_slot(&self, address: usize, end: usize, slot_bytes: usize) -> usize {
+        let mut slot = address;
+        // Relaxed: as in `SideTable::zeros`.
+        while slot < end && self.mark(slot).load(Ordering::Relaxed) != 0 {
+            slot += slot_bytes;
+        }
+        slot
+    }
+
+    /// Where the free odd slots end that begin with that at `address`: where another object begins, or at `end`.
+    pub(crate) fn end_of_free_odd_slots(&self, address: usize, end: usize, slot_bytes: usize) -> usize {
+        let granules = self.free_granules(address, end);
+        if granules == end / GRANULE - address / GRANULE {
+            return end;
+        }
+        let taken = address / GRANULE * GRANULE + granules * GRANULE;
+        taken - taken % SPAN_BYTES + odd_slot_in_granule(taken % SPAN_BYTES, slot_bytes)
+    }
+
     /// How many granules come before the first slot that is free, of those from `address` up to `end`, which are so many bytes apart.
     #[inline(always)]
     pub(crate) fn granules_until_free(&self, address: usize, end: usize, slot_bytes: usize) -> usize {
@@ -312,16 +344,22 @@ impl Region {
         self.pin_counter(address).count(&self.stripes)
     }
 
-    /// The start of the granule a pin counter belongs to; or, if it is a stripe, the one that it is a stripe of.
+    /// Where the object starts that a pin counter belongs to; or, if it is a stripe, the one that it is a stripe of.
     ///
     /// # Safety
     /// The counter is one of this region, or was given by its stripes, and counts a pin.
-    pub(crate) unsafe fn granule_of_counter(&self, counter: NonNull<PinCounter>) -> NonNull<u8> {
+    pub(crate) unsafe fn object_of_counter(&self, counter: NonNull<PinCounter>) -> NonNull<u8> {
         let number = self.pin_counters.number_of(counter).or_else(|| {
             // SAFETY: the caller's promise.
             self.pin_counters.number_of(unsafe { Stripe::striped(counter) })
         });
-        self.pointer(number.expect("a stripe is one of a counter of this region") * GRANULE)
+        let granule = number.expect("a stripe is one of a counter of this region") * GRANULE;
+        let record = self.span(self.span_at(granule));
+        if !is_odd(record.slot_bytes()) {
+            return self.pointer(granule);
+        }
+        let within = granule % SPAN_BYTES;
+        self.pointer(granule - within + odd_slot_in_granule(within, record.slot_bytes()))
     }
 
     /// The "may hold pins" flag of a unit.

@@ -40,11 +40,11 @@ fn reciprocal_of(slot_bytes: usize) -> u32 {
 }
 
 impl Span {
-    /// Makes the record speak for a span of so many bytes in use: whole units, or a quarter.
-    pub(crate) fn open(&self, class: &Class, slot_bytes: usize, bytes: usize, cycle: u64) {
+    /// Makes the record speak for a span in use: of so many units, or, with none, for a quarter.
+    pub(crate) fn open(&self, class: &Class, slot_bytes: usize, slots: usize, units: usize, cycle: u64) {
         self.slot_bytes.store(slot_bytes, Ordering::Relaxed);
-        self.units.store((bytes / SPAN_BYTES) as u32, Ordering::Relaxed);
-        self.slots.store((bytes / slot_bytes) as u32, Ordering::Relaxed);
+        self.units.store(units as u32, Ordering::Relaxed);
+        self.slots.store(slots as u32, Ordering::Relaxed);
         self.back.store(0, Ordering::Relaxed);
         self.reciprocal.store(reciprocal_of(slot_bytes), Ordering::Relaxed);
         self.swept_cycle.store(cycle, Ordering::Relaxed);

@@ -13,6 +13,8 @@
 mod drop_tests;
 #[cfg(all(test, not(loom)))]
 mod in_flight_tests;
+#[cfg(all(test, not(loom)))]
+mod odd_tests;
 mod opening;
 #[cfg(all(test, not(loom)))]
 mod quarter_tests;

@@ -194,8 +194,8 @@ fn give_up(pins: &mut Vec<PinRecord>) {
 fn shade_all(core: &Core, pins: &[PinRecord], local: &Local) {
     for pin in pins {
         // SAFETY: the pin was made in this heap, and is there.
-        let object = unsafe { core.memory.region.granule_of_counter(pin.counter) };
-        // SAFETY: the counter belongs to the granule an object starts at, which its pin keeps alive.
+        let object = unsafe { core.memory.region.object_of_counter(pin.counter) };
+        // SAFETY: an object starts there, which its pin keeps alive.
         unsafe { local.shade(core, object) };
     }
 }

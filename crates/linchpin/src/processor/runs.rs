@@ -15,6 +15,8 @@ use super::phase::Mode;
 use crate::memory::GRANULE;
 use crate::memory::class::Class;
 use crate::memory::prefetch::prefetch;
+use crate::memory::quarters::lead;
+use crate::memory::size_class::is_odd;
 use crate::memory::sweep::{Memory, Taken};
 use crate::sync::RefCell;
 use crate::trace::TypeInfo;
@@ -264,6 +266,7 @@ impl Runs {
         run.class = class;
         run.unit = unit as u32;
         run.is_fresh = fresh;
+        let start = start.wrapping_add(lead(unit, run.slot_bytes));
         run.limit = start.wrapping_add(memory.region.span(unit).slots() * run.slot_bytes);
         run.begin = start;
         run.cursor = start;
@@ -352,12 +355,16 @@ fn held_span(run: &Run) -> Option<HeldSpan> {
 /// Nobody else writes from 0 to a colour, or back, in a span that this processor holds: markers and barriers change the bytes of
 /// objects only, from one colour to the other.
 fn find_run(memory: &Memory, run: &mut Run, most_bytes: usize) -> bool {
-    debug_assert!(run.slot_bytes.is_multiple_of(GRANULE));
     let (region, limit) = (&memory.region, run.limit.addr());
     let (cursor, mut end) = if run.is_fresh {
         // Without a look at its mark bytes: to read memory that was never written has the system map a page of zeroes, and the first store there
         // has to be told to all cores.
         (run.end, run.limit)
+    } else if is_odd(run.slot_bytes) {
+        let from = run.end.addr();
+        let slot = region.free_odd_slot(from, limit, run.slot_bytes);
+        let end = region.end_of_free_odd_slots(slot, limit, run.slot_bytes);
+        (run.end.wrapping_add(slot - from), run.end.wrapping_add(end - from))
     } else {
         let taken = region.granules_until_free(run.end.addr(), limit, run.slot_bytes);
         let cursor = run.end.wrapping_add(taken * GRANULE);

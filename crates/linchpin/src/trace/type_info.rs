@@ -139,11 +139,17 @@ static PLAIN: [TypeInfo; size_class::CLASSES] = {
     types
 };
 
+/// The size of the slots of a type's objects, if it is odd.
+const fn odd_slots<T>() -> Option<usize> {
+    let slot_bytes = size_class::slot_bytes_of_layout(size_of::<T>(), align_of::<T>());
+    if size_class::is_odd(slot_bytes) { Some(slot_bytes) } else { None }
+}
+
 unsafe fn trace_values<T: Trace>(start: NonNull<u8>, tracer: &mut Tracer<'_>) -> usize {
     // SAFETY: the caller's promise as to each object: it is a `T`.
     let trace = |object: NonNull<u8>, tracer: &mut Tracer<'_>| unsafe { object.cast::<T>().as_ref() }.trace(tracer);
     // SAFETY: the caller's promise.
-    unsafe { tracer.each_of_window(start, trace) }
+    unsafe { tracer.each_of_window(start, const { odd_slots::<T>() }, trace) }
 }
 
 /// Whether what values own outside the heap is counted: from their allocation to their drop.

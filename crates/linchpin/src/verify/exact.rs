@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::findings::{FindingKind, VerifyFinding};
 use super::{Check, metadata, poison, retrace, spans};
 use crate::heap::{Core, Heap};
-use crate::memory::quarters::{Quarters, quarter_of, unit_of_span};
+use crate::memory::quarters::{Quarters, lead, quarter_of, unit_of_span};
 use crate::pin::inner::Inner;
 use crate::processor::phase::{Mode, Status};
 use crate::processor::thread as this_thread;
@@ -202,7 +202,8 @@ fn check_runs(check: &mut Check<'_>, held: &[Holding<'_>], all_spans: &mut Vec<u
     let mut seen: HashSet<usize> = all_spans.iter().copied().collect();
     for holding in held {
         for run in holding.local().runs.held() {
-            let address = region.span_start(run.unit).addr().get();
+            let slot_bytes = run.class.slot_bytes();
+            let address = region.span_start(run.unit).addr().get() + lead(run.unit, slot_bytes);
             if !seen.insert(run.unit) {
                 let index = holding.processor().index();
                 let text = format!("Processor {index} has a run in this span, which is in a list or another's, too.");
@@ -211,7 +212,6 @@ fn check_runs(check: &mut Check<'_>, held: &[Holding<'_>], all_spans: &mut Vec<u
             }
             all_spans.push(run.unit);
             spans::check_record(check, run.unit, run.class);
-            let slot_bytes = run.class.slot_bytes();
             let end = address + region.span(run.unit).slots() * slot_bytes;
             let fits = address <= run.cursor
                 && run.cursor <= run.end
@@ -275,7 +275,7 @@ fn check_pins(check: &mut Check<'_>, all_spans: &[usize]) -> u64 {
         // SAFETY: what is registered is alive, and with all processors held nobody pins or unpins.
         for counter in unsafe { Inner::counters(inner) } {
             // SAFETY: what is recorded is pinned, in this heap.
-            let object = unsafe { region.granule_of_counter(counter) };
+            let object = unsafe { region.object_of_counter(counter) };
             *recorded.entry(object.addr().get()).or_default() += 1;
         }
     });

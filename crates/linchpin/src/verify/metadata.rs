@@ -5,7 +5,7 @@
 
 use super::Check;
 use super::findings::FindingKind;
-use crate::memory::quarters::{bytes_in_unit, quarter_of, unit_of_span};
+use crate::memory::quarters::{bytes_in_unit, lead, quarter_of, unit_of_span};
 use crate::memory::{GRANULE, PIN_FLAG_CLEAR, PIN_FLAG_RAISED, QUARTER_BYTES, SPAN_BYTES};
 use crate::sync::Ordering;
 
@@ -28,7 +28,8 @@ fn check_unit(check: &mut Check<'_>, unit: usize, span: usize) {
     let black = check.black();
     let slot_bytes = region.span(span).slot_bytes();
     let span_start = region.span_start(span).addr().get();
-    let slots_end = span_start + region.span(span).slots() * slot_bytes;
+    let first_slot = span_start + lead(span, slot_bytes);
+    let slots_end = first_slot + region.span(span).slots() * slot_bytes;
     let start = region.span_start(unit).addr().get();
     let pin_flag = region.pin_flag(unit_of_span(unit));
     let mut pinned = None;
@@ -40,7 +41,10 @@ fn check_unit(check: &mut Check<'_>, unit: usize, span: usize) {
         }
         // Relaxed: ordered after the counter by the acquire in `is_touched`.
         let mark = region.mark(address).load(Ordering::Relaxed);
-        let is_slot = address < slots_end && (address - span_start).is_multiple_of(slot_bytes);
+        // Where one may begin in this granule: an odd one perhaps in the middle of it.
+        let slot = first_slot + (address + GRANULE - 1).saturating_sub(first_slot) / slot_bytes * slot_bytes;
+        let is_slot = (address..address + GRANULE).contains(&slot) && slot < slots_end;
+        let address = if is_slot { slot } else { address };
         if mark != 0 && !is_slot {
             let text = format!("The mark byte is {mark}, but no object can start here (slots of {slot_bytes} bytes).");
             check.find(FindingKind::MarkByte, address, text);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::findings::FindingKind;
 use super::{Check, metadata};
 use crate::memory::class::Class;
-use crate::memory::quarters::{quarter_of, unit_of_span};
+use crate::memory::quarters::{quarter_of, slots_in, unit_of_span};
 use crate::memory::{QUARTER_BYTES, SPAN_BYTES};
 
 /// Checks the lists of all classes and the records of the spans in them; returns those spans.
@@ -56,7 +56,7 @@ pub(super) fn check_record(check: &mut Check<'_>, unit: usize, class: &Class) {
     let has_wrong_units = if is_quarter { units != 0 } else { units == 0 || (class.slot_bytes() != 0 && units != 1) };
     if span.slot_bytes() != slot_bytes || has_wrong_units {
         wrong.push(format!("it has {units} units and slots of {}, its class {slot_bytes} bytes", span.slot_bytes()));
-    } else if span.slots() != bytes / slot_bytes {
+    } else if span.slots() != slots_in(unit, slot_bytes, bytes) {
         wrong.push(format!("it has {} slots of {slot_bytes} in {bytes} bytes", span.slots()));
     }
     if span.swept_cycle() != check.cycle {

@@ -24,7 +24,6 @@ use super::Check;
 use super::findings::FindingKind;
 use crate::collector::mark::Tracer;
 use crate::gc::slice;
-use crate::memory::GRANULE;
 use crate::memory::opaque_load::load_opaque;
 use crate::memory::region::Region;
 use crate::sync::Ordering;
@@ -91,10 +90,7 @@ impl Check<'_> {
     /// Whether an object starts at `address`, alive or to be swept.
     fn is_object(&self, address: usize) -> bool {
         let region = &self.core.memory.region;
-        region.contains(address)
-            && address.is_multiple_of(GRANULE)
-            && region.mark(address).load(Ordering::Relaxed) != 0
-            && self.is_slot(address)
+        region.contains(address) && region.mark(address).load(Ordering::Relaxed) != 0 && self.is_slot(address)
     }
 }
 

@@ -72,7 +72,7 @@ mod tests {
     struct Far<'gc>(Option<Gc<'gc, Far<'gc>>>, [u64; NEAR / 8]);
 
     #[derive(Trace)]
-    struct Node<'gc>(Option<Gc<'gc, Node<'gc>>>, [usize; 2]);
+    struct Node<'gc>(Option<Gc<'gc, Node<'gc>>>, [usize; 3]);
 
     const FAR: usize = 48;
 
@@ -133,7 +133,7 @@ mod tests {
         heap.mutate(|mu| {
             // Two granules each; of every third window some.
             let nodes: Vec<_> =
-                (0..NODES * TOGETHER * 24).map(|number| mu.alloc(Node(None, [number; 2])).start()).collect();
+                (0..NODES * TOGETHER * 24).map(|number| mu.alloc(Node(None, [number; 3])).start()).collect();
             let grey: Vec<_> = nodes.chunks(3 * 32).flat_map(|window| &window[..TOGETHER]).copied().map(Grey).collect();
             let mut all = addresses(&grey);
             let mut tracer = Tracer::new(&core.memory.region, colour_of_cycle(1));

@@ -10,9 +10,10 @@
 use std::ptr::NonNull;
 
 use super::{Grey, SPLIT_ABOVE, Tracer};
-use crate::memory::GRANULE;
 use crate::memory::prefetch::{LINE_BYTES, prefetch};
 use crate::memory::region::Region;
+use crate::memory::size_class::odd_slot_in_granule;
+use crate::memory::{GRANULE, SPAN_BYTES};
 
 /// The bytes of a window.
 pub(crate) const WINDOW_BYTES: usize = u64::BITS as usize * GRANULE;
@@ -113,20 +114,26 @@ impl Tracer<'_> {
     }
 
     /// Calls `trace` with each object that the tracer's bits stand for, counted from `start`, those included that are noted meanwhile; gives how many they were. For
-    /// trace functions.
+    /// trace functions. Where slots are odd it is to be told their size: an object begins in its granule then, and not always with it.
     ///
     /// # Safety
-    /// As for a [`TraceWindow`](crate::trace::TraceWindow).
+    /// As for a [`TraceWindow`](crate::trace::TraceWindow). What is said of the slots is true.
     #[inline(always)]
     pub(crate) unsafe fn each_of_window(
         &mut self,
         start: NonNull<u8>,
+        odd_slots: Option<usize>,
         trace: impl Fn(NonNull<u8>, &mut Self),
     ) -> usize {
         let mut traced = 0;
+        let in_unit = start.addr().get() % SPAN_BYTES;
         while let Some(granule) = take_lowest(&mut self.window_bits) {
+            let offset = match odd_slots {
+                Some(slot_bytes) => odd_slot_in_granule(in_unit + granule * GRANULE, slot_bytes) - in_unit,
+                None => granule * GRANULE,
+            };
             // SAFETY: an object begins there, which lies in the region: the caller's promise.
-            trace(unsafe { start.add(granule * GRANULE) }, self);
+            trace(unsafe { start.add(offset) }, self);
             traced += 1;
         }
         traced

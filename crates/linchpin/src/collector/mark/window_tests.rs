@@ -16,6 +16,7 @@ struct Node<'gc> {
     next: GcCell<'gc, Node<'gc>>,
     other: GcCell<'gc, Node<'gc>>,
     leaf: Option<Gc<'gc, u64>>,
+    number: u64,
 }
 
 const NODE_BYTES: usize = 2 * GRANULE;
@@ -24,7 +25,7 @@ const NODES_A_WINDOW: usize = WINDOW_BYTES / NODE_BYTES;
 /// So many windows full of nodes, in the order of their addresses, from the beginning of a span on.
 fn windows<'gc>(mu: &Mutator<'gc>, windows: usize) -> Vec<Gc<'gc, Node<'gc>>> {
     let leaf = mu.alloc(7);
-    let node = || mu.alloc(Node { next: GcCell::null(), other: GcCell::null(), leaf: Some(leaf) });
+    let node = || mu.alloc(Node { next: GcCell::null(), other: GcCell::null(), leaf: Some(leaf), number: 8 });
     let nodes: Vec<_> = (0..windows * NODES_A_WINDOW).map(|_| node()).collect();
     let first = address(nodes[0]);
     assert!(first.is_multiple_of(WINDOW_BYTES), "a fresh span");

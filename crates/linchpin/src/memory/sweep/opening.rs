@@ -2,7 +2,7 @@
 
 use super::Memory;
 use crate::memory::class::Class;
-use crate::memory::quarters::quarter_of;
+use crate::memory::quarters::{quarter_of, slots_in};
 use crate::memory::{PIN_FLAG_CLEAR, QUARTER_BYTES, SPAN_BYTES};
 use crate::sync::{Backoff, Ordering};
 
@@ -26,7 +26,9 @@ impl Memory {
 
     /// Makes a quarter that was just taken a span of the class.
     fn open_quarter(&self, span: usize, class: &Class) -> usize {
-        self.region.span(span).open(class, class.slot_bytes(), QUARTER_BYTES, self.marked_cycle());
+        let slot_bytes = class.slot_bytes();
+        let slots = slots_in(span, slot_bytes, QUARTER_BYTES);
+        self.region.span(span).open(class, slot_bytes, slots, 0, self.marked_cycle());
         span
     }
 
@@ -54,7 +56,8 @@ impl Memory {
             self.region.span(start + back).continue_span(back);
         }
         let slot_bytes = if class.slot_bytes() == 0 { units * SPAN_BYTES } else { class.slot_bytes() };
-        self.region.span(start).open(class, slot_bytes, units * SPAN_BYTES, self.marked_cycle());
+        let slots = slots_in(start, slot_bytes, units * SPAN_BYTES);
+        self.region.span(start).open(class, slot_bytes, slots, units, self.marked_cycle());
         // SAFETY: the units were taken above.
         unsafe { self.poison_units(start, units) };
         Some(start)

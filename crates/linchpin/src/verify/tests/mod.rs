@@ -21,15 +21,15 @@ use crate::memory::sweep::Memory;
 use crate::processor::phase::colour_of_cycle;
 use crate::{Gc, Heap, Root, Trace};
 
-/// A pair of words and a pointer: slots of 32 bytes, so that a granule lies in the middle.
+/// Three words and a pointer: slots of 32 bytes, so that a granule lies in the middle.
 #[derive(Trace)]
 struct Node<'gc> {
-    numbers: [u64; 2],
+    numbers: [u64; 3],
     next: Option<Gc<'gc, Node<'gc>>>,
 }
 
 const fn node<'gc>(next: Option<Gc<'gc, Node<'gc>>>) -> Node<'gc> {
-    Node { numbers: [7, 8], next }
+    Node { numbers: [7, 8, 9], next }
 }
 
 /// A heap that verifies itself, and what its hook was told.

@@ -94,9 +94,10 @@ fn a_record_of_another_type_is_found() {
     let class = listing_class(memory, unit);
     let other = memory.classes.class(<[u8] as Object>::INFO, class.slot_bytes());
     let span = memory.region.span(unit);
-    span.open(other, class.slot_bytes(), QUARTER_BYTES, memory.marked_cycle());
+    let slots = span.slots();
+    span.open(other, class.slot_bytes(), slots, 0, memory.marked_cycle());
     assert_record_is_wrong(&verified, unit, "not of the type of its class", false);
-    span.open(class, class.slot_bytes(), QUARTER_BYTES, memory.marked_cycle());
+    span.open(class, class.slot_bytes(), slots, 0, memory.marked_cycle());
     verified.assert_in_order();
 }
 
@@ -110,13 +111,13 @@ fn a_record_of_another_size_is_found() {
     let class = listing_class(memory, unit);
     assert_eq!((class.slot_bytes(), memory.region.span_start(unit).addr().get()), (32, address), "in its first slot");
     let span = memory.region.span(unit);
-    span.open(class, 64, QUARTER_BYTES, memory.marked_cycle());
+    span.open(class, 64, QUARTER_BYTES / 64, 0, memory.marked_cycle());
     assert_record_is_wrong(&verified, unit, "0 units and slots of 64, its class 32 bytes", false);
-    span.open(class, 32, 2 * SPAN_BYTES, memory.marked_cycle());
+    span.open(class, 32, 2 * SPAN_BYTES / 32, 2, memory.marked_cycle());
     assert_record_is_wrong(&verified, unit, "2 units and slots of 32, its class 32 bytes", true);
-    span.open(class, 32, QUARTER_BYTES / 2, memory.marked_cycle());
+    span.open(class, 32, 256, 0, memory.marked_cycle());
     assert_record_is_wrong(&verified, unit, "256 slots of 32 in 16384 bytes", false);
-    span.open(class, 32, QUARTER_BYTES, memory.marked_cycle());
+    span.open(class, 32, QUARTER_BYTES / 32, 0, memory.marked_cycle());
     verified.assert_in_order();
 }
 

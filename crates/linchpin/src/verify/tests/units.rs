@@ -32,7 +32,7 @@ fn a_free_unit_with_a_record_is_found() {
     let unit = memory.region.unit_of(freed);
     assert!(memory.region.span(unit).info().is_none(), "the unit is free");
     let class = memory.classes.all()[0];
-    memory.region.span(unit).open(class, 32, SPAN_BYTES, memory.marked_cycle());
+    memory.region.span(unit).open(class, 32, SPAN_BYTES / 32, 1, memory.marked_cycle());
     assert!(verified.assert_verify_finds(FindingKind::FreeUnits).address() != address);
     memory.region.span(unit).close();
     verified.assert_in_order();
