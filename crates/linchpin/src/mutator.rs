@@ -8,7 +8,6 @@ use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
 
 use crate::collector::NoThread;
-use crate::collector::assist::SHORT_LOOK;
 use crate::error::{AllocError, OutOfMemory};
 use crate::gc::{Brand, Gc, Object, Root};
 use crate::heap::Core;
@@ -286,7 +285,7 @@ impl<'gc> Mutator<'gc> {
         let is_verified = core.config.debug.verify != Verify::Off;
         let info = if is_verified { own } else { info };
         let memory = &core.memory;
-        let most_bytes = if self.traces_the_mark() { SHORT_LOOK as usize } else { most_bytes };
+        let most_bytes = if self.traces_the_mark() { self.short_look() as usize } else { most_bytes };
         let start = local.runs.next_slow(memory, info, slot_bytes, !every_time, local.mode(), most_bytes);
         // Before the object is noted or coloured, since it may unwind.
         let reported = self.report_allocated(start.is_none()).and_then(|()| {

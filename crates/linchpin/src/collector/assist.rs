@@ -31,8 +31,10 @@ pub(super) const LOOK_AFTER: u64 = 32 << 10;
 /// The same where the mark is long.
 pub(super) const LOOK_SOON: u64 = LOOK_AFTER / 2;
 
-/// The same where the mark of a cycle that is not small is left to mutations; a run that is found meanwhile has no more than that.
-pub(crate) const SHORT_LOOK: u64 = 2 << 10;
+/// The same where the mark of a cycle that is not small is left to mutations; a run that is found meanwhile has no more than that. And where it should have ended
+/// already: before the collector's thread is to help, which takes a core from one of them for whole time slices.
+pub(super) const SHORT_LOOK: u64 = 2 << 10;
+pub(super) const SHORTEST_LOOK: u64 = SHORT_LOOK / 2;
 
 /// An assist that has taken so long leaves the rest for the next one: each object may have to come from memory.
 /// (In tests it is long when they say so.)
@@ -43,11 +45,13 @@ impl Mutator<'_> {
     #[inline]
     pub(crate) fn assist(&self) -> usize {
         let bytes = self.local().unassisted_bytes();
-        if bytes < SHORT_LOOK {
+        if bytes < SHORTEST_LOOK {
             return usize::MAX;
         }
         if self.traces_the_mark() {
-            self.assist_shortly(bytes);
+            if bytes >= self.short_look() {
+                self.assist_shortly(bytes);
+            }
         } else if bytes >= LOOK_AFTER || bytes >= LOOK_SOON && self.core().pace.is_mark_long() {
             match self.mode() {
                 Mode::Mark | Mode::Close => return self.assist_for(bytes),
@@ -58,6 +62,12 @@ impl Mutator<'_> {
             }
         }
         usize::MAX
+    }
+
+    /// After how many bytes that it has allocated it looks whether to trace, where the mark is left to mutations.
+    #[inline]
+    pub(crate) fn short_look(&self) -> u64 {
+        if self.core().pace.is_late() { SHORTEST_LOOK } else { SHORT_LOOK }
     }
 
     /// Whether a mark runs that is not small, and is left to mutations.

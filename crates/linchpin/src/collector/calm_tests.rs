@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::assist::SHORT_LOOK;
+use super::assist::{SHORT_LOOK, SHORTEST_LOOK};
 use super::cycle;
 use super::leaving::Kind;
 use super::mark::window::WINDOW_BYTES;
@@ -121,6 +121,45 @@ fn one_traces_at_a_time() {
         mu.assist();
         assert_eq!(mu.local().unassisted_bytes(), 0);
         assert!(core.pace.traced() > traced);
+    });
+    run_the_rest(core);
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// Before the collector's thread takes a core from one of them, they do more.
+#[test]
+fn they_look_more_often_when_it_should_have_ended() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    begin_large(&heap);
+    leave(&heap);
+    heap.mutate(|mu| {
+        assert_eq!(mu.mode(), Mode::Mark);
+        let (size, goal) = core.pace.size_and_goal();
+        core.pace.allocated(goal - size - 1);
+        assert_eq!(mu.short_look(), SHORT_LOOK);
+        core.pace.allocated(1);
+        assert_eq!(mu.short_look(), SHORTEST_LOOK);
+        assert!(!core.pace.is_overdue(), "so that it is still theirs");
+        let traced = core.pace.traced();
+        mu.local().note_assisted();
+        mu.local().owe(SHORTEST_LOOK - 1);
+        mu.assist();
+        assert_eq!(core.pace.traced(), traced, "it is not time");
+        mu.local().owe(1);
+        mu.assist();
+        assert!(core.pace.traced() > traced);
+        // And have runs that are no longer than that.
+        let held = || mu.local().runs.held().into_iter();
+        let old: Vec<usize> = held().map(|run| run.unit).collect();
+        let mut longest = 0;
+        for _ in 0..1000 {
+            mu.alloc([0_u64; 2]);
+            let runs = held().filter(|run| !old.contains(&run.unit)).map(|run| run.end - run.cursor);
+            longest = runs.max().unwrap_or(0).max(longest);
+        }
+        assert!((1..SHORTEST_LOOK as usize).contains(&longest), "{longest}");
     });
     run_the_rest(core);
     heap.mutate(|mu| assert_whole(mu, &root));

@@ -27,30 +27,42 @@ const LOOK_AFTER_CALM: Duration = Duration::from_millis(8);
 const LEAST_TRACED: u64 = 256 << 10;
 const LEAST_TRACED_CALM: u64 = 512 << 10;
 
-/// So often in a row a core has to be free when the collector's thread looks after the mark of a large cycle, or it is not: the system has taken it
-/// from a mutation's thread between two mutations, for this look perhaps.
+/// So often in a row it has to look so when the collector's thread looks after the mark of a large cycle, that a core is free, or that too little is traced: the
+/// system may have taken its core from a mutation's thread, between two mutations or in the midst of a piece, for this look perhaps.
 const MISSES: u32 = 3;
+
+/// And that a core is free, if it was so from the first look on.
+const MISSES_AT_FIRST: u32 = 2;
 
 /// The marks of one cycle, as they were left to mutations.
 #[derive(Default)]
 pub(super) struct Leaving {
     /// How much had been traced at the last look.
     traced: Option<u64>,
+    looks: u32,
     /// How often in a row a core was free.
-    misses: u32,
+    free: u32,
+    /// How often in a row too little had been traced.
+    slow: u32,
 }
 
 impl Leaving {
     /// For how long the mark is left to mutations, of which so much is traced by now; `None` if it is not.
     pub(super) fn pause(&mut self, kind: Kind, are_cores_in_use: bool, traced: u64) -> Option<Duration> {
-        let since = self.traced.replace(traced).map(|before| traced - before);
-        self.misses = if are_cores_in_use { 0 } else { self.misses + 1 };
-        let (pause, least, is_core_free) = match kind {
-            Kind::Small => (LOOK_AFTER, LEAST_TRACED, !are_cores_in_use),
-            Kind::Calm => (LOOK_AFTER_CALM, LEAST_TRACED_CALM, self.misses >= if since.is_none() { 1 } else { MISSES }),
+        let (pause, least, most_free, most_slow) = match kind {
+            Kind::Small => (LOOK_AFTER, LEAST_TRACED, 1, 1),
+            Kind::Calm => {
+                let most_free = if self.free == self.looks { MISSES_AT_FIRST } else { MISSES };
+                (LOOK_AFTER_CALM, LEAST_TRACED_CALM, most_free, MISSES)
+            }
             Kind::Large => return None,
         };
-        (!is_core_free && since.is_none_or(|since| since >= least)).then_some(pause)
+        let is_slow = self.traced.replace(traced).is_some_and(|before| traced - before < least);
+        let again = |misses: u32, is_one: bool| if is_one { misses + 1 } else { 0 };
+        self.looks += 1;
+        self.free = again(self.free, !are_cores_in_use);
+        self.slow = again(self.slow, is_slow);
+        (self.free < most_free && self.slow < most_slow).then_some(pause)
     }
 }
 
@@ -66,17 +78,28 @@ mod tests {
             let mut leaving = Leaving::default();
             assert_eq!(leaving.pause(kind, true, 7), Some(pause), "they have not begun");
             assert_eq!(leaving.pause(kind, true, 7 + least), Some(pause));
-            assert_eq!(leaving.pause(kind, true, 7 + 2 * least - 1), None);
-            assert_eq!(leaving.pause(kind, true, 7 + 2 * least - 1), None, "nothing");
+            if kind == Kind::Calm {
+                for traced in [2 * least - 1, 3 * least - 2, 4 * least - 2, 5 * least - 3, 5 * least - 3] {
+                    assert_eq!(
+                        leaving.pause(kind, true, 7 + traced),
+                        Some(pause),
+                        "who has it in hand may have no core"
+                    );
+                }
+            }
+            let traced = 7 + 6 * least - 4;
+            assert_eq!(leaving.pause(kind, true, traced), if kind == Kind::Calm { None } else { Some(pause) });
+            assert_eq!(leaving.pause(kind, true, traced), None, "nothing");
         }
         assert_eq!(Leaving::default().pause(Kind::Large, true, 0), None);
     }
 
     #[test]
     fn a_mark_is_left_to_nobody_where_a_core_is_free() {
-        for kind in [Kind::Small, Kind::Calm] {
-            assert_eq!(Leaving::default().pause(kind, false, 0), None);
-        }
+        assert_eq!(Leaving::default().pause(Kind::Small, false, 0), None);
+        let mut leaving = Leaving::default();
+        assert_eq!(leaving.pause(Kind::Calm, false, 0), Some(LOOK_AFTER_CALM), "once may be by chance");
+        assert_eq!(leaving.pause(Kind::Calm, false, 0), None);
         let mut leaving = Leaving::default();
         let mut look =
             |are_cores_in_use, traced: u64| leaving.pause(Kind::Calm, are_cores_in_use, traced << 20).is_some();

@@ -52,7 +52,7 @@ const TAG_MASK: usize = (TAGS - 1).rotate_right(1);
 /// assert_eq!(size_of::<Pair<'_>>(), 16);
 /// ```
 ///
-/// By hand, for instance for NaN-boxing, it is `unsafe`.
+/// By hand, for instance for NaN-boxing, it is `unsafe`. An object starts at a multiple of 8, or of its type's alignment if that is more.
 ///
 /// # Safety
 /// * `from_word` of what `into_word` gave is the same value.

@@ -237,6 +237,12 @@ impl Pace {
         self.all() >= self.trigger.load(Ordering::Relaxed) / 4
     }
 
+    /// Whether as much has been allocated as there should have been by the end of the mark.
+    #[inline]
+    pub(crate) fn is_late(&self) -> bool {
+        self.all() >= self.goal.load(Ordering::Relaxed)
+    }
+
     /// Whether a quarter more has been allocated than there should have been by the end of the mark.
     pub(crate) fn is_overdue(&self) -> bool {
         self.all() >= self.overdue.load(Ordering::Relaxed)
