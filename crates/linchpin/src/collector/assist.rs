@@ -49,8 +49,9 @@ impl Mutator<'_> {
             return usize::MAX;
         }
         if self.traces_the_mark() {
-            if bytes >= self.short_look() {
-                self.assist_shortly(bytes);
+            let look = self.short_look();
+            if bytes >= look {
+                self.assist_shortly(bytes, look);
             }
         } else if bytes >= LOOK_AFTER || bytes >= LOOK_SOON && self.core().pace.is_mark_long() {
             match self.mode() {
@@ -85,11 +86,11 @@ impl Mutator<'_> {
 
     #[cold]
     #[inline(never)]
-    fn assist_shortly(&self, bytes: u64) {
+    fn assist_shortly(&self, bytes: u64, look: u64) {
         self.local().note_assisted();
         if !take_steps(self.core(), bytes) {
             // Another one is at it. (What it has in hand would have to go through the queue: it is for one at a time.)
-            self.local().owe(SHORT_LOOK - SHORT_LOOK / 4);
+            self.local().owe(look - look / 4);
         }
         self.safepoint();
     }

@@ -15,6 +15,7 @@ use super::relay_tests::{
     run_the_rest,
 };
 use super::report::CycleCause;
+use super::steps::Due;
 use super::workers::Workers;
 use crate::processor::phase::Mode;
 use crate::{Heap, Mutator, Root};
@@ -160,6 +161,41 @@ fn they_look_more_often_when_it_should_have_ended() {
             longest = runs.max().unwrap_or(0).max(longest);
         }
         assert!((1..SHORTEST_LOOK as usize).contains(&longest), "{longest}");
+    });
+    run_the_rest(core);
+    heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// Nor does who has hardly allocated yet come to owe more than that.
+#[test]
+fn who_finds_somebody_at_a_late_mark_owes_no_more_than_it_has_allocated() {
+    let heap = heap(2, 2);
+    let core = heap.core();
+    let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
+    begin_large(&heap);
+    while core.relay.begin(core, || None).unwrap().steps().advance(core) == Due::Answers {}
+    leave(&heap);
+    heap.mutate(|mu| {
+        assert_eq!(mu.mode(), Mode::Mark);
+        let (size, goal) = core.pace.size_and_goal();
+        core.pace.allocated(goal - size);
+        let in_progress = core.relay.begin(core, || None).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                heap.mutate(|mu| {
+                    assert!(mu.traces_the_mark());
+                    assert_eq!((mu.short_look(), mu.local().runs.finished().bytes), (SHORTEST_LOOK, 0));
+                    for _ in 0..1000 {
+                        mu.alloc([0_u64; 2]);
+                        assert!(
+                            mu.local().unassisted_bytes() <= 2 * SHORTEST_LOOK,
+                            "it tries again after each quarter"
+                        );
+                    }
+                });
+            });
+        });
+        drop(in_progress);
     });
     run_the_rest(core);
     heap.mutate(|mu| assert_whole(mu, &root));

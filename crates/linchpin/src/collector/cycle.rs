@@ -4,7 +4,7 @@
 
 use super::AbortOnUnwind;
 use super::handshake::Patience;
-use super::leaving::{Kind, LOOK_AFTER, Leaving};
+use super::leaving::{Cores, Kind, LOOK_AFTER, Leaving, Turn};
 use super::mark::Tracer;
 use super::mark::pending::Pending;
 use super::mark::sharing::Marking;
@@ -38,8 +38,8 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
     let mut leaving = Leaving::default();
     let mut has_left_the_sweep = false;
     loop {
-        let (kind, are_cores_in_use) = (in_progress.kind(core), in_progress.are_cores_in_use(core));
-        let is_for_mutations = kind == Kind::Small && are_cores_in_use;
+        let (kind, cores) = (in_progress.kind(core), in_progress.cores(core));
+        let is_for_mutations = kind == Kind::Small && cores == Cores::All;
         // If somebody waits for its end, it is not left to who traces only as it allocates.
         let is_awaited = |steps: &Steps| steps.is_asked_for() || core.control.is_awaited() || core.relay.is_held_off();
         let steps = in_progress.steps();
@@ -56,8 +56,11 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
                 });
             }
             Due::Roots => steps.mark_roots(core),
-            Due::Trace => match leaving.pause(kind, are_cores_in_use, core.pace.traced()) {
-                Some(pause) if !is_awaited(steps) => is_ended = !in_progress.leave_mark_for(core, kind, pause),
+            Due::Trace => match leaving.turn(kind, cores, core.pace.traced()) {
+                Turn::Mutations(pause) if !is_awaited(steps) => {
+                    is_ended = !in_progress.leave_mark_for(core, kind, pause);
+                }
+                Turn::Unknown if !is_awaited(steps) => is_ended = !in_progress.leave_for(LOOK_AFTER),
                 _ => {
                     core.relay.note_mark_left(false);
                     marker.trace(steps);

@@ -31,15 +31,35 @@ const LEAST_TRACED_CALM: u64 = 512 << 10;
 /// system may have taken its core from a mutation's thread, between two mutations or in the midst of a piece, for this look perhaps.
 const MISSES: u32 = 3;
 
-/// And that a core is free, if it was so from the first look on.
-const MISSES_AT_FIRST: u32 = 2;
+/// At the beginning, before it has left a mark to them, it looks again after [`LOOK_AFTER`] if a core is free, so often: longer than a time slice.
+const LOOKS_AT_FIRST: u32 = 5;
+
+/// Whose the mark is that runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Turn {
+    /// The mutations', for so long.
+    Mutations(Duration),
+    /// That is not known yet: the collector's thread is to look again.
+    Unknown,
+    /// The collector's thread's.
+    Thread,
+}
+
+/// How many of the cores are in use by mutations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cores {
+    All,
+    /// One is free, at the moment.
+    Some,
+    /// One is always free: there are not so many processors.
+    Fewer,
+}
 
 /// The marks of one cycle, as they were left to mutations.
 #[derive(Default)]
 pub(super) struct Leaving {
-    /// How much had been traced at the last look.
+    /// How much had been traced at the last look, if it has been left.
     traced: Option<u64>,
-    looks: u32,
     /// How often in a row a core was free.
     free: u32,
     /// How often in a row too little had been traced.
@@ -47,22 +67,21 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    /// For how long the mark is left to mutations, of which so much is traced by now; `None` if it is not.
-    pub(super) fn pause(&mut self, kind: Kind, are_cores_in_use: bool, traced: u64) -> Option<Duration> {
+    /// Whose turn it is to trace, where so much is traced by now.
+    pub(super) fn turn(&mut self, kind: Kind, cores: Cores, traced: u64) -> Turn {
+        let again = |misses: u32, is_one: bool| if is_one { misses + 1 } else { 0 };
+        self.free = again(self.free, cores != Cores::All);
         let (pause, least, most_free, most_slow) = match kind {
             Kind::Small => (LOOK_AFTER, LEAST_TRACED, 1, 1),
-            Kind::Calm => {
-                let most_free = if self.free == self.looks { MISSES_AT_FIRST } else { MISSES };
-                (LOOK_AFTER_CALM, LEAST_TRACED_CALM, most_free, MISSES)
+            Kind::Calm if self.traced.is_none() && cores != Cores::All => {
+                return if cores == Cores::Some && self.free < LOOKS_AT_FIRST { Turn::Unknown } else { Turn::Thread };
             }
-            Kind::Large => return None,
+            Kind::Calm => (LOOK_AFTER_CALM, LEAST_TRACED_CALM, MISSES, MISSES),
+            Kind::Large => return Turn::Thread,
         };
         let is_slow = self.traced.replace(traced).is_some_and(|before| traced - before < least);
-        let again = |misses: u32, is_one: bool| if is_one { misses + 1 } else { 0 };
-        self.looks += 1;
-        self.free = again(self.free, !are_cores_in_use);
         self.slow = again(self.slow, is_slow);
-        (self.free < most_free && self.slow < most_slow).then_some(pause)
+        if self.free < most_free && self.slow < most_slow { Turn::Mutations(pause) } else { Turn::Thread }
     }
 }
 
@@ -76,35 +95,34 @@ mod tests {
             [(Kind::Small, LOOK_AFTER, LEAST_TRACED), (Kind::Calm, LOOK_AFTER_CALM, LEAST_TRACED_CALM)]
         {
             let mut leaving = Leaving::default();
-            assert_eq!(leaving.pause(kind, true, 7), Some(pause), "they have not begun");
-            assert_eq!(leaving.pause(kind, true, 7 + least), Some(pause));
+            let mut turn = |traced: u64| leaving.turn(kind, Cores::All, 7 + traced);
+            assert_eq!(turn(0), Turn::Mutations(pause), "they have not begun");
+            assert_eq!(turn(least), Turn::Mutations(pause));
             if kind == Kind::Calm {
-                for traced in [2 * least - 1, 3 * least - 2, 4 * least - 2, 5 * least - 3, 5 * least - 3] {
-                    assert_eq!(
-                        leaving.pause(kind, true, 7 + traced),
-                        Some(pause),
-                        "who has it in hand may have no core"
-                    );
+                for traced in [2 * least - 1, 3 * least - 2, 4 * least - 2, 5 * least - 3, 6 * least - 4] {
+                    assert_eq!(turn(traced), Turn::Mutations(pause), "who has it in hand may have no core");
                 }
             }
-            let traced = 7 + 6 * least - 4;
-            assert_eq!(leaving.pause(kind, true, traced), if kind == Kind::Calm { None } else { Some(pause) });
-            assert_eq!(leaving.pause(kind, true, traced), None, "nothing");
+            assert_eq!(turn(7 * least - 5), if kind == Kind::Calm { Turn::Thread } else { Turn::Mutations(pause) });
+            assert_eq!(turn(7 * least - 5), Turn::Thread, "nothing");
         }
-        assert_eq!(Leaving::default().pause(Kind::Large, true, 0), None);
+        assert_eq!(Leaving::default().turn(Kind::Large, Cores::All, 0), Turn::Thread);
     }
 
     #[test]
     fn a_mark_is_left_to_nobody_where_a_core_is_free() {
-        assert_eq!(Leaving::default().pause(Kind::Small, false, 0), None);
+        assert_eq!(Leaving::default().turn(Kind::Small, Cores::Some, 0), Turn::Thread);
+        assert_eq!(Leaving::default().turn(Kind::Calm, Cores::Fewer, 0), Turn::Thread);
         let mut leaving = Leaving::default();
-        assert_eq!(leaving.pause(Kind::Calm, false, 0), Some(LOOK_AFTER_CALM), "once may be by chance");
-        assert_eq!(leaving.pause(Kind::Calm, false, 0), None);
+        for _ in 1..LOOKS_AT_FIRST {
+            assert_eq!(leaving.turn(Kind::Calm, Cores::Some, 0), Turn::Unknown, "by chance, perhaps");
+        }
+        assert_eq!(leaving.turn(Kind::Calm, Cores::Some, 0), Turn::Thread);
         let mut leaving = Leaving::default();
-        let mut look =
-            |are_cores_in_use, traced: u64| leaving.pause(Kind::Calm, are_cores_in_use, traced << 20).is_some();
-        assert!(look(true, 0));
-        assert!(look(false, 1) && look(false, 2), "it may be the one that the look itself takes");
-        assert!(look(true, 3) && look(false, 4) && look(false, 5) && !look(false, 6));
+        assert_eq!(leaving.turn(Kind::Calm, Cores::Some, 0), Turn::Unknown);
+        let mut look = |cores, traced: u64| leaving.turn(Kind::Calm, cores, traced << 20) != Turn::Thread;
+        assert!(look(Cores::All, 0));
+        assert!(look(Cores::Some, 1) && look(Cores::Some, 2), "it may be the one that the look itself takes");
+        assert!(look(Cores::All, 3) && look(Cores::Some, 4) && look(Cores::Some, 5) && !look(Cores::Some, 6));
     }
 }

@@ -27,7 +27,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::AbortOnUnwind;
-use super::leaving::{Kind, LOOK_AFTER};
+use super::leaving::{self, Kind, LOOK_AFTER};
 use super::mark::pending::{MOST_KEPT, Pending};
 use super::mark::sharing::Pieces;
 use super::report::CycleCause;
@@ -214,9 +214,15 @@ impl InProgress<'_> {
         }
     }
 
-    /// Whether mutations run on all cores.
-    pub(crate) fn are_cores_in_use(&self, core: &Core) -> bool {
-        (0..LOOKS).any(|_| all_cores_are_in_use(core))
+    /// How many cores mutations run on.
+    pub(super) fn cores(&self, core: &Core) -> leaving::Cores {
+        if core.processors.limit() < cores_there_are(core) {
+            leaving::Cores::Fewer
+        } else if (0..LOOKS).any(|_| all_cores_are_in_use(core)) {
+            leaving::Cores::All
+        } else {
+            leaving::Cores::Some
+        }
     }
 
     /// Leaves the mark to mutations for as long, or until there is something that they do not do; false if they have ended the cycle.
@@ -349,10 +355,14 @@ fn is_turn_of_mutations(core: &Core) -> bool {
 
 /// Whether mutations run on all cores.
 fn all_cores_are_in_use(core: &Core) -> bool {
-    // Relaxed: a figure, which changes in tests only, between mutations.
-    let cores = core.relay.cores.0.load(Ordering::Relaxed);
+    let cores = cores_there_are(core);
     core.processors.limit() >= cores
         && core.processors.all().filter(|processor| processor.state().status() == Status::Running).count() >= cores
+}
+
+fn cores_there_are(core: &Core) -> usize {
+    // Relaxed: a figure, which changes in tests only, between mutations.
+    core.relay.cores.0.load(Ordering::Relaxed)
 }
 
 fn is_small(core: &Core) -> bool {

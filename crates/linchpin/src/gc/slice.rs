@@ -46,7 +46,7 @@ pub(crate) fn layout_of_slice<T>(length: usize) -> Option<Layout> {
 /// There is a slice object with its length written.
 #[inline(always)]
 pub(crate) unsafe fn length(start: NonNull<u8>) -> usize {
-    // SAFETY: the caller's promise; the start of an object is aligned to a granule, hence to a `usize`.
+    // SAFETY: the caller's promise; the start of an object is aligned to a word of 8 bytes, as a `usize` is.
     unsafe { start.cast::<usize>().read() }
 }
 

@@ -93,6 +93,10 @@ impl Region {
         .map_err(|error| BuildError::ReserveFailed { bytes: mapping_bytes, errno: error.raw_os_error() })?
         .cast::<u8>();
         let mapping = NonNull::new(mapping).expect("the kernel maps nothing at address zero");
+        assert!(
+            isize::try_from(mapping.addr().get() + mapping_bytes).is_ok(),
+            "the upper half of the address space is the kernel's, and tagged words count on that"
+        );
         let slack = mapping.addr().get().next_multiple_of(HUGE_PAGE) - mapping.addr().get();
         let part = |offset: usize| {
             // SAFETY: `offset` is the sum of sizes that together make up the mapping, so it stays inside.

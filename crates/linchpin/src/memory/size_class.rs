@@ -1,6 +1,6 @@
 //! Slot sizes: what an object of so many bytes takes up.
 //!
-//! A Rust type has one size, so its slots are as large as the type, rounded up to a granule and to its
+//! A Rust type has one size, so its slots are as large as the type, rounded up to a granule (but see below) and to its
 //! alignment. Slices come in many sizes; theirs are rounded up to one of the classes here (eight steps to a
 //! doubling, so at most an eighth is lost), and types without pointers and without `Drop` share spans by
 //! these classes.
@@ -15,7 +15,7 @@
 use super::{GRANULE, LARGE_BYTES};
 
 /// Up to so many bytes a slot may be odd. (Of a larger one a word is a sixteenth at most.)
-const MOST_ODD_BYTES: usize = 120;
+pub(super) const MOST_ODD_BYTES: usize = 120;
 
 /// How many classes are: 24, 40, ... 120 bytes.
 const ODD: usize = MOST_ODD_BYTES / GRANULE;

@@ -28,7 +28,8 @@ use super::class::{Class, Classes, Supply};
 use super::free_spans::FreeSpans;
 use super::quarters::{Quarters, quarter_of, unit_of_span};
 use super::region::Region;
-use super::{GRANULE, PIN_FLAG_CLEAR};
+use super::size_class::MOST_ODD_BYTES;
+use super::{GRANULE, PIN_FLAG_CLEAR, QUARTER_BYTES};
 use crate::collector::report::Longest;
 use crate::panics::contained;
 use crate::processor::phase::Mode;
@@ -50,6 +51,11 @@ pub(super) const MOST_IN_VAIN: u32 = 16;
 /// A span with no more slots than this is swept slot by slot: quicker than a pass over all its bytes (measured: about half the
 /// time at 64 slots).
 const FEW_SLOTS: usize = 64;
+
+const _: () = assert!(
+    QUARTER_BYTES / MOST_ODD_BYTES > FEW_SLOTS + 1,
+    "slots that are few are no odd ones, whose mark bytes do not lie equally far apart"
+);
 
 /// The heap's memory: the region, its free units and the classes.
 pub(crate) struct Memory {

@@ -93,9 +93,13 @@ impl TypeInfo {
 
     /// The constant for plain types of a size class.
     const fn of_plain(class: usize) -> Self {
-        let layout = match Layout::from_size_align(size_class::slot_bytes(class), GRANULE) {
+        let slot_bytes = size_class::slot_bytes(class);
+        let layout = match Layout::from_size_align(
+            slot_bytes,
+            if size_class::is_odd(slot_bytes) { GRANULE / 2 } else { GRANULE },
+        ) {
             Ok(layout) => layout,
-            Err(_) => panic!("a slot size is a multiple of a granule"),
+            Err(_) => panic!("no slot size is near the end of the address space"),
         };
         Self {
             layout,

@@ -206,7 +206,7 @@ pub(super) fn object_size(region: &Region, address: usize) -> Option<usize> {
 /// The offset at which the object at `start` holds the word `wanted`.
 pub(super) fn find_word(start: NonNull<u8>, size: usize, wanted: usize) -> Option<usize> {
     (0..size / WORD).map(|index| index * WORD).find(|&offset| {
-        // SAFETY: the word lies inside the object's slot, which is mapped; slots are aligned to a granule.
+        // SAFETY: the word lies inside the object's slot, which is mapped; slots are aligned to a word.
         unsafe { load_opaque(start.add(offset).cast().as_ptr()) == wanted }
     })
 }

@@ -125,7 +125,7 @@ pub(crate) fn give_room_back<V>(part: &mut HashMap<usize, V, BuildHasherDefault<
     }
 }
 
-/// Addresses of objects are multiples of 16, and often near one another: spread over all bits.
+/// No two objects have addresses with the same multiple of 16 below them, and often they are near one another: spread over all bits.
 fn spread(address: usize) -> u64 {
     // The golden ratio as a fraction of 2^64 (Knuth, The Art of Computer Programming, volume 3, section 6.4).
     let product = (address as u64 >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::memory::quarters::{bytes_in_unit, lead, quarter_of};
 use crate::memory::size_class::is_odd;
 use crate::memory::{GRANULE, SPAN_BYTES};
+use crate::verify::settings::{DebugSettings, Verify};
 use crate::{Gc, GcCell, Heap, Mutator, Object, Pinner, Root, Trace};
 
 /// Of `WORDS` + 2 words.
@@ -23,6 +26,12 @@ const NODES: usize = 30_000;
 
 fn heap() -> Heap {
     Heap::builder().processors(1).growth_percent(100_000).build().unwrap()
+}
+
+/// One that looks at all it does, and fills what is free.
+fn verified() -> Heap {
+    let debug = DebugSettings::new().verify(Verify::Strict).poison(true);
+    Heap::builder().processors(1).growth_percent(100_000).debug(debug).build().unwrap()
 }
 
 fn alloc<'gc, const WORDS: usize>(mu: &Mutator<'gc>, number: usize) -> Gc<'gc, Node<'gc, WORDS>> {
@@ -51,19 +60,20 @@ fn addresses<const WORDS: usize>(heap: &Heap, table: &Table<WORDS>) -> BTreeMap<
 /// Runs a test for nodes of each odd size.
 macro_rules! for_each_size {
     ($test:ident) => {
-        $test::<1>();
-        $test::<3>();
-        $test::<5>();
-        $test::<7>();
-        $test::<9>();
-        $test::<11>();
-        $test::<13>();
+        $test::<1>(heap());
+        $test::<3>(heap());
+        $test::<5>(heap());
+        $test::<7>(heap());
+        $test::<9>(heap());
+        $test::<11>(heap());
+        $test::<13>(heap());
+        $test::<1>(verified());
+        $test::<5>(verified());
     };
 }
 
 /// No slot is left out, none lies in two spans, and each byte of an object leads to it.
-fn fill<const WORDS: usize>() {
-    let heap = heap();
+fn fill<const WORDS: usize>(heap: Heap) {
     let table = table_of::<WORDS>(&heap);
     let all = addresses(&heap, &table);
     let (core, bytes) = (heap.core(), size_of::<Node<'_, WORDS>>());
@@ -101,8 +111,7 @@ fn odd_slots_fill_spans() {
 }
 
 /// What dies leaves free slots, all of which are found again; and nothing else is handed out.
-fn reuse<const WORDS: usize>() {
-    let heap = heap();
+fn reuse<const WORDS: usize>(heap: Heap) {
     let table = table_of::<WORDS>(&heap);
     let before = addresses(&heap, &table);
     // Runs of all lengths, and of one.
@@ -141,8 +150,7 @@ fn free_odd_slots_are_found_again() {
 }
 
 /// A list that goes through all spans by leaps: whatever leads to it, each of its objects is found by its granule, and traced.
-fn trace<const WORDS: usize>() {
-    let heap = heap();
+fn trace<const WORDS: usize>(heap: Heap) {
     let table = table_of::<WORDS>(&heap);
     let first = heap.mutate(|mu| {
         let table = table.get(mu);
@@ -175,8 +183,7 @@ fn odd_objects_are_traced() {
 }
 
 /// A pin is that of one object, though the end of another may lie in its granule.
-fn pin<const WORDS: usize>() {
-    let heap = heap();
+fn pin<const WORDS: usize>(heap: Heap) {
     let core = heap.core();
     let bytes = size_of::<Node<'_, WORDS>>();
     let mut pinner = Pinner::new();
@@ -257,4 +264,39 @@ fn traced_slices_are_not_odd() {
         }
     });
     assert!(<[u64] as Object>::INFO.is_plain());
+}
+
+/// Who is dead is dropped, once, and nobody else.
+#[test]
+fn odd_values_are_dropped() {
+    #[derive(Trace)]
+    struct Counted(Arc<AtomicUsize>, usize, usize);
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            assert_eq!(self.1, self.2);
+            self.0.fetch_add(self.1, Ordering::Relaxed);
+            self.2 = usize::MAX;
+        }
+    }
+
+    let heap = heap();
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let table = heap.mutate(|mu| {
+        let table = mu.alloc_slice_with(NODES, |_| GcCell::<Counted>::null());
+        (0..NODES).for_each(|number| table[number].store(mu, mu.alloc(Counted(Arc::clone(&dropped), number, number))));
+        mu.root(table)
+    });
+    let is_kept = |number: usize| number % 7 < 3;
+    heap.mutate(|mu| (0..NODES).filter(|&number| !is_kept(number)).for_each(|number| table.get(mu)[number].clear(mu)));
+    heap.collect();
+    assert_eq!(dropped.load(Ordering::Relaxed), (0..NODES).filter(|&number| !is_kept(number)).sum::<usize>());
+    heap.mutate(|mu| {
+        let kept = |number: usize| table.get(mu)[number].load().map(|value| (value.1, value.2));
+        (0..NODES).for_each(|number| assert_eq!(kept(number), is_kept(number).then_some((number, number))));
+    });
+    drop(table);
+    heap.collect();
+    assert_eq!(dropped.load(Ordering::Relaxed), (0..NODES).sum::<usize>());
+    heap.verify().unwrap();
 }
