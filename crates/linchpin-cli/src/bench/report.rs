@@ -116,7 +116,12 @@ impl Bench {
 
     /// Takes one sample and keeps it under its full name.
     fn sample(&mut self, benchmark: &Benchmark, sampler: &mut Sampler) -> (String, Sample) {
-        let run = |operations| (benchmark.run)(&self.heap, self.processors, operations);
+        let run = |operations| {
+            // As Go's `testing` does it before each run: what those before have left is not to matter. (An object that many have pinned keeps the place of its
+            // stripes until it is dead and swept.)
+            self.heap.collect();
+            (benchmark.run)(&self.heap, self.processors, operations)
+        };
         let sample = sampler.sample(run);
         let name = go_format::full_name(benchmark.name, self.processors);
         self.results.push(&name, sample.clone());
