@@ -50,7 +50,7 @@ impl Place {
     #[inline(always)]
     fn of<T: Trace>() -> Self {
         const { assert!(align_of::<T>() <= SPAN_BYTES, "an alignment above 64 KiB is not supported") };
-        let slot_bytes = const { slot_bytes_of::<T>() };
+        let slot_bytes = const { size_class::slot_bytes_of::<T>() };
         let info = <T as Object>::INFO;
         if const { slot_bytes_is_large::<T>() } {
             return Self { info, own: info, slot_bytes, large: true, one_size: true };
@@ -88,13 +88,8 @@ impl Place {
     }
 }
 
-const fn slot_bytes_of<T: Trace>() -> usize {
-    let layout = TypeInfo::of::<T>().layout();
-    size_class::slot_bytes_of_layout(layout.size(), layout.align())
-}
-
 const fn slot_bytes_is_large<T: Trace>() -> bool {
-    slot_bytes_of::<T>() > LARGE_BYTES
+    size_class::slot_bytes_of::<T>() > LARGE_BYTES
 }
 
 /// The size class of a plain type; 0 for large ones, which have none.
@@ -102,7 +97,7 @@ const fn plain_class<T: Trace>() -> usize {
     if slot_bytes_is_large::<T>() {
         return 0;
     }
-    size_class::class_of(slot_bytes_of::<T>())
+    size_class::class_of(size_class::slot_bytes_of::<T>())
 }
 
 impl<'gc> Mutator<'gc> {

@@ -31,9 +31,10 @@ pub(super) const LOOK_AFTER: u64 = 32 << 10;
 /// The same where the mark is long.
 pub(super) const LOOK_SOON: u64 = LOOK_AFTER / 2;
 
-/// The same where the mark of a cycle that is not small is left to mutations; a run that is found meanwhile has no more than that. And where it should have ended
-/// already: before the collector's thread is to help, which takes a core from one of them for whole time slices.
+/// The same where the mark of a cycle that is not small is left to mutations; a run that is found meanwhile has no more than that.
 pub(super) const SHORT_LOOK: u64 = 2 << 10;
+
+/// And where it should have ended already: before the collector's thread is to help, which takes a core from one of them for whole time slices.
 pub(super) const SHORTEST_LOOK: u64 = SHORT_LOOK / 2;
 
 /// An assist that has taken so long leaves the rest for the next one: each object may have to come from memory.

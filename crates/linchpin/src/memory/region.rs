@@ -215,11 +215,17 @@ impl Region {
         unsafe { self.unit_start(unit_of_span(span)).add(within) }
     }
 
+    /// Where the first slot of a span begins, whose slots have this size.
+    pub(crate) fn first_slot(&self, span: usize, slot_bytes: usize) -> NonNull<u8> {
+        // SAFETY: what comes before the first slot is less than a slot, and so less than a quarter.
+        unsafe { self.span_start(span).add(lead(span, slot_bytes)) }
+    }
+
     /// The addresses at which the objects of a span may start; none if it is free.
     pub(crate) fn slots(&self, span: usize) -> impl Iterator<Item = usize> {
         let record = self.span(span);
         let slot_bytes = record.slot_bytes();
-        let start = self.span_start(span).addr().get() + lead(span, slot_bytes);
+        let start = self.first_slot(span, slot_bytes).addr().get();
         (0..record.slots()).map(move |slot| start + slot * slot_bytes)
     }
 
@@ -298,7 +304,7 @@ impl Region {
             return end;
         }
         let taken = address / GRANULE * GRANULE + granules * GRANULE;
-        taken - taken % SPAN_BYTES + odd_slot_in_granule(taken % SPAN_BYTES, slot_bytes)
+        odd_slot_at(taken, slot_bytes)
     }
 
     /// How many granules come before the first slot that is free, of those from `address` up to `end`, which are so many bytes apart.
@@ -358,12 +364,9 @@ impl Region {
             self.pin_counters.number_of(unsafe { Stripe::striped(counter) })
         });
         let granule = number.expect("a stripe is one of a counter of this region") * GRANULE;
-        let record = self.span(self.span_at(granule));
-        if !is_odd(record.slot_bytes()) {
-            return self.pointer(granule);
-        }
-        let within = granule % SPAN_BYTES;
-        self.pointer(granule - within + odd_slot_in_granule(within, record.slot_bytes()))
+        let granule = self.pointer(granule);
+        let slot_bytes = self.span_of(granule).slot_bytes();
+        if is_odd(slot_bytes) { self.pointer(odd_slot_at(granule.addr().get(), slot_bytes)) } else { granule }
     }
 
     /// The "may hold pins" flag of a unit.
@@ -401,6 +404,12 @@ impl Region {
         // SAFETY: the offset stays inside the region.
         unsafe { self.base.add(address - self.base.addr().get()) }
     }
+}
+
+/// The address of the odd slot that begins in the granule at `granule`. (Units are aligned.)
+fn odd_slot_at(granule: usize, slot_bytes: usize) -> usize {
+    let within = granule % SPAN_BYTES;
+    granule - within + odd_slot_in_granule(within, slot_bytes)
 }
 
 /// Gives up the pages that lie within a range of the mapping; whether the system took them.

@@ -62,6 +62,11 @@ pub(crate) const fn slot_bytes_of_layout(size: usize, align: usize) -> usize {
     size.next_multiple_of(if align < least { least } else { align })
 }
 
+/// The slot size for values of a type: where they are allocated and how they are traced must agree on it.
+pub(crate) const fn slot_bytes_of<T>() -> usize {
+    slot_bytes_of_layout(size_of::<T>(), align_of::<T>())
+}
+
 /// Whether a slot has an odd number of words: every other one begins in the middle of a granule.
 #[inline(always)]
 pub(crate) const fn is_odd(slot_bytes: usize) -> bool {

@@ -113,11 +113,6 @@ impl TypeInfo {
         }
     }
 
-    /// Size and alignment of a value, or of an element.
-    pub(crate) const fn layout(&self) -> Layout {
-        self.layout
-    }
-
     /// For a slice, the element that the byte at `offset` belongs to, and where in it; `None` in the header.
     pub(crate) fn element_offset(&self, offset: usize) -> Option<(usize, usize)> {
         let size = self.layout.size();
@@ -145,7 +140,7 @@ static PLAIN: [TypeInfo; size_class::CLASSES] = {
 
 /// The size of the slots of a type's objects, if it is odd.
 const fn odd_slots<T>() -> Option<usize> {
-    let slot_bytes = size_class::slot_bytes_of_layout(size_of::<T>(), align_of::<T>());
+    let slot_bytes = size_class::slot_bytes_of::<T>();
     if size_class::is_odd(slot_bytes) { Some(slot_bytes) } else { None }
 }
 

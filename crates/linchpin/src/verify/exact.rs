@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::findings::{FindingKind, VerifyFinding};
 use super::{Check, metadata, poison, retrace, spans};
 use crate::heap::{Core, Heap};
-use crate::memory::quarters::{Quarters, lead, quarter_of, unit_of_span};
+use crate::memory::quarters::{Quarters, quarter_of, unit_of_span};
 use crate::pin::inner::Inner;
 use crate::processor::phase::{Mode, Status};
 use crate::processor::thread as this_thread;
@@ -203,7 +203,7 @@ fn check_runs(check: &mut Check<'_>, held: &[Holding<'_>], all_spans: &mut Vec<u
     for holding in held {
         for run in holding.local().runs.held() {
             let slot_bytes = run.class.slot_bytes();
-            let address = region.span_start(run.unit).addr().get() + lead(run.unit, slot_bytes);
+            let address = region.first_slot(run.unit, slot_bytes).addr().get();
             if !seen.insert(run.unit) {
                 let index = holding.processor().index();
                 let text = format!("Processor {index} has a run in this span, which is in a list or another's, too.");

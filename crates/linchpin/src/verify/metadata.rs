@@ -5,7 +5,7 @@
 
 use super::Check;
 use super::findings::FindingKind;
-use crate::memory::quarters::{bytes_in_unit, lead, quarter_of, unit_of_span};
+use crate::memory::quarters::{bytes_in_unit, quarter_of, unit_of_span};
 use crate::memory::{GRANULE, PIN_FLAG_CLEAR, PIN_FLAG_RAISED, QUARTER_BYTES, SPAN_BYTES};
 use crate::sync::Ordering;
 
@@ -27,8 +27,7 @@ fn check_unit(check: &mut Check<'_>, unit: usize, span: usize) {
     let region = &check.core.memory.region;
     let black = check.black();
     let slot_bytes = region.span(span).slot_bytes();
-    let span_start = region.span_start(span).addr().get();
-    let first_slot = span_start + lead(span, slot_bytes);
+    let first_slot = region.first_slot(span, slot_bytes).addr().get();
     let slots_end = first_slot + region.span(span).slots() * slot_bytes;
     let start = region.span_start(unit).addr().get();
     let pin_flag = region.pin_flag(unit_of_span(unit));
