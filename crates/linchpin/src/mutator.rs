@@ -280,7 +280,7 @@ impl<'gc> Mutator<'gc> {
         let is_verified = core.config.debug.verify != Verify::Off;
         let info = if is_verified { own } else { info };
         let memory = &core.memory;
-        let most_bytes = if self.traces_the_mark() { self.short_look() as usize } else { most_bytes };
+        let most_bytes = most_bytes.min(self.longest_run());
         let start = local.runs.next_slow(memory, info, slot_bytes, !every_time, local.mode(), most_bytes);
         // Before the object is noted or coloured, since it may unwind.
         let reported = self.report_allocated(start.is_none()).and_then(|()| {
@@ -352,6 +352,9 @@ impl<'gc> Mutator<'gc> {
         let bytes = self.local().unreported_bytes();
         if let Some((owned, reported)) = self.local().untold_outside() {
             core.pace.allocated_outside(owned, reported);
+        }
+        if self.mode() == Mode::Mark && !core.queue.may_assist() {
+            core.pace.born_early(bytes);
         }
         if (core.pace.allocated(bytes) && self.mode() == Mode::Off) || region_is_full {
             return core.control.ask_for_growth(core);

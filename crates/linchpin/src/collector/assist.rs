@@ -72,6 +72,21 @@ impl Mutator<'_> {
         if self.core().pace.is_late() { SHORTEST_LOOK } else { SHORT_LOOK }
     }
 
+    /// A run that is found now is to have no more bytes than so many: while it lasts nothing is traced.
+    #[inline]
+    pub(crate) fn longest_run(&self) -> usize {
+        if self.traces_the_mark() {
+            self.short_look() as usize
+        } else if matches!(self.mode(), Mode::Mark | Mode::Close)
+            && self.core().relay.is_mark_relayed()
+            && self.core().pace.is_much_to_trace()
+        {
+            LOOK_SOON as usize
+        } else {
+            usize::MAX
+        }
+    }
+
     /// Whether a mark runs that is not small, and is left to mutations.
     #[inline]
     pub(crate) fn traces_the_mark(&self) -> bool {

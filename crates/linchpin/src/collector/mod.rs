@@ -55,6 +55,8 @@ pub(crate) mod leaving;
 pub(crate) mod mark;
 #[cfg(all(test, not(loom)))]
 mod meeting_tests;
+#[cfg(all(test, not(loom)))]
+mod newborn_tests;
 pub(crate) mod pacer;
 pub(crate) mod pin_walk;
 #[cfg(all(test, not(loom)))]

@@ -66,6 +66,8 @@ pub(crate) struct Relay {
     held_off: AtomicUsize,
     /// The mark that runs is not small, and left to mutations. (A hint: how much they trace at a time, and how often they look.)
     is_mark_left: AtomicBool,
+    /// Mutations have traced some of the mark that runs, as steps of a small cycle. (A hint: how long their runs are.)
+    is_mark_relayed: AtomicBool,
 }
 
 /// How many cores there are for the process.
@@ -107,6 +109,7 @@ impl Slot {
             self.ended = Some(Instant::now());
         }
         core.relay.note_mark_left(false);
+        core.relay.note_mark_relayed(false);
         self.is_told = false;
         if core.relay.is_held_off() {
             core.relay.changed.notify_all();
@@ -179,6 +182,18 @@ impl Relay {
     /// From now on it is, or is not.
     pub(crate) fn note_mark_left(&self, is_left: bool) {
         self.is_mark_left.store(is_left, Ordering::Relaxed);
+    }
+
+    /// Whether mutations have traced some of the mark that runs, as steps of a small cycle.
+    #[inline]
+    pub(crate) fn is_mark_relayed(&self) -> bool {
+        // Relaxed, wherever it is touched: a hint, by which nothing is passed on.
+        self.is_mark_relayed.load(Ordering::Relaxed)
+    }
+
+    /// From now on they do, or do not.
+    fn note_mark_relayed(&self, is_relayed: bool) {
+        self.is_mark_relayed.store(is_relayed, Ordering::Relaxed);
     }
 
     /// Whether somebody waits for a moment without a cycle.
@@ -311,6 +326,7 @@ pub(crate) fn take_steps(core: &Core, mut allocated: u64) -> bool {
                 }
                 let traced = steps.trace_some(core, budget, pieces);
                 if is_small {
+                    core.relay.note_mark_relayed(true);
                     core.pace.relayed(traced)
                 } else {
                     core.pace.assisted(traced)

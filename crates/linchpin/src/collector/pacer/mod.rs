@@ -4,7 +4,7 @@
 //! when that one began, and at least four megabytes times that percentage (Go's GOGC). What was born during the mark is
 //! black whether anything leads to it or not, so it does not count as live: most of it is garbage, and counting it would
 //! let the heap grow on the strength of that. But where mutations trace most of a mark, as steps of a small cycle, it is short, and what is born in it does
-//! count, as in Go, as far as it is no more than was traced. A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
+//! count, as in Go, as far as it is no more than was traced. What is born in `Mark` on one processor while another one keeps handshake 2 waiting never does. A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
 //!
 //! **The start.** A mark takes a while, in which mutations allocate: the *runway*. So a cycle starts that much before the goal, but not
 //! before half the way to it is behind: what is left is a matter of assists. Where mutations themselves have traced most of the last mark, how long it took is what this pacer has
@@ -51,6 +51,9 @@ pub(super) const MOST_TRACED: u64 = 48 << 20;
 
 /// One of more than this is not over in an instant: mutations are to look more often whether to trace.
 const SHORTLY_TRACED: u64 = 4 << 20;
+
+/// Of one of more than this, which mutations trace as steps of the cycle, as much as it is would be born meanwhile, if they had runs of whole spans.
+pub(super) const MUCH_TRACED: u64 = 12 << 20;
 
 /// An assist traces no more than so many bytes at a time: some dozen microseconds.
 const MOST_ASSISTED: u64 = 64 << 10;
@@ -99,9 +102,11 @@ pub(crate) struct Pace {
     live: AtomicU64,
     /// Bytes that objects owned outside the heap which were there at the last snapshot, and which that mark found live.
     live_outside: AtomicU64,
-    /// The value of `allocated` when marking began the last time: what is born from then on is black.
+    /// The value of `allocated` when marking began the last time: all that is born from then on is black.
     mark_began: AtomicU64,
-    /// The value of `owned` then.
+    /// Bytes that were born black before that.
+    born_early: AtomicU64,
+    /// The value of `owned` when marking began.
     owned_when_it_began: AtomicU64,
     /// Bytes that the mark is expected to trace, and has traced; those that no mutation was spared for yet.
     expected: AtomicU64,
@@ -161,6 +166,7 @@ impl Pace {
             live: AtomicU64::new(0),
             live_outside: AtomicU64::new(0),
             mark_began: AtomicU64::new(0),
+            born_early: AtomicU64::new(0),
             owned_when_it_began: AtomicU64::new(0),
             expected: AtomicU64::new(0),
             traced: AtomicU64::new(0),
@@ -288,6 +294,12 @@ impl Pace {
         last.snapshot = expected_after(snapshot, last.snapshot);
     }
 
+    /// So many bytes were born on a processor in `Mark`, while others are still to answer handshake 2. That may be a multiple of what lives, where
+    /// one of them has a long mutation.
+    pub(crate) fn born_early(&self, bytes: u64) {
+        self.born_early.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// A marker has traced so many bytes.
     pub(crate) fn earn(&self, bytes: u64) {
         self.traced.fetch_add(bytes, Ordering::Relaxed);
@@ -382,7 +394,7 @@ impl Pace {
         let live = live as u64;
         self.live.store(live, Ordering::Relaxed);
         let born = last.ended - self.mark_began.load(Ordering::Relaxed);
-        last.old = live.saturating_sub(born);
+        last.old = live.saturating_sub(born).saturating_sub(self.born_early.swap(0, Ordering::Relaxed));
         // No more than was traced: where a thread has lost its core in the midst of the mark, it was not short.
         last.born = if self.was_relayed(&last) { born.min(self.traced()) } else { 0 };
         // All that was dropped had been allocated before the snapshot. (Saturating: a processor tells of it a little later, and a
@@ -428,6 +440,11 @@ impl Pace {
     /// Whether that mark is long enough for mutations to look more often whether to trace.
     pub(crate) fn is_mark_long(&self) -> bool {
         self.most_to_trace() > SHORTLY_TRACED
+    }
+
+    /// Whether so much is to be traced that mutations that do it should have short runs meanwhile.
+    pub(crate) fn is_much_to_trace(&self) -> bool {
+        self.most_to_trace() > MUCH_TRACED
     }
 
     /// Bytes that mutations have traced since the heap was made.

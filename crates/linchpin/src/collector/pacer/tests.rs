@@ -36,6 +36,26 @@ fn what_is_born_during_a_mark_does_not_count_as_live() {
     assert_eq!(pace.old(), 10 << 20);
 }
 
+/// Who is in `Mark` before the others allocates black, too.
+#[test]
+fn what_is_born_before_all_are_in_mark_does_not_count_as_live_either() {
+    let pace = Pace::new(100, None, 1 << 40);
+    pace.begin_mark();
+    pace.allocated(5 << 20);
+    pace.allocated(20 << 20);
+    pace.born_early(20 << 20);
+    pace.note_births();
+    pace.allocated(10 << 20);
+    pace.end_mark();
+    pace.end_sweep(40 << 20, 0, 0);
+    assert_eq!((pace.live(), pace.old()), (40 << 20, 10 << 20));
+    pace.begin_mark();
+    pace.note_births();
+    pace.end_mark();
+    pace.end_sweep(40 << 20, 0, 0);
+    assert_eq!(pace.old(), 40 << 20, "that was the cycle before");
+}
+
 #[test]
 fn a_small_region_is_collected_when_half_of_it_is_used() {
     let pace = Pace::new(100, None, 1 << 20);
