@@ -17,7 +17,7 @@ use crate::memory::class::Class;
 use crate::memory::prefetch::prefetch;
 use crate::memory::size_class::is_odd;
 use crate::memory::sweep::{Memory, Taken};
-use crate::sync::RefCell;
+use crate::sync::{Ordering, RefCell, StaticAtomicPtr};
 use crate::trace::TypeInfo;
 
 const TABLE: usize = 256;
@@ -160,8 +160,13 @@ impl Runs {
                 && (*place).cursor != (*place).end
             {
                 debug_assert_eq!((*place).slot_bytes, slot_bytes);
-                let end = (*place).cursor.wrapping_add(slot_bytes);
-                (*place).cursor = end;
+                let cursor = &raw mut (*place).cursor;
+                let end = (*cursor).wrapping_add(slot_bytes);
+                if one_size && is_odd(slot_bytes) {
+                    advance_in_memory(cursor, slot_bytes);
+                } else {
+                    *cursor = end;
+                }
                 if one_size && slot_bytes <= MOST_FETCHED {
                     prefetch(end.wrapping_add(AHEAD));
                 }
@@ -332,6 +337,20 @@ impl Runs {
         finished.add(Allocated { bytes: bytes as u64, objects: 1 });
         self.finished.set(finished);
     }
+}
+
+/// Adds so many bytes to a cursor where it lies, by one instruction. Where slots are odd the mark byte is found from where the object begins, so that the end would
+/// have to be in a register for nothing but to be stored. Loads and stores that are atomic are not merged with others, and this is what
+/// the compiler makes of two of them; nobody else touches it, so that they need not be ordered.
+///
+/// # Safety
+/// It is a cursor of a run of the processor that this thread holds.
+#[inline(always)]
+unsafe fn advance_in_memory(cursor: *mut *mut u8, bytes: usize) {
+    // SAFETY: it is valid and aligned as a field of a run, and no other thread touches it, by the caller's promise.
+    let cursor = unsafe { StaticAtomicPtr::from_ptr(cursor) };
+    // Relaxed: see above.
+    cursor.store(cursor.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
 }
 
 fn held_span(run: &Run) -> Option<HeldSpan> {
