@@ -327,6 +327,8 @@ impl<'gc> Mutator<'gc> {
         self.give_birth_colour(start);
         class.give_back(unit, false);
         local.runs.count_large(units * SPAN_BYTES);
+        // Now, since it may be large, and what it counts as depends on the mode. If it is time for a cycle, who allocates next asks for it.
+        self.tell_of_allocated();
         Some(start)
     }
 
@@ -349,18 +351,24 @@ impl<'gc> Mutator<'gc> {
     /// Tells the pacer what was allocated, and asks for a cycle if it is time or the region is full.
     fn report_allocated(&self, region_is_full: bool) -> Result<(), NoThread> {
         let core = self.core();
-        let bytes = self.local().unreported_bytes();
         if let Some((owned, reported)) = self.local().untold_outside() {
             core.pace.allocated_outside(owned, reported);
         }
-        if self.mode() == Mode::Mark && !core.queue.may_assist() {
-            core.pace.born_early(bytes);
-        }
-        if (core.pace.allocated(bytes) && self.mode() == Mode::Off) || region_is_full {
+        if (self.tell_of_allocated() && self.mode() == Mode::Off) || region_is_full {
             return core.control.ask_for_growth(core);
         }
         core.control.start_early(core);
         Ok(())
+    }
+
+    /// Tells the pacer what was allocated; whether it is time for a cycle.
+    fn tell_of_allocated(&self) -> bool {
+        let core = self.core();
+        let bytes = self.local().unreported_bytes();
+        if self.mode() == Mode::Mark && !core.queue.may_assist() {
+            core.pace.born_early(bytes);
+        }
+        core.pace.allocated(bytes)
     }
 
     #[cold]

@@ -63,6 +63,7 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
                 Turn::Unknown if !is_awaited(steps) => is_ended = !in_progress.leave_for(LOOK_AFTER),
                 _ => {
                     core.relay.note_mark_left(false);
+                    core.relay.note_mark_relayed(false);
                     marker.trace(steps);
                     steps.begin_round(core);
                 }

@@ -10,7 +10,8 @@ use super::relay_tests::{NODES, Node, assert_whole, begin_far, heap, list, run_t
 use super::report::CycleCause;
 use super::steps::Due;
 use crate::processor::phase::Mode;
-use crate::{Heap, Root};
+use crate::sync::Mutex;
+use crate::{Gc, Heap, Root, Trace, Tracer};
 
 /// Of a size for which there are no quarters, so that a fresh span is a run of 64 KiB.
 type Long = [u64; 256];
@@ -26,12 +27,12 @@ fn runs_of_a_mark(heap: &Heap, traced: u64) -> (usize, usize) {
     core.pace.earn(traced);
     let runs = heap.mutate(|mu| {
         assert_eq!(mu.mode(), Mode::Mark);
+        let held = || mu.local().runs.held().into_iter();
+        let old: Vec<usize> = held().map(|run| run.unit).collect();
         assert_eq!(mu.longest_run(), usize::MAX, "nothing has been traced");
         while core.pace.traced() == traced {
             mu.alloc(LONG);
         }
-        let held = || mu.local().runs.held().into_iter();
-        let old: Vec<usize> = held().map(|run| run.unit).collect();
         let meanwhile = mu.longest_run();
         let lengths = std::iter::from_fn(|| {
             mu.alloc(LONG);
@@ -74,8 +75,10 @@ fn runs_are_long_while_the_collectors_thread_traces() {
     let root: Root<Node<'static>> = heap.mutate(|mu| mu.root(list(mu)));
     begin_far(&heap);
     core.pace.earn(MUCH_TRACED + 1);
-    let in_progress = core.relay.begin(core, || None);
+    let mut in_progress = core.relay.begin(core, || None).unwrap();
+    assert_eq!(in_progress.steps().advance(core), Due::Roots);
     heap.mutate(|mu| {
+        assert_eq!(mu.mode(), Mode::Mark);
         (0..1000).for_each(|_| _ = mu.alloc(LONG));
         assert_eq!(mu.longest_run(), usize::MAX);
     });
@@ -83,6 +86,71 @@ fn runs_are_long_while_the_collectors_thread_traces() {
     const { assert!(MUCH_TRACED < MOST_TRACED) };
     run_the_rest(core);
     heap.mutate(|mu| assert_whole(mu, &root));
+}
+
+/// Is traced once the test says so.
+struct Gate(Box<dyn Fn() + Send + Sync>);
+
+// SAFETY: it holds no pointers into the heap.
+unsafe impl Trace for Gate {
+    type Branded<'b> = Self;
+    const NEEDS_TRACE: bool = true;
+
+    fn trace(&self, _: &mut Tracer<'_>) {
+        (self.0)();
+    }
+}
+
+#[derive(Trace)]
+struct Way<'gc> {
+    next: Option<Gc<'gc, Way<'gc>>>,
+    gate: Option<Gc<'gc, Gate>>,
+}
+
+/// Nor where it goes on with what mutations have begun.
+#[test]
+fn runs_are_long_again_when_the_collectors_thread_goes_on() {
+    let heap = heap(1, 1);
+    let core = heap.core();
+    let (is_traced, traced) = channel();
+    let (go_on, may_go_on) = channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    let gate = Gate(Box::new(move || {
+        is_traced.send(()).unwrap();
+        may_go_on.lock().recv().unwrap();
+    }));
+    // So long that a mutation does not come to its end in one piece.
+    let _root: Root<Way<'static>> = heap.mutate(|mu| {
+        let end = mu.alloc(Way { next: None, gate: Some(mu.alloc(gate)) });
+        mu.root((0..NODES).fold(end, |next, _| mu.alloc(Way { next: Some(next), gate: None })))
+    });
+    begin_far(&heap);
+    core.pace.earn(MUCH_TRACED + 1);
+    heap.mutate(|mu| {
+        while !core.relay.is_mark_relayed() {
+            mu.alloc(LONG);
+        }
+    });
+    thread::scope(|scope| {
+        let go_on = go_on;
+        scope.spawn(|| run_the_rest(core));
+        traced.recv().unwrap();
+        assert!(!core.relay.is_mark_relayed());
+        go_on.send(()).unwrap();
+    });
+}
+
+/// What is large counts at once: later it would, perhaps, as born in `Mark`.
+#[test]
+fn the_pacer_is_told_of_a_large_object_at_once() {
+    let heap = heap(1, 1);
+    let pace = &heap.core().pace;
+    heap.mutate(|mu| {
+        mu.alloc(0_u64);
+        let before = pace.size_and_goal().0;
+        mu.alloc_slice_with(1 << 17, |_| 0_u64);
+        assert!(pace.size_and_goal().0 - before >= 1 << 20);
+    });
 }
 
 /// A mutation keeps the second handshake waiting, and builds something that stays. Another one goes on in `Mark` meanwhile: what it builds is black, and garbage.
@@ -99,7 +167,8 @@ fn what_is_born_while_others_are_in_arm_does_not_count_as_live() {
     let (in_arm, is_arm) = channel();
     let (go_on, may_go_on) = channel::<()>();
     let kept = thread::scope(|scope| {
-        let heap = &heap;
+        // So that the other one does not wait for it if this one panics.
+        let (heap, go_on) = (&heap, go_on);
         let keeper = scope.spawn(move || {
             heap.mutate(|mu| {
                 in_off.send(()).unwrap();

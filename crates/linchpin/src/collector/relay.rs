@@ -57,7 +57,7 @@ const LOOKS: u32 = if cfg!(loom) { 1 } else { 8 };
 pub(crate) struct Relay {
     slot: Mutex<Slot>,
     /// How many cores the machine has.
-    cores: Cores,
+    cores: CoreCount,
     /// Notified when mutations have come to something that they do not do, when another cycle is asked for, and when one has ended for
     /// whose end somebody waits.
     changed: Condvar,
@@ -71,9 +71,9 @@ pub(crate) struct Relay {
 }
 
 /// How many cores there are for the process.
-struct Cores(AtomicUsize);
+struct CoreCount(AtomicUsize);
 
-impl Default for Cores {
+impl Default for CoreCount {
     fn default() -> Self {
         // To ask takes the system some time.
         static CORES: OnceLock<usize> = OnceLock::new();
@@ -192,7 +192,7 @@ impl Relay {
     }
 
     /// From now on they do, or do not.
-    fn note_mark_relayed(&self, is_relayed: bool) {
+    pub(crate) fn note_mark_relayed(&self, is_relayed: bool) {
         self.is_mark_relayed.store(is_relayed, Ordering::Relaxed);
     }
 

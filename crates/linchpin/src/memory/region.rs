@@ -281,36 +281,32 @@ impl Region {
         self.marks.get(self.granule_number(address))
     }
 
-    /// How many granules from `address` on are free, of those up to `end`; both lie in the region, or at its end.
+    /// The next free slots that lie side by side, of those from `from` up to `limit`, which are so many bytes apart; none at `limit` if none is free.
     #[inline(always)]
-    pub(crate) fn free_granules(&self, address: usize, end: usize) -> usize {
-        self.marks.zeros(address / GRANULE..end / GRANULE)
+    pub(crate) fn free_slots(&self, from: usize, limit: usize, slot_bytes: usize) -> Range<usize> {
+        let start = if is_odd(slot_bytes) {
+            self.free_odd_slot(from, limit, slot_bytes)
+        } else {
+            from + self.marks.until_zero(from / GRANULE..limit / GRANULE, slot_bytes / GRANULE) * GRANULE
+        };
+        // Only where an object starts is a mark byte set, so that the first one tells where they end.
+        let granules = self.marks.zeros(start / GRANULE..limit / GRANULE);
+        let end = if granules == limit / GRANULE - start / GRANULE {
+            limit
+        } else {
+            slot_in_granule((start / GRANULE + granules) * GRANULE, slot_bytes)
+        };
+        start..end
     }
 
     /// The first odd slot that is free, from that at `address` on; `end`, where the last one ends, if none is.
-    pub(crate) fn free_odd_slot(&self, address: usize, end: usize, slot_bytes: usize) -> usize {
+    fn free_odd_slot(&self, address: usize, end: usize, slot_bytes: usize) -> usize {
         let mut slot = address;
         // Relaxed: as in `SideTable::zeros`.
         while slot < end && self.mark(slot).load(Ordering::Relaxed) != 0 {
             slot += slot_bytes;
         }
         slot
-    }
-
-    /// Where the free odd slots end that begin with that at `address`: where another object begins, or at `end`.
-    pub(crate) fn end_of_free_odd_slots(&self, address: usize, end: usize, slot_bytes: usize) -> usize {
-        let granules = self.free_granules(address, end);
-        if granules == end / GRANULE - address / GRANULE {
-            return end;
-        }
-        let taken = address / GRANULE * GRANULE + granules * GRANULE;
-        odd_slot_at(taken, slot_bytes)
-    }
-
-    /// How many granules come before the first slot that is free, of those from `address` up to `end`, which are so many bytes apart.
-    #[inline(always)]
-    pub(crate) fn granules_until_free(&self, address: usize, end: usize, slot_bytes: usize) -> usize {
-        self.marks.until_zero(address / GRANULE..end / GRANULE, slot_bytes / GRANULE)
     }
 
     /// The table of the mark bytes, for who keeps it at hand.
@@ -364,9 +360,8 @@ impl Region {
             self.pin_counters.number_of(unsafe { Stripe::striped(counter) })
         });
         let granule = number.expect("a stripe is one of a counter of this region") * GRANULE;
-        let granule = self.pointer(granule);
-        let slot_bytes = self.span_of(granule).slot_bytes();
-        if is_odd(slot_bytes) { self.pointer(odd_slot_at(granule.addr().get(), slot_bytes)) } else { granule }
+        let slot_bytes = self.span_of(self.pointer(granule)).slot_bytes();
+        self.pointer(slot_in_granule(granule, slot_bytes))
     }
 
     /// The "may hold pins" flag of a unit.
@@ -406,8 +401,12 @@ impl Region {
     }
 }
 
-/// The address of the odd slot that begins in the granule at `granule`. (Units are aligned.)
-fn odd_slot_at(granule: usize, slot_bytes: usize) -> usize {
+/// The address of the slot that begins in the granule at `granule`. (Units are aligned.)
+#[inline(always)]
+fn slot_in_granule(granule: usize, slot_bytes: usize) -> usize {
+    if !is_odd(slot_bytes) {
+        return granule;
+    }
     let within = granule % SPAN_BYTES;
     granule - within + odd_slot_in_granule(within, slot_bytes)
 }

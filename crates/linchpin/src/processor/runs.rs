@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
 use super::phase::Mode;
-use crate::memory::GRANULE;
 use crate::memory::class::Class;
 use crate::memory::prefetch::prefetch;
 use crate::memory::size_class::is_odd;
@@ -162,7 +161,7 @@ impl Runs {
                 debug_assert_eq!((*place).slot_bytes, slot_bytes);
                 let cursor = &raw mut (*place).cursor;
                 let end = (*cursor).wrapping_add(slot_bytes);
-                if one_size && is_odd(slot_bytes) {
+                if cfg!(target_arch = "x86_64") && one_size && is_odd(slot_bytes) {
                     advance_in_memory(cursor, slot_bytes);
                 } else {
                     *cursor = end;
@@ -339,15 +338,16 @@ impl Runs {
     }
 }
 
-/// Adds so many bytes to a cursor where it lies, by one instruction. Where slots are odd the mark byte is found from where the object begins, so that the end would
-/// have to be in a register for nothing but to be stored. Loads and stores that are atomic are not merged with others, and this is what
-/// the compiler makes of two of them; nobody else touches it, so that they need not be ordered.
+/// Adds so many bytes to a cursor where it lies. Where slots are odd the mark byte is found from where the object begins, so that the end would be in a register
+/// for nothing but to be stored. At present the compiler merges no atomic load with another one, and makes one instruction of this load and store, where there is
+/// one; nobody else touches the cursor, so that they need not be ordered.
 ///
 /// # Safety
 /// It is a cursor of a run of the processor that this thread holds.
 #[inline(always)]
 unsafe fn advance_in_memory(cursor: *mut *mut u8, bytes: usize) {
-    // SAFETY: it is valid and aligned as a field of a run, and no other thread touches it, by the caller's promise.
+    // SAFETY: it is valid and aligned as a field of a run. By the caller's promise no other thread touches it meanwhile; plain accesses come before or
+    // after by program order, and those of other holders by the state word.
     let cursor = unsafe { StaticAtomicPtr::from_ptr(cursor) };
     // Relaxed: see above.
     cursor.store(cursor.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
@@ -372,21 +372,14 @@ fn held_span(run: &Run) -> Option<HeldSpan> {
 /// Nobody else writes from 0 to a colour, or back, in a span that this processor holds: markers and barriers change the bytes of
 /// objects only, from one colour to the other.
 fn find_run(memory: &Memory, run: &mut Run, most_bytes: usize) -> bool {
-    let (region, limit) = (&memory.region, run.limit.addr());
     let (cursor, mut end) = if run.is_fresh {
         // Without a look at its mark bytes: to read memory that was never written has the system map a page of zeroes, and the first store there
         // has to be told to all cores.
         (run.end, run.limit)
-    } else if is_odd(run.slot_bytes) {
-        let from = run.end.addr();
-        let slot = region.free_odd_slot(from, limit, run.slot_bytes);
-        let end = region.end_of_free_odd_slots(slot, limit, run.slot_bytes);
-        (run.end.wrapping_add(slot - from), run.end.wrapping_add(end - from))
     } else {
-        let taken = region.granules_until_free(run.end.addr(), limit, run.slot_bytes);
-        let cursor = run.end.wrapping_add(taken * GRANULE);
-        // Only where an object starts is a mark byte set, so that the first one tells where the run ends.
-        (cursor, cursor.wrapping_add(region.free_granules(cursor.addr(), limit) * GRANULE))
+        let from = run.end.addr();
+        let free = memory.region.free_slots(from, run.limit.addr(), run.slot_bytes);
+        (run.end.wrapping_add(free.start - from), run.end.wrapping_add(free.end - from))
     };
     if end.addr() - cursor.addr() > most_bytes {
         end = cursor.wrapping_add((most_bytes / run.slot_bytes).max(1) * run.slot_bytes);

@@ -4,7 +4,7 @@
 //! when that one began, and at least four megabytes times that percentage (Go's GOGC). What was born during the mark is
 //! black whether anything leads to it or not, so it does not count as live: most of it is garbage, and counting it would
 //! let the heap grow on the strength of that. But where mutations trace most of a mark, as steps of a small cycle, it is short, and what is born in it does
-//! count, as in Go, as far as it is no more than was traced. What is born in `Mark` on one processor while another one keeps handshake 2 waiting never does. A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
+//! count, as in Go, as far as it is no more than was traced. What is born in `Mark` on one processor while another one keeps handshake 2 waiting never does (in the heap). A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
 //!
 //! **The start.** A mark takes a while, in which mutations allocate: the *runway*. So a cycle starts that much before the goal, but not
 //! before half the way to it is behind: what is left is a matter of assists. Where mutations themselves have traced most of the last mark, how long it took is what this pacer has
@@ -52,7 +52,7 @@ pub(super) const MOST_TRACED: u64 = 48 << 20;
 /// One of more than this is not over in an instant: mutations are to look more often whether to trace.
 const SHORTLY_TRACED: u64 = 4 << 20;
 
-/// Of one of more than this, which mutations trace as steps of the cycle, as much as it is would be born meanwhile, if they had runs of whole spans.
+/// Where mutations trace more than this as steps of the cycle, nearly as much would be born meanwhile if their runs were whole spans.
 pub(super) const MUCH_TRACED: u64 = 12 << 20;
 
 /// An assist traces no more than so many bytes at a time: some dozen microseconds.
@@ -214,7 +214,7 @@ impl Pace {
         self.goal.store(goal, Ordering::Relaxed);
         self.overdue.store(goal.saturating_add(growth / 4), Ordering::Relaxed);
         self.trigger.store(goal - last.lead.min(growth / 2), Ordering::Relaxed);
-        self.room_trigger.store(last.ended + self.room(last.old), Ordering::Relaxed);
+        self.room_trigger.store(last.ended + self.room(self.live()), Ordering::Relaxed);
     }
 
     /// How many bytes may be allocated until the next mark has ended.
@@ -225,7 +225,7 @@ impl Pace {
         wanted.min(allowed.max(last.runway).max(MIN_GROWTH))
     }
 
-    /// How many bytes of the region may be allocated until the next cycle, with so many live in it.
+    /// How many bytes of the region may be allocated until the next cycle, with so many found marked in it.
     fn room(&self, live: u64) -> u64 {
         (self.region_bytes.saturating_sub(live) / 2).max(1)
     }
@@ -295,7 +295,7 @@ impl Pace {
     }
 
     /// So many bytes were born on a processor in `Mark`, while others are still to answer handshake 2. That may be a multiple of what lives, where
-    /// one of them has a long mutation.
+    /// one of them has a long mutation. (About: what a run has from before that is told of with the rest of it.)
     pub(crate) fn born_early(&self, bytes: u64) {
         self.born_early.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -63,6 +63,22 @@ fn a_small_region_is_collected_when_half_of_it_is_used() {
     assert!(pace.allocated(1));
 }
 
+/// Whatever counts as live, what the last mark found has its place until the next one.
+#[test]
+fn a_region_has_the_less_room_the_more_was_found_marked() {
+    let pace = Pace::new(1000, None, 64 << 20);
+    pace.begin_mark();
+    pace.allocated(40 << 20);
+    pace.born_early(20 << 20);
+    pace.note_births();
+    pace.allocated(10 << 20);
+    pace.end_mark();
+    pace.end_sweep(50 << 20, 0, 0);
+    assert_eq!(pace.old(), 20 << 20);
+    assert!(!pace.allocated((7 << 20) - 1));
+    assert!(pace.allocated(1), "half of the 14 MB that are free");
+}
+
 #[test]
 fn what_objects_own_outside_counts_as_live_and_what_is_reported_does_not() {
     let pace = Pace::new(100, None, 1 << 20);
