@@ -68,7 +68,7 @@ impl Mutator<'_> {
 
     /// After how many bytes that it has allocated it looks whether to trace, where the mark is left to mutations.
     #[inline]
-    pub(crate) fn short_look(&self) -> u64 {
+    pub(super) fn short_look(&self) -> u64 {
         if self.core().pace.is_late() { SHORTEST_LOOK } else { SHORT_LOOK }
     }
 
@@ -89,7 +89,7 @@ impl Mutator<'_> {
 
     /// Whether a mark runs that is not small, and is left to mutations.
     #[inline]
-    pub(crate) fn traces_the_mark(&self) -> bool {
+    pub(super) fn traces_the_mark(&self) -> bool {
         matches!(self.mode(), Mode::Mark | Mode::Close) && self.core().relay.is_mark_left()
     }
 

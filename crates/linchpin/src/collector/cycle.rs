@@ -62,8 +62,7 @@ fn go_on(core: &Core, workers: &Workers, mut in_progress: InProgress<'_>) -> boo
                 }
                 Turn::Unknown if !is_awaited(steps) => is_ended = !in_progress.leave_for(LOOK_AFTER),
                 _ => {
-                    core.relay.note_mark_left(false);
-                    core.relay.note_mark_relayed(false);
+                    core.relay.note_mark_is_not_theirs();
                     marker.trace(steps);
                     steps.begin_round(core);
                 }

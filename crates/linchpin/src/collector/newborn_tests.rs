@@ -4,14 +4,15 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use super::assist::LOOK_SOON;
-use super::pacer::{MOST_TRACED, MUCH_TRACED};
+use super::pacer::MUCH_TRACED;
 use super::protocol_tests::{mutate_in, stay_while};
 use super::relay_tests::{NODES, Node, assert_whole, begin_far, heap, list, run_the_rest};
 use super::report::CycleCause;
+use super::room_tests::Gate;
 use super::steps::Due;
 use crate::processor::phase::Mode;
 use crate::sync::Mutex;
-use crate::{Gc, Heap, Root, Trace, Tracer};
+use crate::{Gc, Heap, Root, Trace};
 
 /// Of a size for which there are no quarters, so that a fresh span is a run of 64 KiB.
 type Long = [u64; 256];
@@ -83,28 +84,14 @@ fn runs_are_long_while_the_collectors_thread_traces() {
         assert_eq!(mu.longest_run(), usize::MAX);
     });
     drop(in_progress);
-    const { assert!(MUCH_TRACED < MOST_TRACED) };
     run_the_rest(core);
     heap.mutate(|mu| assert_whole(mu, &root));
-}
-
-/// Is traced once the test says so.
-struct Gate(Box<dyn Fn() + Send + Sync>);
-
-// SAFETY: it holds no pointers into the heap.
-unsafe impl Trace for Gate {
-    type Branded<'b> = Self;
-    const NEEDS_TRACE: bool = true;
-
-    fn trace(&self, _: &mut Tracer<'_>) {
-        (self.0)();
-    }
 }
 
 #[derive(Trace)]
 struct Way<'gc> {
     next: Option<Gc<'gc, Way<'gc>>>,
-    gate: Option<Gc<'gc, Gate>>,
+    gate: Option<Gc<'gc, Gate<1>>>,
 }
 
 /// Nor where it goes on with what mutations have begun.
@@ -115,13 +102,13 @@ fn runs_are_long_again_when_the_collectors_thread_goes_on() {
     let (is_traced, traced) = channel();
     let (go_on, may_go_on) = channel::<()>();
     let may_go_on = Mutex::new(may_go_on);
-    let gate = Gate(Box::new(move || {
+    let when_traced = Box::new(move || {
         is_traced.send(()).unwrap();
         may_go_on.lock().recv().unwrap();
-    }));
+    });
     // So long that a mutation does not come to its end in one piece.
     let _root: Root<Way<'static>> = heap.mutate(|mu| {
-        let end = mu.alloc(Way { next: None, gate: Some(mu.alloc(gate)) });
+        let end = mu.alloc(Way { next: None, gate: Some(mu.alloc(Gate(when_traced, LONG))) });
         mu.root((0..NODES).fold(end, |next, _| mu.alloc(Way { next: Some(next), gate: None })))
     });
     begin_far(&heap);

@@ -108,8 +108,7 @@ impl Slot {
             self.pending = steps.stop(core);
             self.ended = Some(Instant::now());
         }
-        core.relay.note_mark_left(false);
-        core.relay.note_mark_relayed(false);
+        core.relay.note_mark_is_not_theirs();
         self.is_told = false;
         if core.relay.is_held_off() {
             core.relay.changed.notify_all();
@@ -180,7 +179,7 @@ impl Relay {
     }
 
     /// From now on it is, or is not.
-    pub(crate) fn note_mark_left(&self, is_left: bool) {
+    fn note_mark_left(&self, is_left: bool) {
         self.is_mark_left.store(is_left, Ordering::Relaxed);
     }
 
@@ -191,8 +190,13 @@ impl Relay {
         self.is_mark_relayed.load(Ordering::Relaxed)
     }
 
-    /// From now on they do, or do not.
-    pub(crate) fn note_mark_relayed(&self, is_relayed: bool) {
+    /// From now on mutations have no part in a mark: it has ended, or is the collector's thread's.
+    pub(crate) fn note_mark_is_not_theirs(&self) {
+        self.note_mark_left(false);
+        self.note_mark_relayed(false);
+    }
+
+    fn note_mark_relayed(&self, is_relayed: bool) {
         self.is_mark_relayed.store(is_relayed, Ordering::Relaxed);
     }
 

@@ -16,7 +16,10 @@ use crate::sync::Mutex;
 use crate::{Gc, GcCell, Heap, Root, Trace};
 
 /// Does something when it is traced. Those of different numbers lie in different units: they are too large for quarters.
-struct Gate<const N: usize>(Open, #[expect(dead_code, reason = "it takes up room")] [u64; 256]);
+pub(super) struct Gate<const N: usize>(
+    pub(super) Open,
+    #[expect(dead_code, reason = "it takes up room")] pub(super) [u64; 256],
+);
 
 // SAFETY: it holds no pointers; it says that it is to be traced, so that it hears of it.
 unsafe impl<const N: usize> Trace for Gate<N> {
@@ -39,7 +42,7 @@ struct Fan<'gc> {
 /// Enough that a marker looks several times, and shares.
 const MANY: usize = 20 << 10;
 
-type Open = Box<dyn Fn() + Send + Sync>;
+pub(super) type Open = Box<dyn Fn() + Send + Sync>;
 
 /// A root to two gates and many objects, which a marker goes through from the last field to the first. The first gate is among the first
 /// that it gives away, the second one the last that it has.

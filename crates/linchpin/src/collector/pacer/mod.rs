@@ -4,7 +4,8 @@
 //! when that one began, and at least four megabytes times that percentage (Go's GOGC). What was born during the mark is
 //! black whether anything leads to it or not, so it does not count as live: most of it is garbage, and counting it would
 //! let the heap grow on the strength of that. But where mutations trace most of a mark, as steps of a small cycle, it is short, and what is born in it does
-//! count, as in Go, as far as it is no more than was traced. What is born in `Mark` on one processor while another one keeps handshake 2 waiting never does (in the heap). A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
+//! count, as in Go, as far as it is no more than was traced. What is born (in the heap) in `Mark` on one processor while another one keeps handshake 2
+//! waiting never does. A memory limit (Go's GOMEMLIMIT) brings the goal nearer.
 //!
 //! **The start.** A mark takes a while, in which mutations allocate: the *runway*. So a cycle starts that much before the goal, but not
 //! before half the way to it is behind: what is left is a matter of assists. Where mutations themselves have traced most of the last mark, how long it took is what this pacer has
@@ -54,6 +55,8 @@ const SHORTLY_TRACED: u64 = 4 << 20;
 
 /// Where mutations trace more than this as steps of the cycle, nearly as much would be born meanwhile if their runs were whole spans.
 pub(super) const MUCH_TRACED: u64 = 12 << 20;
+
+const _: () = assert!(MUCH_TRACED < MOST_TRACED, "of a cycle that is small");
 
 /// An assist traces no more than so many bytes at a time: some dozen microseconds.
 const MOST_ASSISTED: u64 = 64 << 10;
